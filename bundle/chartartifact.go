@@ -1,0 +1,235 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/remote"
+)
+
+// Media types of a chart in a registry (Helm, "Use OCI-based registries").
+const (
+	helmConfigType     = "application/vnd.cncf.helm.config.v1+json"
+	helmChartType      = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+	helmProvenanceType = "application/vnd.cncf.helm.chart.provenance.v1.prov"
+)
+
+// maxChart bounds a packaged chart; Helm's own limit for the unpacked one is
+// 100 MiB.
+const maxChart = 100 << 20
+
+// A ChartSpec is a chart and the inputs to render it with.
+type ChartSpec struct {
+	Ref         string   // folder, .tgz, oci://host/path[:version], or a name in Repo
+	Repo        string   // URL of an HTTP chart repository
+	Version     string   // exact, or a constraint where Repo is given; empty: newest
+	Username    string   // for Repo
+	Password    string   //
+	ValueFiles  []string // as helm's -f
+	Set         []string // as helm's --set
+	SetString   []string // as helm's --set-string
+	Release     string   // empty: the chart's name
+	Namespace   string   // empty: default
+	KubeVersion string   // empty: chart.DefaultKubeVersion
+	APIVersions []string // beyond those of a plain cluster
+}
+
+// A chartArtifact is a chart as it lies in the bundle: a Helm OCI manifest
+// with everything it names.
+type chartArtifact struct {
+	chart   *chart.Chart
+	root    ocispec.Descriptor
+	content tree
+	record  ChartRecord
+}
+
+// loadChart reads the chart that spec names, wherever it is.
+func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArtifact, error) {
+	values, err := mergeValues(spec.ValueFiles, spec.Set, spec.SetString)
+	if err != nil {
+		return nil, err
+	}
+	var a *chartArtifact
+	if strings.HasPrefix(spec.Ref, "oci://") {
+		a, err = pullChart(ctx, c, spec.Ref, spec.Version)
+	} else {
+		a, err = packChart(ctx, c, spec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.record.Name, a.record.Version = a.chart.Name(), a.chart.Version()
+	a.record.AppVersion = a.chart.AppVersion()
+	a.record.Digest = a.root.Digest
+	a.record.Values = values
+	a.record.Release = orDefault(spec.Release, a.chart.Name())
+	a.record.Namespace = orDefault(spec.Namespace, "default")
+	a.record.KubeVersion = orDefault(spec.KubeVersion, chart.DefaultKubeVersion)
+	a.record.APIVersions = spec.APIVersions
+	return a, nil
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// renderOptions are the inputs every render of the chart uses, here and on the
+// far side.
+func (r ChartRecord) renderOptions() chart.RenderOptions {
+	return chart.RenderOptions{
+		Values:      r.Values,
+		ReleaseName: r.Release,
+		Namespace:   r.Namespace,
+		KubeVersion: r.KubeVersion,
+		APIVersions: r.APIVersions,
+	}
+}
+
+// label names the chart in findings and messages.
+func (r ChartRecord) label() string { return r.Name + "-" + r.Version }
+
+// packChart loads a chart that has no manifest yet and makes one, the same
+// each time.
+func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArtifact, error) {
+	ch, err := chart.Load(ctx, chart.Source{
+		Ref:      spec.Ref,
+		Repo:     spec.Repo,
+		Version:  spec.Version,
+		Username: spec.Username,
+		Password: spec.Password,
+	}, chart.LoadOptions{OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
+		a, err := pullChart(ctx, c, ref, version)
+		if err != nil {
+			return nil, err
+		}
+		return a.chart.Archive(), nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	config, err := ch.ConfigJSON()
+	if err != nil {
+		return nil, err
+	}
+	a := &chartArtifact{chart: ch, content: make(tree)}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    a.content.put(helmConfigType, config),
+		Layers:    []ocispec.Descriptor{a.content.put(helmChartType, ch.Archive())},
+		Annotations: map[string]string{
+			ocispec.AnnotationTitle:   ch.Name(),
+			ocispec.AnnotationVersion: ch.Version(),
+		},
+	}
+	if prov := ch.Prov(); len(prov) > 0 {
+		m.Layers = append(m.Layers, a.content.put(helmProvenanceType, prov))
+	}
+	if a.root, err = a.content.putJSON(m.MediaType, m); err != nil {
+		return nil, err
+	}
+	a.record.Source = ch.Source()
+	a.record.Reference = localHost + "/charts/" + ch.Name() + ":" + chartTag(ch.Version())
+	return a, nil
+}
+
+// pullChart reads a chart from a registry and keeps its manifest bytes, so
+// that signatures over its digest stay valid.
+func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*chartArtifact, error) {
+	ref, err := chartReference(ctx, c, raw, version)
+	if err != nil {
+		return nil, err
+	}
+	root, b, err := c.Resolve(ctx, ref.pull())
+	if err != nil {
+		return nil, err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("chart %s: manifest: %w", ref, err)
+	}
+	if m.Config.MediaType != helmConfigType {
+		return nil, fmt.Errorf("chart %s: this is not a Helm chart but %s", ref, orDefault(m.Config.MediaType, root.MediaType))
+	}
+	a := &chartArtifact{root: root, content: tree{root.Digest: b}}
+	var archive []byte
+	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		blob, err := fetchBlob(ctx, c, ref.Repository(), d, maxChart)
+		if err != nil {
+			return nil, err
+		}
+		a.content[d.Digest] = blob
+		if d.MediaType == helmChartType {
+			archive = blob
+		}
+	}
+	if archive == nil {
+		return nil, fmt.Errorf("chart %s: its manifest has no layer of type %s", ref, helmChartType)
+	}
+	if a.chart, err = chart.Open(archive); err != nil {
+		return nil, fmt.Errorf("chart %s: %w", ref, err)
+	}
+	a.record.Source = "oci://" + ref.String()
+	a.record.Reference = ref.String()
+	return a, nil
+}
+
+// chartReference completes oci://host/path/name with the version wanted, or
+// the newest there is.
+func chartReference(ctx context.Context, c *remote.Client, raw, version string) (Reference, error) {
+	named := strings.TrimPrefix(raw, "oci://")
+	ref, err := ParseReference(named)
+	if err != nil {
+		return Reference{}, err
+	}
+	if strings.HasSuffix(named, ":"+ref.Tag) || ref.Digest != "" {
+		if version != "" && ref.Tag != chartTag(version) {
+			return Reference{}, &UsageError{What: fmt.Sprintf("chart %s: --version %s contradicts the reference", raw, version)}
+		}
+		return ref, nil
+	}
+	tags, err := c.Tags(ctx, ref.Repository())
+	if err != nil {
+		return Reference{}, err
+	}
+	ref.Tag, err = newestVersion(tags, version)
+	if err != nil {
+		return Reference{}, fmt.Errorf("chart %s: %w", raw, err)
+	}
+	return ref, nil
+}
+
+// chartTag is the tag of a chart version: + is not allowed in a tag, and Helm
+// writes _ for it.
+func chartTag(version string) string { return strings.ReplaceAll(version, "+", "_") }
+
+// newestVersion returns the tag of the highest version that satisfies the
+// constraint; without one, of the highest that is not a pre-release.
+func newestVersion(tags []string, constraint string) (string, error) {
+	c, err := semver.NewConstraint(orDefault(constraint, "*"))
+	if err != nil {
+		return "", &UsageError{What: fmt.Sprintf("version %q: %v", constraint, err)}
+	}
+	var newest *semver.Version
+	tag := ""
+	for _, t := range tags {
+		v, err := semver.StrictNewVersion(strings.ReplaceAll(t, "_", "+"))
+		if err == nil && c.Check(v) && (newest == nil || v.GreaterThan(newest)) {
+			newest, tag = v, t
+		}
+	}
+	if newest == nil {
+		return "", fmt.Errorf("none of its %d tags is a version that satisfies %q", len(tags), orDefault(constraint, "*"))
+	}
+	return tag, nil
+}

@@ -1,0 +1,199 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ImportOptions say where a bundle goes.
+type ImportOptions struct {
+	Registry         Registry
+	Trust            *Trust
+	KeepRegistryHost bool   // HOST/ghcr.io/org/app instead of HOST/org/app
+	SkipCharts       bool   // push images only, and derive no values
+	DryRun           bool   // check, compare and derive, but write nothing anywhere
+	OutputDir        string // where values files and reports go
+	ValueFiles       []string
+	Set, SetString   []string
+	Jobs             int // transfers at once; 0: DefaultJobs
+	RegistryOptions  RegistryOptions
+	Progress         Progress
+}
+
+// An ImportReport says what was verified, pushed and written.
+type ImportReport struct {
+	ID          string        `json:"id"`
+	Fingerprint string        `json:"fingerprint,omitempty"` // of the trusted key that signed; empty when that was not checked
+	Registry    string        `json:"registry"`
+	Images      []ImportImage `json:"images"`
+	Charts      []ImportChart `json:"charts,omitempty"`
+	Bytes       pushResult    `json:"bytes"`
+	OutputDir   string        `json:"outputDir,omitempty"` // empty after a dry run
+}
+
+// An ImportImage is one reference, old and new.
+type ImportImage struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+	Digest string `json:"digest"`
+	Pushed bool   `json:"pushed"` // false: the target had it
+}
+
+// Import checks a bundle, pushes what the registry lacks, and writes for each
+// chart the values file with which Helm pulls everything from there, proved by
+// rendering the chart with it.
+//
+// All that can fail without writing is done first: signature, structure,
+// collisions of names, values, credentials. References that values cannot move
+// do not stop it: they are in the report, and the error is an *IncompleteError
+// beside a valid report.
+func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
+	if o.Jobs <= 0 {
+		o.Jobs = DefaultJobs
+	}
+	o.Progress = orSilent(o.Progress)
+	b, err := Open(path, o.Trust)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	client, err := o.RegistryOptions.client()
+	if err != nil {
+		return nil, err
+	}
+	names := newNaming(b.Record, o.Registry, o.KeepRegistryHost)
+	charts, err := o.relocateCharts(ctx, b, names)
+	if err != nil {
+		return nil, err
+	}
+	places, err := o.place(b, names, charts)
+	if err != nil {
+		return nil, err
+	}
+	report := o.report(b, charts)
+	p := &pusher{client: client, bundle: b, jobs: o.Jobs, pr: o.Progress}
+	if err := o.push(ctx, p, places, report); err != nil {
+		return nil, err
+	}
+	if !o.DryRun {
+		if err := emit(o.OutputDir, charts, report); err != nil {
+			return nil, err
+		}
+		report.OutputDir = o.OutputDir
+	}
+	return report, incomplete(charts)
+}
+
+// place decides the name of every image and chart in the target registry.
+func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]placement, error) {
+	ps := newPlacements(names)
+	roots := make(map[string]ocispec.Descriptor)
+	for _, d := range b.index.Manifests {
+		roots[d.Annotations[ocispec.AnnotationRefName]] = d
+	}
+	for _, im := range b.Record.Images {
+		for _, f := range im.Found {
+			if err := ps.add(f.Raw, im.Reference, roots[im.Reference]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, c := range charts {
+		// Values given here may show another spelling of a reference.
+		for raw, source := range c.seen {
+			if err := ps.add(raw, source, roots[source]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if o.SkipCharts {
+		return ps.all(), nil
+	}
+	for _, c := range b.Record.Charts {
+		target := o.Registry.Charts() + "/" + c.Name + ":" + chartTag(c.Version)
+		if err := ps.addAt(target, c.Reference, roots[c.Reference]); err != nil {
+			return nil, err
+		}
+	}
+	return ps.all(), nil
+}
+
+func (o *ImportOptions) report(b *Bundle, charts []*relocated) *ImportReport {
+	r := &ImportReport{ID: b.Record.ID, Registry: o.Registry.String()}
+	if b.Signer != nil {
+		r.Fingerprint = b.Signer.Fingerprint
+	}
+	for _, c := range charts {
+		r.Charts = append(r.Charts, c.report(o))
+	}
+	return r
+}
+
+// push compares, preflights and pushes, and notes in the report what it did.
+func (o *ImportOptions) push(ctx context.Context, p *pusher, places []placement, report *ImportReport) error {
+	plan, err := p.plan(ctx, places)
+	if err != nil {
+		return err
+	}
+	lacking := make(map[string]bool)
+	for _, t := range plan.tags {
+		lacking[t.repo+":"+t.ref] = true
+	}
+	for _, m := range plan.manifests {
+		lacking[m.repo+"@"+m.desc.Digest.String()] = true
+	}
+	for _, pl := range places {
+		ref := pl.target
+		byTag := ref.Tag != "" && lacking[ref.Repository()+":"+ref.Tag]
+		report.Images = append(report.Images, ImportImage{
+			Source: pl.source,
+			Target: ref.String(),
+			Digest: pl.root.Digest.String(),
+			Pushed: byTag || lacking[ref.Repository()+"@"+pl.root.Digest.String()],
+		})
+	}
+	report.Bytes.Present = plan.present
+	if plan.empty() {
+		return nil
+	}
+	if err := p.preflight(ctx, plan); err != nil {
+		return err
+	}
+	if o.DryRun {
+		report.Bytes.Sent = plan.total()
+		return nil
+	}
+	report.Bytes, err = p.push(ctx, plan)
+	return err
+}
+
+// incomplete collects what values could not move, over all charts.
+func incomplete(charts []*relocated) error {
+	e := &IncompleteError{
+		Summary: "these references still point outside, or cannot be pulled:",
+		Advice:  "change them in the chart, or mirror their registries at the nodes",
+	}
+	for _, c := range charts {
+		for _, l := range c.left {
+			e.Items = append(e.Items, fmt.Sprintf("%s: %s: %s", l.Raw, l.Where(), l.Reason))
+		}
+	}
+	if len(e.Items) == 0 {
+		return nil
+	}
+	return e
+}
+
+// shellQuote quotes s where a POSIX shell would not take it as one word.
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,436 @@
+package chart
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+type nodeKind uint8
+
+const (
+	scalarNode nodeKind = iota
+	mappingNode
+	sequenceNode
+)
+
+// node is a value of a manifest, or of a document inside one of its strings.
+type node struct {
+	kind  nodeKind
+	str   bool     // a scalar that is a string, not a number, boolean or null
+	value string   // the scalar's text as written
+	keys  []string // of a mapping, in order
+	items []*node
+
+	form string  // how docs stand in the string: yaml, json, base64, or empty
+	docs []*node // documents inside the string
+}
+
+// get returns the value of a mapping's key, or nil.
+func (n *node) get(key string) *node {
+	if n == nil || n.kind != mappingNode {
+		return nil
+	}
+	for i, k := range n.keys {
+		if k == key {
+			return n.items[i]
+		}
+	}
+	return nil
+}
+
+// text returns the scalar under the key, or "".
+func (n *node) text(key string) string {
+	if v := n.get(key); v != nil && v.kind == scalarNode {
+		return v.value
+	}
+	return ""
+}
+
+// Limits of one manifest document, so that aliases and strings within strings
+// cannot blow up.
+const (
+	maxNodes      = 2_000_000
+	maxDepth      = 200
+	maxEmbedDepth = 6
+)
+
+var errDocumentLimit = errors.New("document is too large or nests too deep")
+
+// parser turns YAML and JSON into nodes.
+type parser struct{ nodes int }
+
+func (p *parser) add(depth int) error {
+	if p.nodes++; p.nodes > maxNodes || depth > maxDepth {
+		return errDocumentLimit
+	}
+	return nil
+}
+
+// parseYAML reads all documents of a text; empty ones are left out.
+func (p *parser) parseYAML(text string) ([]*node, error) {
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	var docs []*node
+	for {
+		var y yaml.Node
+		err := dec.Decode(&y)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if y.Kind != yaml.DocumentNode || len(y.Content) == 0 {
+			continue
+		}
+		n, err := p.fromYAML(y.Content[0], 0)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, n)
+	}
+}
+
+func (p *parser) fromYAML(y *yaml.Node, depth int) (*node, error) {
+	if err := p.add(depth); err != nil {
+		return nil, err
+	}
+	switch y.Kind {
+	case yaml.AliasNode:
+		return p.fromYAML(y.Alias, depth+1)
+	case yaml.ScalarNode:
+		tag := y.ShortTag()
+		return &node{value: y.Value, str: tag == "!!str" || tag == "!!binary"}, nil
+	case yaml.SequenceNode:
+		n := &node{kind: sequenceNode, items: make([]*node, 0, len(y.Content))}
+		for _, c := range y.Content {
+			item, err := p.fromYAML(c, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			n.items = append(n.items, item)
+		}
+		return n, nil
+	case yaml.MappingNode:
+		return p.fromMapping(y, depth)
+	}
+	return nil, fmt.Errorf("unexpected yaml node kind %d", y.Kind)
+}
+
+var errKey = errors.New("a mapping key is not a scalar")
+
+func (p *parser) fromMapping(y *yaml.Node, depth int) (*node, error) {
+	n := &node{kind: mappingNode}
+	var merged []*node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		k, v := y.Content[i], y.Content[i+1]
+		if k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.Kind != yaml.ScalarNode {
+			return nil, errKey
+		}
+		item, err := p.fromYAML(v, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if k.ShortTag() == "!!merge" {
+			merged = append(merged, item)
+			continue
+		}
+		n.keys = append(n.keys, k.Value)
+		n.items = append(n.items, item)
+	}
+	for _, m := range merged {
+		n.merge(m)
+	}
+	return n, nil
+}
+
+// merge adds the entries that n lacks (YAML's << key).
+func (n *node) merge(m *node) {
+	switch m.kind {
+	case sequenceNode:
+		for _, e := range m.items {
+			n.merge(e)
+		}
+	case mappingNode:
+		for i, k := range m.keys {
+			if n.get(k) == nil {
+				n.keys = append(n.keys, k)
+				n.items = append(n.items, m.items[i])
+			}
+		}
+	}
+}
+
+// parseJSON reads one JSON value.
+func (p *parser) parseJSON(text string) (*node, error) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	return p.fromJSON(dec, 0)
+}
+
+func (p *parser) fromJSON(dec *json.Decoder, depth int) (*node, error) {
+	if err := p.add(depth); err != nil {
+		return nil, err
+	}
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := tok.(type) {
+	case string:
+		return &node{value: t, str: true}, nil
+	case json.Delim:
+		n := &node{kind: sequenceNode}
+		if t == '{' {
+			n.kind = mappingNode
+		}
+		for dec.More() {
+			if t == '{' {
+				key, err := dec.Token()
+				if err != nil {
+					return nil, err
+				}
+				n.keys = append(n.keys, key.(string))
+			}
+			item, err := p.fromJSON(dec, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			n.items = append(n.items, item)
+		}
+		_, err := dec.Token() // the closing bracket
+		return n, err
+	case nil:
+		return &node{value: "null"}, nil
+	default:
+		return &node{value: fmt.Sprint(t)}, nil
+	}
+}
+
+// expand looks for documents inside the strings below n.
+func (p *parser) expand(n *node, depth int) {
+	if depth > maxEmbedDepth {
+		return
+	}
+	switch n.kind {
+	case scalarNode:
+		if n.str && n.docs == nil {
+			n.form, n.docs = p.embedded(n.value)
+			for _, d := range n.docs {
+				p.expand(d, depth+1)
+			}
+		}
+	default:
+		for _, item := range n.items {
+			p.expand(item, depth)
+		}
+	}
+}
+
+// embedded parses a string that is itself JSON, or YAML of several lines.
+func (p *parser) embedded(s string) (form string, docs []*node) {
+	t := strings.TrimSpace(s)
+	if len(t) < 5 {
+		return "", nil
+	}
+	if (t[0] == '{' || t[0] == '[') && json.Valid([]byte(t)) {
+		n, err := p.parseJSON(t)
+		if err != nil || len(n.items) == 0 {
+			return "", nil
+		}
+		return "json", []*node{n}
+	}
+	if !strings.Contains(t, "\n") || !strings.ContainsAny(t, ":-") || strings.HasPrefix(t, "#!") {
+		return "", nil
+	}
+	docs, err := p.parseYAML(s)
+	if err != nil || len(docs) == 0 {
+		return "", nil
+	}
+	for _, d := range docs {
+		if d.kind == scalarNode || len(d.items) == 0 {
+			return "", nil
+		}
+	}
+	return "yaml", docs
+}
+
+// expandSecrets decodes the data of Secrets.
+func (p *parser) expandSecrets(root *node) {
+	if root.text("kind") == "List" {
+		if items := root.get("items"); items != nil {
+			for _, item := range items.items {
+				p.expandSecrets(item)
+			}
+		}
+		return
+	}
+	if root.text("kind") != "Secret" {
+		return
+	}
+	data := root.get("data")
+	if data == nil || data.kind != mappingNode {
+		return
+	}
+	for _, v := range data.items {
+		if v.kind != scalarNode || len(v.value) < 4 {
+			continue
+		}
+		plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(v.value))
+		if err != nil || len(plain) == 0 || !utf8.Valid(plain) || bytes.IndexByte(plain, 0) >= 0 {
+			continue
+		}
+		inner := &node{value: string(plain), str: true}
+		p.expand(inner, 1)
+		v.form, v.docs = "base64", []*node{inner}
+	}
+}
+
+// document is one parsed manifest. It is immutable once parsed, and shared by
+// all renders of a chart that produce the same text.
+type document struct {
+	root *node // nil when the text is no YAML
+	raw  string
+	kind string
+	err  error // why there is no root
+
+	leafOnce sync.Once
+	leaves   []leaf
+	leafAt   map[string]int
+
+	findOnce sync.Once
+	found    []found
+}
+
+// parseDocument parses one manifest; nil when it holds nothing.
+func parseDocument(raw string) *document {
+	p := &parser{}
+	d := &document{raw: raw}
+	docs, err := p.parseYAML(raw)
+	if err != nil {
+		d.err = err
+		return d
+	}
+	if len(docs) == 0 || docs[0].kind == scalarNode && docs[0].value == "" {
+		return nil
+	}
+	d.root = docs[0]
+	d.kind = d.root.text("kind")
+	if d.kind != crdKind {
+		p.expandSecrets(d.root)
+		p.expand(d.root, 0)
+	}
+	return d
+}
+
+const crdKind = "CustomResourceDefinition"
+
+// leaf is a scalar of a document.
+type leaf struct {
+	path  string // starts with a dot or bracket
+	value string
+}
+
+func (d *document) allLeaves() []leaf {
+	d.leafOnce.Do(func() {
+		if d.root != nil && d.kind != crdKind {
+			d.collect(d.root, "")
+		}
+		d.leafAt = make(map[string]int, len(d.leaves))
+		for i, l := range d.leaves {
+			d.leafAt[l.path] = i
+		}
+	})
+	return d.leaves
+}
+
+func (d *document) collect(n *node, path string) {
+	switch n.kind {
+	case mappingNode:
+		for i, k := range n.keys {
+			d.collect(n.items[i], path+keyStep(k))
+		}
+	case sequenceNode:
+		for i, item := range n.items {
+			d.collect(item, path+indexStep(i))
+		}
+	default:
+		before := len(d.leaves)
+		for i, doc := range n.docs {
+			d.collect(doc, path+formStep(n.form, i))
+		}
+		if len(d.leaves) == before {
+			d.leaves = append(d.leaves, leaf{path, n.value})
+		}
+	}
+}
+
+// keyStep is a mapping key in a path: .word, or ["any text"].
+func keyStep(key string) string {
+	if isWord(key) {
+		return "." + key
+	}
+	return "[" + strconv.Quote(key) + "]"
+}
+
+// isWord tells whether s consists of letters, digits, _ and - alone.
+func isWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// formStep enters document i of a string.
+func formStep(form string, i int) string {
+	if i == 0 {
+		return "|" + form
+	}
+	return "|" + form + "/" + strconv.Itoa(i)
+}
+
+// docCache keeps parsed documents by their text, so that rendering again costs
+// only what changed.
+type docCache struct {
+	mu    sync.Mutex
+	docs  map[string]*document
+	bytes int
+}
+
+// maxCache is the text that a cache may hold before it starts anew.
+const maxCache = 64 << 20
+
+func (c *docCache) parse(raw string) *document {
+	c.mu.Lock()
+	d, ok := c.docs[raw]
+	c.mu.Unlock()
+	if ok {
+		return d
+	}
+	d = parseDocument(raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.docs == nil || c.bytes > maxCache {
+		c.docs, c.bytes = map[string]*document{}, 0
+	}
+	c.docs[raw] = d
+	c.bytes += len(raw)
+	return d
+}

@@ -1,0 +1,151 @@
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// ErrLibrary is wrapped by the error of rendering a library chart.
+var ErrLibrary = errors.New("a library chart has nothing to render: use a chart that depends on it")
+
+// RenderError says why a chart does not render.
+type RenderError struct {
+	Chart    string
+	Template string // chart/templates/x.yaml, empty when no single template is to blame
+	Line     int    // in Template, 0 when not known
+	Message  string // what the chart or Helm says, without Helm's prefixes
+	Value    string // the values path that is missing, without ".Values.", when the error names it
+	Err      error  // the error as Helm returned it
+}
+
+func (e *RenderError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "chart %s does not render", e.Chart)
+	if e.Template != "" {
+		fmt.Fprintf(&b, ": %s", e.Template)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d", e.Line)
+		}
+	}
+	fmt.Fprintf(&b, ": %s", e.Message)
+	return b.String()
+}
+
+func (e *RenderError) Unwrap() error { return e.Err }
+
+// MissingDependency is a dependency that Chart.yaml declares, charts/ lacks
+// and that could not be fetched.
+type MissingDependency struct {
+	Name, Version string
+	Repository    string // as Chart.yaml writes it
+	Err           error  // why it could not be fetched
+}
+
+// DependencyError lists every dependency that a chart lacks. Helm refuses such
+// a chart even where values disable the dependency.
+type DependencyError struct {
+	Chart   string
+	Missing []MissingDependency
+}
+
+func (e *DependencyError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "chart %s lacks %d of its dependencies", e.Chart, len(e.Missing))
+	for i, m := range e.Missing {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		fmt.Fprintf(&b, "%s%s %s", sep, m.Name, m.Version)
+		if m.Repository != "" {
+			fmt.Fprintf(&b, " (%s)", m.Repository)
+		}
+		fmt.Fprintf(&b, ": %v", m.Err)
+	}
+	return b.String()
+}
+
+func (e *DependencyError) Unwrap() []error {
+	errs := make([]error, len(e.Missing))
+	for i, m := range e.Missing {
+		errs[i] = m.Err
+	}
+	return errs
+}
+
+// Helm's engine flattens most errors into text, so their parts can only be had
+// from it: "execution error at (file:line:col): message", "parse error at
+// (file:line): message", and text/template's own
+// "template: file:line:col: executing "name" at <expr>: message".
+var (
+	helmErrorRE     = regexp.MustCompile(`(?s)^(?:execution|parse) error (?:at|in) \(([^():]+)(?::(\d+))?[^)]*\): (.*)$`)
+	templateErrorRE = regexp.MustCompile(`(?s)^template: ([^\s:]+):(\d+)(?::\d+)?: (?:executing "[^"]*" at <([^>]*)>: )?(.*)$`)
+	nestedErrorRE   = regexp.MustCompile(`(?s)^error calling \w+: (.*)$`)
+	tplErrorRE      = regexp.MustCompile(`(?s)^error during tpl function execution for ".*?": (template: .*)$`)
+	valuesPathRE    = regexp.MustCompile(`\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
+	nilFieldRE      = regexp.MustCompile(`nil pointer evaluating [^.]*\.([A-Za-z0-9_]+)$`)
+)
+
+// newRenderError takes an error of Helm's engine apart.
+func newRenderError(chart string, err error) *RenderError {
+	e := &RenderError{Chart: chart, Message: err.Error(), Err: err}
+	var exec template.ExecError
+	if errors.As(err, &exec) {
+		e.Template = exec.Name
+	}
+	if m := helmErrorRE.FindStringSubmatch(e.Message); m != nil {
+		e.Template, e.Message = m[1], m[3]
+		e.Line, _ = strconv.Atoi(m[2])
+	}
+	e.unnest()
+	e.Message = strings.TrimSpace(e.Message)
+	return e
+}
+
+// unnest follows the chain of includes down to the innermost template.
+func (e *RenderError) unnest() {
+	for {
+		if m := templateErrorRE.FindStringSubmatch(e.Message); m != nil {
+			e.Template, e.Message = m[1], m[4]
+			e.Line, _ = strconv.Atoi(m[2])
+			e.Value = missingValue(m[3], e.Message)
+			if e.Value != "" {
+				e.Message += ": ." + "Values." + e.Value + " is not set"
+			}
+			continue
+		}
+		if m := nestedErrorRE.FindStringSubmatch(e.Message); m != nil {
+			e.Message = m[1]
+			continue
+		}
+		if m := tplErrorRE.FindStringSubmatch(e.Message); m != nil {
+			e.Message = m[1]
+			continue
+		}
+		if m := valuesPathRE.FindStringSubmatch(e.Message); m != nil && e.Value == "" {
+			e.Value = strings.TrimPrefix(m[1], ".")
+		}
+		return
+	}
+}
+
+// missingValue names the values path that a nil pointer error stumbled over:
+// the expression up to the field that could not be read from nil.
+func missingValue(expr, message string) string {
+	field := nilFieldRE.FindStringSubmatch(message)
+	path := valuesPathRE.FindStringSubmatch(expr)
+	if field == nil || path == nil {
+		return ""
+	}
+	steps := strings.Split(strings.TrimPrefix(path[1], "."), ".")
+	for i, s := range steps {
+		if s == field[1] && i > 0 {
+			return strings.Join(steps[:i], ".")
+		}
+	}
+	return strings.Join(steps, ".")
+}

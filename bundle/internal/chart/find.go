@@ -1,0 +1,407 @@
+package chart
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Confidence says how sure a finding is.
+type Confidence string
+
+const (
+	// Image is a reference that can be pulled as it stands.
+	Image Confidence = "image"
+	// Repository is a reference without tag or digest that some program
+	// completes at run time.
+	Repository Confidence = "repository"
+	// Placeholder stands in an image position but names no image: "auto",
+	// nothing, or text that another program fills in.
+	Placeholder Confidence = "placeholder"
+)
+
+// Finding is an image reference at a position of the rendered output.
+type Finding struct {
+	Position   string // template#Kind/ordinal.path[~token]
+	Template   string
+	Kind       string
+	Name       string // of the object; it may be random, never part of Position
+	Path       string // within the document, without the token
+	Raw        string // as the chart writes it, without a scheme such as oci://
+	Confidence Confidence
+	Test       bool // only in a manifest that helm test runs
+}
+
+// Findings lists every image reference in the manifests, in the order of
+// Manifests. The same reference at two positions is two findings.
+func (o *Output) Findings() []Finding {
+	hosts := map[string]bool{}
+	for i := range o.Manifests {
+		for _, f := range o.Manifests[i].doc.findings() {
+			if f.certain && f.host != "" {
+				hosts[f.host] = true
+			}
+		}
+	}
+	var all []Finding
+	for i := range o.Manifests {
+		m := &o.Manifests[i]
+		id := m.Position()
+		for _, f := range m.doc.findings() {
+			if !f.certain && !hosts[f.host] {
+				continue
+			}
+			base, _, _ := cutToken(strings.TrimSuffix(f.path, refToken))
+			all = append(all, Finding{
+				Position: id + f.path, Template: m.Template, Kind: m.Kind, Name: m.Name,
+				Path: strings.TrimPrefix(base, "."), Raw: f.raw, Confidence: f.confidence, Test: m.Test(),
+			})
+		}
+	}
+	return all
+}
+
+// found is a finding within a document.
+type found struct {
+	path       string // with the token
+	raw        string
+	host       string
+	confidence Confidence
+	certain    bool // false: a finding only if the chart uses the host for images elsewhere
+}
+
+// findings searches the document once.
+func (d *document) findings() []found {
+	d.findOnce.Do(func() {
+		f := &finder{seen: map[string]bool{}, claimed: map[string]bool{}}
+		switch {
+		case d.root == nil:
+			f.scanWords(d.raw, "", scope{})
+		case d.kind != crdKind:
+			f.walk(d.root, "", scope{})
+		}
+		d.found = slices.DeleteFunc(f.out, func(x found) bool {
+			base, _, _ := cutToken(x.path)
+			return f.claimed[base] && !strings.HasSuffix(x.path, refToken)
+		})
+	})
+	return d.found
+}
+
+// refToken marks a reference that is spread over sibling keys.
+const refToken = "~ref"
+
+// finder walks a document.
+type finder struct {
+	out     []found
+	seen    map[string]bool // paths with a finding
+	claimed map[string]bool // leaves that are part of a reference found elsewhere
+}
+
+// scope is what the surroundings of a value say about it.
+type scope struct {
+	key      string // the nearest key, or the name of an env entry, or the flag before it
+	parent   string // the key above that
+	embedded bool   // inside a string of the manifest
+	pod      bool   // an element of containers, initContainers or ephemeralContainers
+	hub      *hub
+}
+
+// hub is a registry with a namespace, and the tag of all images below it, that
+// a map declares for the maps inside it (hub: docker.io/istio, tag: 1.2).
+type hub struct {
+	registry, path, tag string
+}
+
+// image tells whether the nearest key speaks of images.
+func (s scope) image() bool { return classifyKey(s.key) != noImage }
+
+func (f *finder) add(x found) {
+	if f.seen[x.path] {
+		return
+	}
+	f.seen[x.path] = true
+	f.out = append(f.out, x)
+}
+
+func (f *finder) walk(n *node, path string, s scope) {
+	switch n.kind {
+	case mappingNode:
+		f.walkMapping(n, path, s)
+	case sequenceNode:
+		f.walkSequence(n, path, s)
+	default:
+		f.walkScalar(n, path, s)
+	}
+}
+
+func (f *finder) walkMapping(n *node, path string, s scope) {
+	if n.text("kind") == crdKind && n.get("spec") != nil {
+		return
+	}
+	fields := make([]field, 0, len(n.keys))
+	for i, k := range n.keys {
+		fields = append(fields, field{key: k, path: path + keyStep(k), node: n.items[i]})
+	}
+	f.compose(fields, s)
+	inner := s
+	if h := hubOf(n, path); h != nil {
+		inner.hub = h
+	}
+	entry := entryName(n)
+	for _, x := range fields {
+		c := inner
+		c.pod = false
+		c.key, c.parent = x.key, s.key
+		switch {
+		case entry != "" && x.key == "value":
+			c.key = entry
+		case x.key == "labels", x.key == "matchLabels":
+			continue // a label can hold no reference
+		}
+		if s.pod && x.key == "image" {
+			c.pod = true
+		}
+		f.walk(x.node, x.path, c)
+	}
+}
+
+// entryName is the name of an env entry or the like: a map of name and value.
+func entryName(n *node) string {
+	if v := n.get("value"); v == nil || v.kind != scalarNode {
+		return ""
+	}
+	return n.text("name")
+}
+
+var containerLists = []string{"containers", "initContainers", "ephemeralContainers"}
+
+func (f *finder) walkSequence(n *node, path string, s scope) {
+	var env []field
+	for i, item := range n.items {
+		if name := entryName(item); name != "" {
+			env = append(env, field{key: name, path: path + indexStep(i) + ".value", node: item.get("value")})
+		}
+	}
+	f.compose(env, scope{embedded: s.embedded})
+	flag := ""
+	for i, item := range n.items {
+		c := s
+		c.pod = slices.Contains(containerLists, s.key)
+		if item.kind == scalarNode {
+			if flag != "" {
+				c.key = flag
+			} else if classifyKey(s.key) == exactImage {
+				c.key = "images" // a list is never one image
+			}
+			flag = flagName(item.value)
+		} else {
+			flag = ""
+		}
+		f.walk(item, path+indexStep(i), c)
+	}
+}
+
+// flagName is the name of a command line flag whose value is the next argument.
+func flagName(arg string) string {
+	if strings.HasPrefix(arg, "-") && !strings.ContainsAny(arg, "= \n") {
+		return strings.TrimLeft(arg, "-")
+	}
+	return ""
+}
+
+func (f *finder) walkScalar(n *node, path string, s scope) {
+	if len(n.docs) > 0 {
+		c := scope{key: s.key, parent: s.parent, embedded: true}
+		for i, d := range n.docs {
+			f.walk(d, path+formStep(n.form, i), c)
+		}
+		return
+	}
+	if f.claimed[path] {
+		return
+	}
+	if !n.str {
+		if s.pod && n.value == "null" || s.pod && n.value == "" || s.pod && n.value == "~" {
+			f.placeholder(path, "", s)
+		}
+		return
+	}
+	key := classifyKey(s.key)
+	switch parent := classifyKey(s.parent); {
+	case key != noImage:
+	case parent == exactImage && slices.Contains(lastly, strings.ToLower(s.key)):
+		key = someImage // image: {reference: …}, image: {name: …}
+	case strings.HasSuffix(strings.ToLower(s.parent), "images"):
+		key = maybeImage // images: {proxy: …}
+	}
+	if key != noImage && f.imageValue(n.value, path, key, s) {
+		return
+	}
+	f.scanWords(n.value, path, s)
+}
+
+func exactOf(key string) bool { return classifyKey(key) == exactImage }
+
+func (f *finder) placeholder(path, raw string, s scope) bool {
+	if s.embedded {
+		return false // somebody's template or defaults, not something that is pulled
+	}
+	f.add(found{path: path, raw: raw, confidence: Placeholder, certain: true})
+	return true
+}
+
+// imageValue handles the value of a key that names an image; false leaves the
+// value to the search for words.
+func (f *finder) imageValue(value, path string, key imageKey, s scope) bool {
+	v := strings.TrimSpace(value)
+	if key == exactImage && (v == "" || v == "auto" || unrendered(v)) {
+		return f.placeholder(path, v, s)
+	}
+	rest, isRef := cutScheme(v)
+	r, ok := parseRef(rest)
+	if !isRef || !ok {
+		return s.pod && f.placeholder(path, v, s) // no container runtime accepts it
+	}
+	if s.hub != nil && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") && key == exactImage {
+		f.addHub(path, r.Path, s.hub)
+		return true
+	}
+	x := found{path: path, raw: rest, host: r.Host, certain: true, confidence: Image}
+	if !s.pod {
+		if !plausibleValue(r, key) {
+			return false
+		}
+		if !r.pinned() {
+			x.confidence = Repository
+		}
+	}
+	f.add(x)
+	return true
+}
+
+// plausibleValue tells whether a well-formed reference under such a key is one.
+func plausibleValue(r ref, key imageKey) bool {
+	short := r.Host == "" && !strings.Contains(r.Path, "/")
+	switch {
+	case r.Digest != "":
+		return true
+	case r.Tag != "":
+		return !short || !isNumber(r.Tag) || key >= someImage && !looksLikeAddress(r)
+	case fileName(r.Path):
+		return false
+	case r.Host != "":
+		return plausibleHost(r.Host)
+	}
+	return key == exactImage || key == someImage && !short
+}
+
+// looksLikeAddress tells host:port from name:tag, for names without a slash.
+func looksLikeAddress(r ref) bool {
+	return strings.Contains(r.Path, ".") && isNumber(r.Tag) && len(r.Tag) > 2
+}
+
+func fileName(p string) bool {
+	ext := strings.TrimPrefix(path.Ext(p), ".")
+	return slices.Contains([]string{"png", "svg", "jpg", "jpeg", "gif", "ico", "webp", "iso", "qcow2", "img"}, ext)
+}
+
+// scanWords searches a text for references: any word with a host, a path and a
+// tag or digest; any word with a known registry host; the word that follows a
+// flag or key that ends in image; and lines that spread one over several keys.
+func (f *finder) scanWords(text, path string, s scope) {
+	if !strings.ContainsAny(text, "/:") {
+		return
+	}
+	list := words(text)
+	f.compose(assignments(text, path, list), scope{embedded: true})
+	// X_IMAGES: "a=org/a:1,b=org/b:2", --images=a=org/a:1
+	several := s.image() || strings.HasPrefix(text, "-") && len(list) > 0 && classifyKey(list[0].text) != noImage &&
+		!strings.ContainsAny(text, " \t\n")
+	for i, w := range list {
+		raw := w.reference()
+		r, ok := parseRef(raw)
+		if !ok || strings.HasPrefix(w.text, "/") || w.end < len(text) && text[w.end] == '*' {
+			continue
+		}
+		x := found{path: path + "~" + strconv.Itoa(i), raw: raw, host: r.Host, confidence: Image, certain: true}
+		if f.claimed[x.path] {
+			continue
+		}
+		named := len(list) == 1 && s.image() || i > 0 && announces(text, list[i-1], w) ||
+			several && r.pinned() && strings.Contains(r.Path, "/")
+		if !accept(&x, r, named) {
+			continue
+		}
+		if len(list) == 1 && raw == strings.TrimSpace(text) {
+			x.path = path
+		}
+		f.add(x)
+	}
+}
+
+// assignmentRE matches a line of a properties, INI or shell file.
+var assignmentRE = regexp.MustCompile(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*$`)
+
+// assignments reads lines of the form key = value out of a text.
+func assignments(text, path string, list []word) []field {
+	if !strings.Contains(text, "\n") {
+		return nil
+	}
+	at := make(map[int]int, len(list))
+	for i, w := range list {
+		at[w.start] = i
+	}
+	var fields []field
+	for _, m := range assignmentRE.FindAllStringSubmatchIndex(text, -1) {
+		if i, ok := at[m[4]]; ok {
+			fields = append(fields, field{
+				key: text[m[2]:m[3]], path: path + "~" + strconv.Itoa(i),
+				node: &node{str: true, value: text[m[4]:m[5]]},
+			})
+		}
+	}
+	return fields
+}
+
+// accept decides whether a word of a text is a reference.
+func accept(x *found, r ref, named bool) bool {
+	switch {
+	case r.Host != "" && plausibleHost(r.Host):
+		if slices.Contains(taintEffects, r.Tag) {
+			return false
+		}
+		if !r.pinned() {
+			x.confidence = Repository
+		}
+		// host/path:1 may be a resource with its amount (nvidia.com/gpu:1)
+		x.certain = named || isRegistry(r.Host) || r.Digest != "" || r.Tag != "" && !isNumber(r.Tag)
+		return true
+	case named && r.pinned():
+		return !looksLikeAddress(r)
+	case named && r.Host == "" && strings.Contains(r.Path, "/"):
+		x.confidence = Repository
+		return !fileName(r.Path)
+	case r.Host != "" && r.pinned():
+		// localhost and addresses: only where other images come from there
+		x.certain = false
+		return true
+	}
+	return false
+}
+
+// announces tells whether the word before is a key or flag for images:
+// --x-image REF, x-image=REF, "image": "REF".
+func announces(text string, before, w word) bool {
+	key := strings.TrimRight(before.text, ":")
+	if strings.ContainsAny(key, "/:@") || classifyKey(key) == noImage {
+		return false
+	}
+	between := text[before.end:w.start]
+	if strings.Contains(between, "\n") {
+		return false
+	}
+	return strings.HasPrefix(key, "-") || key != before.text || strings.ContainsAny(between, "=:")
+}

@@ -1,0 +1,171 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+)
+
+// Source names a chart.
+type Source struct {
+	// Ref is a folder, a .tgz file, the http(s) URL of a .tgz, oci://…, the
+	// name of a chart in Repo, or ALIAS/NAME with an alias from the user's Helm
+	// repositories.yaml.
+	Ref string
+	// Repo is the URL of an HTTP chart repository. When it is given, Ref is
+	// never taken for a file, even where one of that name exists.
+	Repo string
+	// Version is a version or a constraint, for charts from repositories and
+	// registries; empty means the latest stable version.
+	Version string
+	// Username and Password are for Repo, or the URL in Ref. Without them, those
+	// of the same repository in repositories.yaml are used.
+	Username, Password string
+}
+
+// LoadOptions say how to reach chart repositories.
+type LoadOptions struct {
+	// OCI fetches the archive of a chart from an OCI registry: ref is
+	// oci://host/path/name, version a version or a constraint. Without it,
+	// charts in OCI registries are errors.
+	OCI func(ctx context.Context, ref, version string) ([]byte, error)
+	// CAFile is a PEM file with certificates to trust beside the system's.
+	CAFile string
+	// InsecureSkipTLSVerify accepts any certificate of the repository in Source.
+	InsecureSkipTLSVerify bool
+	// PassCredentials sends the repository's credentials to other hosts that
+	// its index points to.
+	PassCredentials bool
+	// RepositoryConfig is Helm's repositories.yaml; default: the user's.
+	RepositoryConfig string
+	// UserAgent is sent to chart repositories.
+	UserAgent string
+}
+
+// Load reads a chart and makes it complete: dependencies that Chart.yaml
+// declares and charts/ lacks are fetched as helm dependency build would,
+// Chart.lock honoured, and added in memory; nothing is written to the user's
+// folder. As with Helm, a dependency that values disable is needed all the
+// same. One that cannot be fetched ends in a *DependencyError that names all
+// of them.
+//
+// Beyond Helm, dependencies of a file:// dependency are fetched too.
+//
+// A chart from an archive keeps its bytes (see [Chart.Archive]) and its .prov,
+// unless dependencies had to be added: then it is packaged anew, as a folder
+// is.
+func Load(ctx context.Context, s Source, o LoadOptions) (*Chart, error) {
+	l := &fetcher{o: o}
+	p, err := l.read(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", s.Ref, err)
+	}
+	c, err := l.finish(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", s.Ref, err)
+	}
+	return c, nil
+}
+
+// parcel is a chart as it was found: a folder, or an archive.
+type parcel struct {
+	folder  string
+	archive []byte
+	prov    []byte
+	source  string
+}
+
+// read finds the chart.
+func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
+	switch {
+	case s.Ref == "":
+		return nil, errors.New("no name given")
+	case s.Repo != "":
+		return l.fromRepository(ctx, s)
+	case strings.HasPrefix(s.Ref, ociScheme):
+		b, err := l.fromOCI(ctx, s.Ref, s.Version)
+		return &parcel{archive: b, source: s.Ref}, err
+	case strings.HasPrefix(s.Ref, "https://"), strings.HasPrefix(s.Ref, "http://"):
+		return l.fromURL(ctx, s)
+	}
+	fi, err := os.Stat(s.Ref)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return l.fromAlias(ctx, s, err)
+	case err != nil:
+		return nil, err
+	case fi.IsDir():
+		return &parcel{folder: s.Ref, source: s.Ref}, nil
+	}
+	return readFile(s.Ref)
+}
+
+// readFile reads an archive and the provenance beside it.
+func readFile(name string) (*parcel, error) {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > maxArchiveSize {
+		return nil, &ArchiveError{Err: fmt.Errorf("larger than %d MiB", maxArchiveSize>>20)}
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	prov, err := os.ReadFile(name + ".prov")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return &parcel{archive: b, prov: prov, source: name}, nil
+}
+
+// finish parses the chart, adds what it lacks and packages it where it is no
+// complete archive yet. What is returned was parsed from the very bytes of its
+// Archive.
+func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
+	var h *helm.Chart
+	if p.folder == "" {
+		c, err := Open(p.archive)
+		if err != nil {
+			return nil, err
+		}
+		if len(missingDependencies(c.helm)) == 0 {
+			c.prov, c.source = p.prov, p.source
+			return c, nil
+		}
+		h = c.helm
+	} else {
+		var err error
+		if h, err = loadFolder(p.folder); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.complete(ctx, h, p.folder); err != nil {
+		return nil, err
+	}
+	archive, err := pack(h)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Open(archive)
+	if err != nil {
+		return nil, err
+	}
+	c.source = p.source
+	return c, nil
+}
+
+func loadFolder(dir string) (*helm.Chart, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
+}

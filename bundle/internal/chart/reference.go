@@ -1,0 +1,290 @@
+package chart
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ref is an image reference as charts write it: short names stay short and
+// nothing is defaulted. The grammar is that of distribution/reference, except
+// that it is anchored, lowercase in the path, and splits the host only where
+// Docker does.
+type ref struct {
+	Host   string // host[:port], empty for a short name
+	Path   string
+	Tag    string
+	Digest string // algorithm:hex
+}
+
+const (
+	pathPattern   = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*`
+	tagPattern    = `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
+	digestPattern = `[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}`
+)
+
+var (
+	refRE    = regexp.MustCompile(`^(?:([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/)?(` + pathPattern + `)(?::(` + tagPattern + `))?(?:@(` + digestPattern + `))?$`)
+	hostRE   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
+	tagRE    = regexp.MustCompile(`^` + tagPattern + `$`)
+	digestRE = regexp.MustCompile(`^` + digestPattern + `$`)
+	hexRE    = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	pathRE   = regexp.MustCompile(`^` + pathPattern + `$`)
+)
+
+const maxRef = 512
+
+// parseRef takes s apart; ok is false when s is no reference.
+func parseRef(s string) (r ref, ok bool) {
+	if s == "" || len(s) > maxRef {
+		return ref{}, false
+	}
+	m := refRE.FindStringSubmatch(s)
+	if m == nil {
+		return ref{}, false
+	}
+	r = ref{Host: m[1], Path: m[2], Tag: m[3], Digest: m[4]}
+	if r.Host != "" && !isHost(r.Host) {
+		r.Path, r.Host = r.Host+"/"+r.Path, ""
+		if !pathRE.MatchString(r.Path) {
+			return ref{}, false
+		}
+	}
+	if r.Host != "" && !hostRE.MatchString(r.Host) {
+		return ref{}, false
+	}
+	return r, true
+}
+
+// isHost tells whether the first component of a reference is a host, as Docker
+// decides it.
+func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
+
+// pinned tells whether the reference has a tag or a digest.
+func (r ref) pinned() bool { return r.Tag != "" || r.Digest != "" }
+
+func (r ref) String() string {
+	s := r.Path
+	if r.Host != "" {
+		s = r.Host + "/" + s
+	}
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.Digest != "" {
+		s += "@" + r.Digest
+	}
+	return s
+}
+
+// registries are hosts that serve images and nothing else that looks like
+// host/path, so that a name without a tag is a reference too. A leading dot
+// matches any host below.
+var registries = []string{
+	"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com",
+	"ghcr.io", "quay.io", "gcr.io", ".gcr.io", ".pkg.dev", "registry.k8s.io", "public.ecr.aws", ".azurecr.io",
+	"mcr.microsoft.com", "nvcr.io", "registry.gitlab.com",
+	"docker.elastic.co", "registry.access.redhat.com", "registry.redhat.io", "registry.connect.redhat.com",
+	"icr.io", ".icr.io", "cgr.dev", "dhi.io", "lscr.io", "xpkg.upbound.io", "registry.suse.com",
+	"container-registry.oracle.com", "registry.opensource.zalan.do", "docker.n8n.io", "ocir.io",
+}
+
+// strangers are hosts and domains that look like host/path:tag in manifests
+// but never serve images: label and taint domains, source hosts, file names.
+var strangers = []string{
+	"kubernetes.io", ".kubernetes.io", "k8s.io", ".k8s.io", "github.com", "golang.org", "gopkg.in",
+	"raw.githubusercontent.com", "json-schema.org", ".svc", ".local", ".internal.svc",
+}
+
+// fileSuffixes are last labels that make a file name of a host.
+var fileSuffixes = []string{
+	"yaml", "yml", "json", "conf", "cfg", "toml", "ini", "properties", "xml", "txt", "md", "log", "sock",
+	"py", "js", "ts", "rb", "lua", "jar", "war", "go", "crt", "pem", "key", "cert", "tgz", "gz", "zip", "tar",
+	"html", "css", "sql", "bak", "tmp", "tpl", "gotmpl",
+}
+
+func matchesHost(list []string, host string) bool {
+	return slices.ContainsFunc(list, func(p string) bool {
+		return host == p || p[0] == '.' && strings.HasSuffix(host, p)
+	})
+}
+
+// isRegistry tells whether the host is a well-known image registry.
+func isRegistry(host string) bool { return matchesHost(registries, host) || ecrRE.MatchString(host) }
+
+// ecrRE matches private registries of AWS.
+var ecrRE = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+
+// plausibleHost tells whether a word's host may serve images at all. Hosts
+// without a domain (localhost, addresses) need other evidence.
+func plausibleHost(host string) bool {
+	if isRegistry(host) {
+		return true
+	}
+	name, _, _ := strings.Cut(host, ":")
+	if name != strings.ToLower(name) || matchesHost(strangers, name) {
+		return false
+	}
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 {
+		return false
+	}
+	last := name[i+1:]
+	if len(last) < 2 || slices.Contains(fileSuffixes, last) {
+		return false
+	}
+	return strings.Trim(last, "abcdefghijklmnopqrstuvwxyz") == "" || strings.HasPrefix(last, "xn--")
+}
+
+// taintEffects follow a colon after a label key and look like a tag.
+var taintEffects = []string{"NoSchedule", "NoExecute", "PreferNoSchedule"}
+
+// schemes are prefixes of references that are not URLs of something else.
+var schemes = []string{"docker://", "oci://", "docker-pullable://", "containerd://", "registry://"}
+
+// cutScheme removes such a prefix; ok is false for any other URL.
+func cutScheme(s string) (rest string, ok bool) {
+	if !strings.Contains(s, "://") {
+		return s, true
+	}
+	for _, p := range schemes {
+		if rest, found := strings.CutPrefix(s, p); found && !strings.Contains(rest, "://") {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// unrendered tells whether a text waits for a later program to fill it in.
+func unrendered(s string) bool {
+	return strings.Contains(s, "{{") || strings.Contains(s, "$(") || strings.Contains(s, "${") ||
+		strings.HasPrefix(s, "$") || strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">")
+}
+
+// word is a run of characters that a reference may consist of.
+type word struct {
+	text       string
+	start, end int // in the scalar
+}
+
+func isWordByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	switch c {
+	case '.', '_', ':', '/', '@', '+', '~', '-':
+		return true
+	}
+	return false
+}
+
+// words splits a scalar. Only separators decide where a word begins, never
+// what it means, so a word keeps its number when a reference in the scalar is
+// replaced by another one.
+func words(s string) []word {
+	var list []word
+	for i := 0; i < len(s); {
+		if !isWordByte(s[i]) {
+			i++
+			continue
+		}
+		start, letters := i, false
+		for ; i < len(s) && isWordByte(s[i]); i++ {
+			c := s[i]
+			letters = letters || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		}
+		if letters {
+			list = append(list, word{s[start:i], start, i})
+		}
+	}
+	return list
+}
+
+// reference is the word without a scheme and without what punctuation of the
+// surrounding text sticks to its end.
+func (w word) reference() string {
+	s, ok := cutScheme(w.text)
+	if !ok {
+		return ""
+	}
+	return strings.TrimRight(s, ".:/@+~-_")
+}
+
+// keyWords splits a key like fooImageTag, FOO_IMAGE_TAG or foo-image.tag into
+// lowercase words.
+func keyWords(key string) []string {
+	var list []string
+	var cur []byte
+	flush := func() {
+		if len(cur) > 0 {
+			list = append(list, strings.ToLower(string(cur)))
+			cur = cur[:0]
+		}
+	}
+	for i := 0; i < len(key); i++ {
+		c := key[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			lowerBefore := i > 0 && (key[i-1] >= 'a' && key[i-1] <= 'z' || key[i-1] >= '0' && key[i-1] <= '9')
+			lowerAfter := i+1 < len(key) && key[i+1] >= 'a' && key[i+1] <= 'z' && i > 0 && key[i-1] >= 'A' && key[i-1] <= 'Z'
+			if lowerBefore || lowerAfter {
+				flush()
+			}
+			cur = append(cur, c)
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			cur = append(cur, c)
+		default:
+			flush()
+		}
+	}
+	flush()
+	return list
+}
+
+// imageKey tells how strongly a key says that its value is an image.
+type imageKey int
+
+const (
+	noImage    imageKey = iota
+	maybeImage          // has image among its words: RELATED_IMAGE_X
+	someImage           // ends in image: sidecarImage, X_IMAGE, --init-image
+	exactImage          // image, imageName, imageRef, imageURL
+)
+
+// lastly are words that may follow "image" in a key without changing that the
+// value is the image.
+var lastly = []string{"name", "ref", "url", "uri", "reference", "fullname"}
+
+// notImages are words in a key that make the value something about an image.
+var notImages = []string{
+	"pull", "policy", "secret", "secrets", "tag", "tags", "version", "digest", "registry", "registries", "repo",
+	"repository", "prefix", "size", "type", "format", "credentials", "cred", "creds", "password", "username", "hash",
+	"addr", "address", "port", "host", "endpoint", "dir", "path", "timeout",
+}
+
+// classifyKey looks at the words of a key.
+func classifyKey(key string) imageKey {
+	w := keyWords(key)
+	if len(w) == 0 || slices.ContainsFunc(w, func(s string) bool { return slices.Contains(notImages, s) }) {
+		return noImage
+	}
+	end := len(w)
+	if end > 1 && slices.Contains(lastly, w[end-1]) {
+		end--
+	}
+	last := w[end-1]
+	oneWord := strings.HasPrefix(last, "image") && slices.Contains(lastly, last[len("image"):])
+	switch {
+	case end == 1 && (last == "image" || oneWord):
+		return exactImage
+	case strings.HasSuffix(last, "image"), last == "images", oneWord:
+		return someImage
+	case slices.Contains(w, "image"), slices.Contains(w, "images"):
+		return maybeImage
+	}
+	return noImage
+}
+
+// isNumber tells whether s is digits alone.
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

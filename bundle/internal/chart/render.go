@@ -1,0 +1,231 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+)
+
+// DefaultKubeVersion is the Kubernetes version that charts are rendered for
+// when none is given. Helm's own default would be v1.20.
+const DefaultKubeVersion = "v1.34.0"
+
+// maxOutput limits what one render may produce, in bytes.
+const maxOutput = 256 << 20
+
+// RenderOptions say how to render. The zero value renders the chart's defaults
+// leniently.
+type RenderOptions struct {
+	Values      map[string]any // the user's values; never changed
+	ReleaseName string         // default "release-name", as helm template
+	Namespace   string         // default "default"
+	KubeVersion string         // default DefaultKubeVersion
+	// APIVersions are API versions that the cluster has beyond those Helm
+	// knows, as helm template --api-versions takes them.
+	APIVersions []string
+	// Strict renders as helm install does: the values schema, the chart's
+	// kubeVersion, missing dependencies, and the checks that charts make with
+	// fail and required all count. Without it none of them does: it is for
+	// probing.
+	Strict bool
+	// StubKeys replaces key and password generation in templates by constants
+	// (see stubTemplates), which makes probing several times faster for some
+	// charts. Ignored when Strict.
+	StubKeys bool
+}
+
+// Render renders the chart. It is safe for concurrent use and leaves the chart
+// and the options unchanged. An error of the chart or its values is a
+// *RenderError or a *DependencyError.
+//
+// Templates cannot be interrupted: when ctx ends first, Render returns at once
+// and the render goes on in the background until its template ends.
+func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("render chart %s: %w", c.Name(), err)
+	}
+	if o.Strict {
+		o.StubKeys = false
+		if err := c.checkRenderable(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Library() {
+		return nil, fmt.Errorf("chart %s: %w", c.Name(), ErrLibrary)
+	}
+	type result struct {
+		out *Output
+		err error
+	}
+	done := make(chan result, 1)
+	o.Values = copyMap(o.Values)
+	go func() {
+		out, err := c.render(o)
+		done <- result{out, err}
+	}()
+	select {
+	case r := <-done:
+		return r.out, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("render chart %s: %w", c.Name(), ctx.Err())
+	}
+}
+
+// checkRenderable refuses what helm install refuses before it renders.
+func (c *Chart) checkRenderable() error {
+	missing := missingDependencies(c.helm)
+	if len(missing) == 0 {
+		return nil
+	}
+	e := &DependencyError{Chart: c.Name()}
+	for _, d := range missing {
+		e.Missing = append(e.Missing, MissingDependency{
+			Name: d.Name, Version: d.Version, Repository: d.Repository,
+			Err: errors.New("not in the charts folder"),
+		})
+	}
+	return e
+}
+
+// missingDependencies lists what Chart.yaml declares and charts/ lacks. Like
+// Helm, it compares names alone and does not ask whether values disable the
+// dependency.
+func missingDependencies(h *helm.Chart) []*helm.Dependency {
+	var missing []*helm.Dependency
+	for _, want := range h.Metadata.Dependencies {
+		found := false
+		for _, have := range h.Dependencies() {
+			found = found || have.Name() == want.Name
+		}
+		if !found {
+			missing = append(missing, want)
+		}
+	}
+	return missing
+}
+
+// render does the work on a copy of the chart. With stubbed keys, a failure is
+// tried again with the original templates: only they can tell whether the
+// chart is to blame.
+func (c *Chart) render(o RenderOptions) (*Output, error) {
+	defer silence()()
+	if o.StubKeys {
+		if h := c.stubs(); h != nil {
+			if out, err := c.renderCopy(clone(h), o); err == nil {
+				return out, nil
+			}
+		}
+	}
+	return c.renderCopy(clone(c.helm), o)
+}
+
+func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, err = nil, c.fail(fmt.Sprintf("malformed chart: %v", r), nil)
+		}
+	}()
+	caps, err := capabilities(o)
+	if err != nil {
+		return nil, c.fail(err.Error(), err)
+	}
+	want := h.Metadata.KubeVersion
+	if o.Strict && want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
+		return nil, c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
+	}
+	values, err := renderValues(h, o, caps)
+	if err != nil {
+		return nil, c.fail(err.Error(), err)
+	}
+	if o.Strict {
+		if err := checkSchema(h, values); err != nil {
+			return nil, c.fail(err.Error(), err)
+		}
+	}
+	files, err := engine.Engine{LintMode: !o.Strict}.Render(h, values)
+	if err != nil {
+		return nil, newRenderError(c.Name(), err)
+	}
+	var size int
+	for _, text := range files {
+		size += len(text)
+	}
+	if size > maxOutput {
+		return nil, c.fail(fmt.Sprintf("it renders to more than %d MiB", maxOutput>>20), nil)
+	}
+	return c.newOutput(h, files, o.Strict)
+}
+
+func (c *Chart) fail(message string, err error) *RenderError {
+	return &RenderError{Chart: c.Name(), Message: strings.TrimSpace(message), Err: err}
+}
+
+// capabilities describes the cluster: the given Kubernetes version, with the
+// API versions of Helm's own default set, which is what helm template assumes.
+func capabilities(o RenderOptions) (*chartutil.Capabilities, error) {
+	version := o.KubeVersion
+	if version == "" {
+		version = DefaultKubeVersion
+	}
+	kube, err := chartutil.ParseKubeVersion(version)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes version %q: %w", version, err)
+	}
+	caps := chartutil.DefaultCapabilities.Copy()
+	caps.KubeVersion = *kube
+	caps.APIVersions = append(append(chartutil.VersionSet{}, caps.APIVersions...), o.APIVersions...)
+	return caps, nil
+}
+
+// renderValues resolves conditions, tags, aliases and imported values in h and
+// returns what templates see.
+func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
+	values := copyMap(o.Values)
+	if values == nil {
+		values = map[string]any{}
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
+		return nil, err
+	}
+	release := chartutil.ReleaseOptions{
+		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
+	}
+	if release.Name == "" {
+		release.Name = "release-name"
+	}
+	if release.Namespace == "" {
+		release.Namespace = "default"
+	}
+	// The schema is checked by checkSchema, which stays off the network.
+	return chartutil.ToRenderValuesWithSchemaValidation(h, values, release, caps, true)
+}
+
+// Coalesced returns the values as templates see them: the chart's defaults with
+// the given values over them, those of each enabled dependency under its name
+// or alias, with globals passed down. The result belongs to the caller.
+func (c *Chart) Coalesced(values map[string]any) (m map[string]any, err error) {
+	defer silence()()
+	defer func() {
+		if r := recover(); r != nil {
+			m, err = nil, c.fail(fmt.Sprintf("malformed chart: %v", r), nil)
+		}
+	}()
+	h := clone(c.helm)
+	v := copyMap(values)
+	if v == nil {
+		v = map[string]any{}
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(h, v); err != nil {
+		return nil, c.fail(err.Error(), err)
+	}
+	all, err := chartutil.CoalesceValues(h, v)
+	if err != nil {
+		return nil, c.fail(err.Error(), err)
+	}
+	return copyMap(all), nil
+}

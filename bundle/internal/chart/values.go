@@ -1,0 +1,114 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+
+	"helm.sh/helm/v3/pkg/strvals"
+	"sigs.k8s.io/yaml"
+)
+
+// ValuesFile is a values file that the user gave; Name is used in errors.
+type ValuesFile struct {
+	Name string
+	Data []byte
+}
+
+// ValueSources are the user's values in the forms that Helm's command line
+// takes them.
+type ValueSources struct {
+	Files   []ValuesFile // -f, later wins
+	JSON    []string     // --set-json
+	Set     []string     // --set
+	String  []string     // --set-string
+	File    []string     // --set-file key=path
+	Literal []string     // --set-literal
+}
+
+// MergeValues merges values as Helm does: files in order, then --set-json,
+// --set, --set-string, --set-file and --set-literal. Maps are merged, anything
+// else is replaced; a null stays a null, which deletes the chart's key when
+// the chart is rendered.
+func MergeValues(s ValueSources) (map[string]any, error) {
+	values := map[string]any{}
+	for _, f := range s.Files {
+		var m map[string]any
+		if err := yaml.Unmarshal(f.Data, &m); err != nil {
+			return nil, fmt.Errorf("values file %s: %w", f.Name, err)
+		}
+		values = mergeMaps(values, m)
+	}
+	readFile := func(path []rune) (any, error) {
+		b, err := os.ReadFile(string(path))
+		return string(b), err
+	}
+	steps := []struct {
+		flag  string
+		given []string
+		parse func(string, map[string]any) error
+	}{
+		{"--set-json", s.JSON, strvals.ParseJSON},
+		{"--set", s.Set, strvals.ParseInto},
+		{"--set-string", s.String, strvals.ParseIntoString},
+		{"--set-file", s.File, func(v string, m map[string]any) error {
+			return strvals.ParseIntoFile(v, m, readFile)
+		}},
+		{"--set-literal", s.Literal, strvals.ParseLiteralInto},
+	}
+	for _, step := range steps {
+		for _, v := range step.given {
+			if err := step.parse(v, values); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", step.flag, v, err)
+			}
+		}
+	}
+	return values, nil
+}
+
+// mergeMaps returns a with b laid over it; neither is changed.
+func mergeMaps(a, b map[string]any) map[string]any {
+	out := make(map[string]any, len(a)+len(b))
+	for k, v := range a {
+		out[k] = v
+	}
+	for k, v := range b {
+		if bm, ok := v.(map[string]any); ok {
+			if am, ok := out[k].(map[string]any); ok {
+				out[k] = mergeMaps(am, bm)
+				continue
+			}
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// copyValue copies maps and lists of a value, at every depth.
+func copyValue(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return copyMap(v)
+	case []any:
+		if v == nil {
+			return v
+		}
+		l := make([]any, len(v))
+		for i, e := range v {
+			l[i] = copyValue(e)
+		}
+		return l
+	default:
+		return v
+	}
+}
+
+func copyMap(m map[string]any) map[string]any {
+	if m == nil {
+		return nil
+	}
+	c := make(map[string]any, len(m))
+	for k, v := range m {
+		c[k] = copyValue(v)
+	}
+	return c
+}

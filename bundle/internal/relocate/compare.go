@@ -1,0 +1,186 @@
+package relocate
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// compare fills in what the overrides did to the references; out is the strict
+// render with them.
+func (d *derivation) compare(r *Result, out *chart.Output) {
+	spots := map[string]spot{}
+	for _, s := range d.spots {
+		spots[s.finding.Position] = s
+	}
+	for _, f := range d.found {
+		reads, _ := out.Lookup(f.Position)
+		s, wanted := spots[f.Position]
+		switch {
+		case f.Confidence == chart.Placeholder:
+			r.Left = append(r.Left, Left{f, reads, reasonPlaceholder})
+		case wanted && reads == s.final:
+			r.Moved = append(r.Moved, Move{Finding: f, Target: s.final})
+		case wanted:
+			r.Left = append(r.Left, Left{f, reads, d.reason(f, reads)})
+		default:
+			if target, ok := d.target(f.Raw); ok && target == reads {
+				r.Moved = append(r.Moved, Move{Finding: f, Target: target})
+			} else {
+				r.Left = append(r.Left, Left{f, reads, reasonAsked})
+			}
+		}
+	}
+	d.residual(r, out)
+}
+
+// residual adds what the overrides brought along, and the places that still
+// name a host that references were moved away from.
+func (d *derivation) residual(r *Result, out *chart.Output) {
+	own, foreign, known := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, s := range d.spots {
+		host, _ := splitHost(s.final)
+		own[host] = true
+	}
+	for _, s := range d.spots {
+		if host, _ := splitHost(s.finding.Raw); host != "" && !own[host] {
+			foreign[host] = true
+		}
+	}
+	for _, f := range d.found {
+		known[f.Position], known[scalarOf(f.Position)] = true, true
+	}
+	for _, f := range out.Findings() {
+		host, _ := splitHost(f.Raw)
+		if !known[f.Position] && f.Confidence != chart.Placeholder && !own[host] {
+			known[scalarOf(f.Position)] = true
+			r.Left = append(r.Left, Left{f, f.Raw, reasonNew})
+		}
+	}
+	if len(foreign) == 0 {
+		return
+	}
+	named := namesHost(sortedKeys(foreign))
+	leaves := out.Leaves()
+	for _, at := range sortedKeys(leaves) {
+		if m := named.FindStringSubmatch(leaves[at]); m != nil && !known[at] {
+			c := change(at, "", "")
+			f := chart.Finding{
+				Position: at, Template: c.Template, Kind: c.Kind, Path: c.Path,
+				Raw: m[1], Confidence: chart.Repository,
+			}
+			r.Left = append(r.Left, Left{f, m[1], reasonResidual})
+		}
+	}
+}
+
+// namesHost matches one of the hosts as a word of its own, not in a URL or in
+// the name of another host.
+func namesHost(hosts []string) *regexp.Regexp {
+	for i, h := range hosts {
+		hosts[i] = regexp.QuoteMeta(h)
+	}
+	return regexp.MustCompile(`(?:^|[^\w./:@-])(` + strings.Join(hosts, "|") + `)(?:$|[^\w.-])`)
+}
+
+// scalarOf cuts the token off a position: what is left is the scalar that the
+// reference stands in.
+func scalarOf(position string) string {
+	if i := strings.LastIndexByte(position, '~'); i >= 0 && !strings.ContainsAny(position[i:], `"]|`) {
+		return position[:i]
+	}
+	return position
+}
+
+// changes lists the scalars that differ and are no part of a reference that
+// moved; out is the lenient render with the overrides. Where there are any, the chart is rendered once more without the
+// overrides: what differs then too is random.
+func (d *derivation) changes(ctx context.Context, r *Result, out *chart.Output) error {
+	before, after := d.before.Leaves(), out.Leaves()
+	var differ []string
+	for at, was := range before {
+		if now, ok := after[at]; !ok || now != was && !explained(at, was, now, r.Moved) {
+			differ = append(differ, at)
+		}
+	}
+	for at := range after {
+		if _, ok := before[at]; !ok {
+			differ = append(differ, at)
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	second, err := d.probe(ctx, nil)
+	if err != nil {
+		return err
+	}
+	again := second.Leaves()
+	slices.Sort(differ)
+	for _, at := range differ {
+		was, had := before[at]
+		if v, has := again[at]; has == had && v == was {
+			r.Changed = append(r.Changed, change(at, was, after[at]))
+		}
+	}
+	return nil
+}
+
+// manifestOf cuts the path off a position.
+func manifestOf(position string) string {
+	template, rest, _ := strings.Cut(position, "#")
+	kind, rest, _ := strings.Cut(rest, "/")
+	path := strings.TrimLeft(rest, "0123456789")
+	return template + "#" + kind + "/" + strings.TrimSuffix(rest, path)
+}
+
+// change takes a position apart: template#Kind/ordinal.path.
+func change(position, before, after string) Change {
+	c := Change{Position: position, Before: before, After: after}
+	var rest string
+	c.Template, rest, _ = strings.Cut(position, "#")
+	c.Kind, rest, _ = strings.Cut(rest, "/")
+	c.Path = strings.TrimPrefix(strings.TrimLeft(rest, "0123456789"), ".")
+	return c
+}
+
+// hexSum matches a checksum: of a configuration, say, that a reference in it
+// changed.
+var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
+
+// explained tells whether a scalar changed only because references in it moved:
+// word by word, a reference became its target, or a part of one that is spread
+// over several scalars of this manifest became the same part of the target.
+func explained(at, was, now string, moved []Move) bool {
+	if hexSum.MatchString(was) && hexSum.MatchString(now) && len(was) == len(now) {
+		return true
+	}
+	a, b := token.FindAllString(was, -1), token.FindAllString(now, -1)
+	if len(a) != len(b) || token.ReplaceAllString(was, "\x00") != token.ReplaceAllString(now, "\x00") {
+		return false
+	}
+	manifest := manifestOf(at)
+	for i := range a {
+		if a[i] != b[i] && !slices.ContainsFunc(moved, func(m Move) bool {
+			return becomes(a[i], b[i], m, manifestOf(m.Position) == manifest)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// becomes tells whether move m turns the word a into b.
+func becomes(a, b string, m Move, here bool) bool {
+	if strings.HasSuffix(a, m.Raw) && b == strings.TrimSuffix(a, m.Raw)+m.Target {
+		return true
+	}
+	if !here || !strings.HasSuffix(m.Position, "~ref") {
+		return false
+	}
+	rest, ok := strings.CutPrefix(m.Raw, a)
+	return ok && m.Target == b+rest
+}

@@ -1,0 +1,190 @@
+package relocate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// A spot is one position to be moved.
+type spot struct {
+	finding chart.Finding
+	want    string // with tag and digest as the chart writes them
+	final   string // the target; differs from want where tag or digest change
+}
+
+// A prober renders one chart again and again. It counts.
+type prober struct {
+	chart   *chart.Chart
+	options chart.RenderOptions
+	base    map[string]any // the values as templates see them
+	spots   []spot
+	stay    []chart.Finding // references that must stay as they are
+	renders int
+}
+
+// strict renders as helm install does.
+func (p *prober) strict(ctx context.Context, o overlay) (*chart.Output, error) {
+	opt := p.options
+	opt.Strict, opt.StubKeys = true, false
+	return p.render(ctx, opt, o)
+}
+
+// probe renders leniently and fast.
+func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
+	opt := p.options
+	opt.Strict, opt.StubKeys = false, true
+	return p.render(ctx, opt, o)
+}
+
+func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
+	p.renders++
+	opt.Values = merge(opt.Values, o.values(p.base))
+	return p.chart.Render(ctx, opt)
+}
+
+// A choice gives values to slots.
+type choice map[*slot]string
+
+// with returns c and more; neither is changed.
+func (c choice) with(more choice) choice {
+	all := make(choice, len(c)+len(more))
+	maps.Copy(all, c)
+	maps.Copy(all, more)
+	return all
+}
+
+// overlay turns the values of slots into values of keys. A text with several
+// slots has each of them replaced.
+func (c choice) overlay() overlay {
+	byKey := map[string][]*slot{}
+	for s := range c {
+		byKey[s.path.String()] = append(byKey[s.path.String()], s)
+	}
+	o := overlay{}
+	for key, slots := range byKey {
+		slices.SortFunc(slots, func(a, b *slot) int { return cmp.Compare(a.from, b.from) })
+		var text strings.Builder
+		end := 0
+		for _, s := range slots {
+			text.WriteString(s.text[end:s.from] + c[s])
+			end = s.to
+		}
+		text.WriteString(slots[0].text[end:])
+		o[key] = setting{slots[0].path, text.String()}
+	}
+	return o
+}
+
+// A proposal is a value for one slot, and the spots that it moves.
+type proposal struct {
+	slot     *slot
+	value    string
+	spots    []int
+	all      []int // the spots that would need another value too
+	disputed bool  // there are such spots
+}
+
+// observe puts sentinels into all slots at once and returns what follows for
+// the spots of open. Slots that the chart does not render with are found by
+// halving, and left out. fixed adds what is chosen already.
+func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots []*slot, open []int) ([]proposal, error) {
+	if len(slots) == 0 || len(open) == 0 {
+		return nil, nil
+	}
+	sentinels := make(choice, len(slots))
+	for _, s := range slots {
+		sentinels[s] = s.sentinel
+	}
+	out, err := p.probe(ctx, fixed(sentinels))
+	if err != nil {
+		if refusal(err) == nil {
+			return nil, err
+		}
+		if len(slots) == 1 {
+			return nil, nil
+		}
+		half := len(slots) / 2
+		a, err := p.observe(ctx, fixed, slots[:half], open)
+		if err != nil {
+			return nil, err
+		}
+		b, err := p.observe(ctx, fixed, slots[half:], open)
+		return append(a, b...), err
+	}
+	return p.propose(out, slots, open), nil
+}
+
+// refusal returns the chart's own error: it does not render with these values.
+func refusal(err error) *chart.RenderError {
+	var re *chart.RenderError
+	if errors.As(err, &re) {
+		return re
+	}
+	return nil
+}
+
+// propose reads every open spot in out. Where spots want different values for
+// one slot, the value that most of them want is proposed.
+func (p *prober) propose(out *chart.Output, slots []*slot, open []int) []proposal {
+	spots := map[*slot]map[string][]int{}
+	for _, i := range open {
+		got, ok := out.Lookup(p.spots[i].finding.Position)
+		if !ok || got == p.spots[i].finding.Raw {
+			continue
+		}
+		if s, value := decode(got, p.spots[i].want, slots); s != nil {
+			if spots[s] == nil {
+				spots[s] = map[string][]int{}
+			}
+			spots[s][value] = append(spots[s][value], i)
+		}
+	}
+	var list []proposal
+	for _, s := range slots {
+		best := proposal{slot: s, disputed: len(spots[s]) > 1}
+		for _, value := range sortedKeys(spots[s]) {
+			at := spots[s][value]
+			if best.all = append(best.all, at...); len(at) > len(best.spots) {
+				best.value, best.spots = value, at
+			}
+		}
+		if best.spots != nil {
+			list = append(list, best)
+		}
+	}
+	return list
+}
+
+// A view is a lenient render with some values, and what each spot reads there.
+type view struct {
+	out   *chart.Output
+	reads []string
+}
+
+// read renders leniently with the given values. It returns nil when the chart
+// does not render with them, or moves a reference that has to stay.
+func (p *prober) read(ctx context.Context, o overlay) (*view, error) {
+	out, err := p.probe(ctx, o)
+	if refusal(err) != nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range p.stay {
+		if got, _ := out.Lookup(f.Position); got != f.Raw {
+			return nil, nil
+		}
+	}
+	v := &view{out: out, reads: make([]string, len(p.spots))}
+	for i, s := range p.spots {
+		v.reads[i], _ = out.Lookup(s.finding.Position)
+	}
+	return v, nil
+}

@@ -1,0 +1,242 @@
+package relocate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// A Request says what to relocate and whereto.
+type Request struct {
+	Chart *chart.Chart
+	// Render says how the chart will be installed: the user's values, the
+	// release, the version of the cluster. Strict and StubKeys are ignored.
+	Render chart.RenderOptions
+	// Target maps a reference, exactly as the chart writes it, to the wanted
+	// one; false leaves it where it is. See [TargetName] for the usual rule. A
+	// target with another tag or digest than the reference has them changed in
+	// the values too; otherwise no tag and no digest is ever set.
+	Target func(raw string) (string, bool)
+}
+
+// A Move is a reference that the values move.
+type Move struct {
+	chart.Finding
+	Target string
+	Keys   []string // dotted paths of the values that move it; none when it is at its target anyway
+}
+
+// A Left is a reference that the values do not move, or a foreign host that is
+// still named.
+type Left struct {
+	chart.Finding
+	Reads  string // what stands there with the overrides
+	Reason string
+}
+
+// A Change is a scalar that the overrides change besides references.
+type Change struct {
+	Position      string // as in chart.Finding
+	Template      string
+	Kind          string
+	Path          string
+	Before, After string // empty where there is nothing
+}
+
+// A Result is what Derive and Verify found out.
+type Result struct {
+	Overrides map[string]any // values to lay over the user's; empty when nothing can or need be moved
+	Keys      []string       // dotted paths in Overrides, sorted
+	Unlocked  []string       // those of Keys that only make the chart accept the others
+	Moved     []Move         // in the order of the manifests
+	Left      []Left
+	Changed   []Change // sorted by position
+	Renders   int
+}
+
+// Complete tells whether every reference moved.
+func (r *Result) Complete() bool { return len(r.Left) == 0 }
+
+// Derive finds the smallest values file it can that makes the chart pull its
+// images from where Target says, and proves it by rendering as helm install
+// does. A reference that no value moves is in Left, never an error. An error
+// means that the chart does not render with the user's values (then it is a
+// *chart.RenderError or *chart.DependencyError), or that ctx ended.
+func Derive(ctx context.Context, r Request) (*Result, error) {
+	d, err := begin(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	banned := map[string]bool{}
+	for {
+		plan, err := d.plan(ctx, banned)
+		if err != nil {
+			return nil, err
+		}
+		proved, refused, err := d.prove(ctx, plan)
+		if err != nil {
+			return nil, err
+		}
+		if len(refused) == 0 {
+			return d.result(ctx, proved)
+		}
+		for _, key := range refused {
+			banned[key] = true
+		}
+	}
+}
+
+// A derivation is one run of Derive or Verify.
+type derivation struct {
+	*prober
+	target  func(string) (string, bool)
+	form    form
+	before  *chart.Output // lenient, without overrides
+	found   []chart.Finding
+	guesses []path
+	charts  map[string]bool // values paths of subcharts
+}
+
+// A plan is a set of values, and the keys that move each spot.
+type plan struct {
+	overlay  overlay
+	keys     [][]string
+	unlocked []string
+	probed   *chart.Output // lenient, with overlay less what was unlocked
+	out      *chart.Output // strict, with overlay
+}
+
+// begin renders the chart as it is and lists the spots. A lenient render does:
+// where the chart renders strictly, both give the same but for stubbed keys, and
+// that it does is part of the proof.
+func begin(ctx context.Context, r Request) (*derivation, error) {
+	d := &derivation{
+		prober: &prober{chart: r.Chart, options: r.Render},
+		target: r.Target,
+		charts: map[string]bool{},
+	}
+	var err error
+	if d.before, err = d.probe(ctx, nil); err != nil {
+		if _, strict := d.strict(ctx, nil); strict != nil {
+			err = strict // says more
+		}
+		return nil, err
+	}
+	if d.base, err = r.Chart.Coalesced(r.Render.Values); err != nil {
+		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
+	}
+	d.found = d.before.Findings()
+	d.list(r.Target)
+	return d, nil
+}
+
+// list turns findings into spots and references that stay.
+func (d *derivation) list(target func(string) (string, bool)) {
+	d.spots, d.stay = nil, nil
+	for _, f := range d.found {
+		if f.Confidence == chart.Placeholder {
+			continue
+		}
+		final, ok := target(f.Raw)
+		if !ok || final == f.Raw {
+			d.stay = append(d.stay, f)
+			continue
+		}
+		name, _, _ := splitSuffix(final)
+		_, tag, digest := splitSuffix(f.Raw)
+		d.spots = append(d.spots, spot{f, name + tag + digest, final})
+		if len(d.spots) == 1 {
+			d.form = formOf(f.Raw, final)
+		}
+	}
+}
+
+// plan looks for values that move the spots, without the banned keys.
+func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, error) {
+	d.list(d.target)
+	if len(d.spots) == 0 {
+		return &plan{probed: d.before}, nil
+	}
+	if d.guesses == nil {
+		templates := d.chart.Templates()
+		for _, t := range templates {
+			d.charts[t.Path] = true
+		}
+		d.guesses = guessKeys(templates, d.base)
+	}
+	var raws []string
+	for _, s := range d.spots {
+		raws = append(raws, s.finding.Raw)
+	}
+	stages := findCandidates(d.base, raws, d.guesses, d.charts).stages()
+	for i := range stages {
+		stages[i] = pick(stages[i], func(s *slot) bool { return !banned[s.path.String()] })
+	}
+	s := newSolver(d.prober, d.form.mark, d.before)
+	if err := s.solve(ctx, stages); err != nil {
+		return nil, err
+	}
+	if err := s.pins(ctx); err != nil {
+		return nil, err
+	}
+	o, err := s.prune(ctx, slices.Concat(stages...))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.attribute(ctx, o, d.form.mark); err != nil {
+		return nil, err
+	}
+	return &plan{overlay: o, keys: s.keys, probed: s.now.out}, nil
+}
+
+// result compares the renders without and with the overrides.
+func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
+	r := &Result{Overrides: p.overlay.values(d.base), Keys: sortedKeys(p.overlay), Unlocked: p.unlocked}
+	if len(p.unlocked) > 0 {
+		var err error
+		if p.probed, err = d.probe(ctx, p.overlay); err != nil {
+			return nil, err
+		}
+	}
+	d.compare(r, p.out)
+	if err := d.changes(ctx, r, p.probed); err != nil {
+		return nil, err
+	}
+	keys := map[string][]string{}
+	for i, s := range d.spots {
+		if i < len(p.keys) {
+			keys[s.finding.Position] = p.keys[i]
+		}
+	}
+	for i := range r.Moved {
+		r.Moved[i].Keys = keys[r.Moved[i].Position]
+	}
+	r.Renders = d.renders
+	return r, nil
+}
+
+// Reasons why a reference is left.
+const (
+	reasonPlaceholder = "a placeholder: another program puts an image there"
+	reasonAsked       = "left where it is on request"
+	reasonNoValue     = "no value reaches it"
+	reasonNew         = "it appears only with the overrides"
+	reasonResidual    = "a host that images came from is still named"
+)
+
+// reason says why a spot was not moved.
+func (d *derivation) reason(f chart.Finding, reads string) string {
+	if reads != f.Raw && reads != "" {
+		return "values move it, but not to its target"
+	}
+	name, _, _ := splitSuffix(f.Raw)
+	for _, t := range d.chart.Templates() {
+		if strings.Contains(t.Text, name) && strings.Contains(name, "/") {
+			return "written in the template " + t.Name
+		}
+	}
+	return reasonNoValue
+}

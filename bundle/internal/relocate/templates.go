@@ -1,0 +1,297 @@
+package relocate
+
+import (
+	"slices"
+	"strings"
+	"text/template/parse"
+
+	"bundle/bundle/internal/chart"
+)
+
+// guessKeys collects keys that the templates read and whose name says registry
+// or image, as paths in the root chart's values, and adds the keys that
+// templates read of "some image map" (.imageRoot.registry) to every image map
+// in values. It returns the paths sorted, each once.
+func guessKeys(templates []chart.TemplateFile, values map[string]any) []path {
+	where := map[string]bool{"": true} // values paths of all charts
+	for _, t := range templates {
+		where[t.Path] = true
+	}
+	found := map[string]path{}
+	add := func(p path) {
+		if kindOf(p) != otherKey {
+			found[p.String()] = p
+		}
+	}
+	relative := map[string]bool{}
+	for _, t := range templates {
+		r := readTemplate(t)
+		for _, p := range r.absolute {
+			for _, at := range scopes(t, where) {
+				if p.global() {
+					at = nil
+				}
+				add(at.join(p...))
+			}
+		}
+		for key := range r.relative {
+			relative[key] = true
+		}
+	}
+	walk(nil, values, func(p path, v any) bool {
+		if m, ok := v.(map[string]any); ok && isImageMap(m) && !throughList(p) {
+			for _, key := range sortedKeys(relative) {
+				if kindOf(path{key}) == registryKey || kindOf(path{key}) == imageKey {
+					add(p.join(key))
+				}
+			}
+		}
+		return true
+	})
+	var list []path
+	for _, k := range sortedKeys(found) {
+		list = append(list, found[k])
+	}
+	return list
+}
+
+// scopes lists the values paths that .Values may mean in a template: that of
+// its chart, or for a helper of a library chart that of any chart.
+func scopes(t chart.TemplateFile, all map[string]bool) []path {
+	if !t.Library {
+		return []path{splitPath(t.Path)}
+	}
+	var list []path
+	for _, p := range sortedKeys(all) {
+		list = append(list, splitPath(p))
+	}
+	return list
+}
+
+func splitPath(dotted string) path {
+	var p path
+	for _, step := range strings.FieldsFunc(dotted, func(r rune) bool { return r == '.' }) {
+		p = append(p, step)
+	}
+	return p
+}
+
+// isImageMap tells whether a map describes an image.
+func isImageMap(m map[string]any) bool {
+	has := func(keys ...string) bool {
+		return slices.ContainsFunc(keys, func(k string) bool {
+			switch m[k].(type) {
+			case string, nil, float64, int, int64:
+				_, ok := m[k]
+				return ok
+			}
+			return false
+		})
+	}
+	return has("repository", "repo", "registry") ||
+		has("image", "name") && has("tag", "version", "digest", "pullPolicy", "imagePullPolicy")
+}
+
+func throughList(p path) bool {
+	return slices.ContainsFunc(p, func(step any) bool { _, ok := step.(int); return ok })
+}
+
+// A reading is what one template reads of its values.
+type reading struct {
+	absolute []path          // below .Values
+	relative map[string]bool // last keys of chains that start elsewhere
+	scope    []map[string]path
+}
+
+// readTemplate parses a template file. A file that does not parse reads
+// nothing: Helm would refuse it too.
+func readTemplate(t chart.TemplateFile) *reading {
+	r := &reading{relative: map[string]bool{}}
+	tree := parse.New(t.Name)
+	tree.Mode = parse.SkipFuncCheck
+	trees := map[string]*parse.Tree{}
+	if _, err := tree.Parse(t.Text, "", "", trees); err != nil {
+		return r
+	}
+	for _, name := range sortedKeys(trees) {
+		vars := map[string]path{"$": nil}
+		r.list(trees[name].Root, nil, vars)
+	}
+	return r
+}
+
+// list reads the nodes of a template. dot is the path below .Values that the
+// dot stands for, nil where that is not known; vars holds that of variables.
+func (r *reading) list(l *parse.ListNode, dot path, vars map[string]path) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Nodes {
+		r.node(n, dot, vars)
+	}
+}
+
+func (r *reading) node(n parse.Node, dot path, vars map[string]path) {
+	switch n := n.(type) {
+	case *parse.ActionNode:
+		r.pipe(n.Pipe, dot, vars)
+	case *parse.TemplateNode:
+		r.pipe(n.Pipe, dot, vars)
+	case *parse.IfNode:
+		r.branch(&n.BranchNode, dot, dot, vars)
+	case *parse.WithNode:
+		r.branch(&n.BranchNode, r.pathOf(n.Pipe, dot, vars), dot, vars)
+	case *parse.RangeNode:
+		r.branch(&n.BranchNode, nil, dot, vars)
+	}
+}
+
+// branch reads if, with and range; inner is the dot of the first list.
+func (r *reading) branch(b *parse.BranchNode, inner, dot path, vars map[string]path) {
+	r.pipe(b.Pipe, dot, vars)
+	r.list(b.List, inner, vars)
+	r.list(b.ElseList, dot, vars)
+}
+
+func (r *reading) pipe(p *parse.PipeNode, dot path, vars map[string]path) {
+	if p == nil {
+		return
+	}
+	for _, c := range p.Cmds {
+		for _, arg := range c.Args {
+			r.arg(arg, dot, vars)
+		}
+	}
+	at := r.pathOf(p, dot, vars)
+	if at != nil {
+		r.absolute = append(r.absolute, at)
+	}
+	for _, v := range p.Decl {
+		vars[v.Ident[0]] = at
+	}
+}
+
+// arg notes what an argument reads, whether its path is known or not.
+func (r *reading) arg(n parse.Node, dot path, vars map[string]path) {
+	if p, ok := n.(*parse.PipeNode); ok {
+		r.pipe(p, dot, vars)
+		return
+	}
+	if at := r.pathOf(n, dot, vars); at != nil {
+		r.absolute = append(r.absolute, at)
+		return
+	}
+	switch n := n.(type) {
+	case *parse.ChainNode:
+		r.arg(n.Node, dot, vars)
+		r.relative[n.Field[len(n.Field)-1]] = true
+	case *parse.FieldNode:
+		r.relative[n.Ident[len(n.Ident)-1]] = true
+	case *parse.VariableNode:
+		if len(n.Ident) > 1 {
+			r.relative[n.Ident[len(n.Ident)-1]] = true
+		}
+	case *parse.StringNode:
+		if plainKey(n.Text) {
+			r.relative[n.Text] = true
+		}
+	}
+}
+
+// pathOf resolves an expression to a path below .Values, nil when it is none.
+func (r *reading) pathOf(n parse.Node, dot path, vars map[string]path) path {
+	switch n := n.(type) {
+	case *parse.DotNode:
+		return dot
+	case *parse.FieldNode:
+		return resolve(dot, n.Ident)
+	case *parse.VariableNode:
+		return resolve(vars[n.Ident[0]], n.Ident[1:])
+	case *parse.ChainNode:
+		return resolve(r.pathOf(n.Node, dot, vars), n.Field)
+	case *parse.PipeNode:
+		return r.pathOfPipe(n, dot, vars)
+	}
+	return nil
+}
+
+// pathOfPipe sees through the functions that hand a value on or read a key of
+// it: default, coalesce, required, get, index, dig, and pipes into them.
+func (r *reading) pathOfPipe(n *parse.PipeNode, dot path, vars map[string]path) path {
+	if n == nil || len(n.Cmds) == 0 {
+		return nil
+	}
+	args := n.Cmds[0].Args
+	if len(args) == 1 {
+		return r.pathOf(args[0], dot, vars)
+	}
+	name, ok := args[0].(*parse.IdentifierNode)
+	if !ok {
+		return nil
+	}
+	values := args[1:]
+	switch name.Ident {
+	case "default", "required":
+		return r.pathOf(values[len(values)-1], dot, vars)
+	case "coalesce":
+		return r.pathOf(values[0], dot, vars)
+	case "get", "index", "hasKey", "pluck", "dig":
+		return r.pathOfKeys(name.Ident, values, dot, vars)
+	}
+	return nil
+}
+
+// pathOfKeys resolves functions that take a map and keys: the map first (get,
+// index, hasKey) or last (dig, pluck). The default of dig is no key.
+func (r *reading) pathOfKeys(name string, values []parse.Node, dot path, vars map[string]path) path {
+	last := len(values) - 1
+	from, keys := values[0], values[1:]
+	switch {
+	case name == "dig" && last >= 2:
+		from, keys = values[last], values[:last-1]
+	case name == "pluck":
+		from, keys = values[last], values[:last]
+	}
+	var idents []string
+	for _, k := range keys {
+		s, ok := k.(*parse.StringNode)
+		if !ok {
+			return nil
+		}
+		idents = append(idents, s.Text)
+	}
+	if f, ok := from.(*parse.FieldNode); ok && f.Ident[len(f.Ident)-1] == "Values" {
+		return resolve(nil, append([]string{"Values"}, idents...))
+	}
+	if v, ok := from.(*parse.VariableNode); ok && v.Ident[len(v.Ident)-1] == "Values" {
+		return resolve(nil, append([]string{"Values"}, idents...))
+	}
+	return resolve(r.pathOf(from, dot, vars), idents)
+}
+
+// resolve follows keys from a path. Behind "Values" they start anew, wherever
+// it stands (.Values, $.Values, .context.Values); so do those from "global" on
+// where the start is not known.
+func resolve(from path, idents []string) path {
+	if i := slices.Index(idents, "Values"); i >= 0 {
+		from, idents = path{}, idents[i+1:]
+		if len(idents) == 0 {
+			return nil
+		}
+	} else if from == nil {
+		i := slices.Index(idents, "global")
+		if i < 0 {
+			return nil
+		}
+		from, idents = path{}, idents[i:]
+	}
+	for _, k := range idents {
+		from = from.join(k)
+	}
+	return from
+}
+
+// plainKey tells whether a string constant may be a key.
+func plainKey(s string) bool {
+	return s != "" && len(s) < 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+}

@@ -1,0 +1,273 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/distribution/reference"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// Options configure a Client. The zero value reaches public registries with the
+// credentials of the user's Docker or Podman configuration.
+type Options struct {
+	// Mirrors maps the registry host of a reference to what is contacted
+	// instead, "host[:port][/prefix]". The repository path is kept behind the prefix.
+	Mirrors map[string]string
+
+	PlainHTTP       []string // hosts ("host[:port]") that are contacted without TLS
+	InsecureSkipTLS []string // hosts whose certificate is not verified
+	CAFile          string   // PEM file with CA certificates, in addition to the system's
+
+	// Credentials maps a host ("host[:port]") to what it is given. They win over
+	// the Docker configuration, its helpers, REGISTRY_AUTH_FILE and Podman's auth.json.
+	Credentials map[string]Credential
+
+	UserAgent string // empty: "bundle"
+	Retry     Retry
+}
+
+// Credential is a user name with a password or an access token.
+type Credential struct{ Username, Password string }
+
+// Retry bounds what is done about faults. Zero fields have defaults.
+type Retry struct {
+	Attempts int           // tries in a row without any progress; default 5
+	MinWait  time.Duration // pause after the first failure, doubled after each further one; default 500ms
+	MaxWait  time.Duration // longest pause; default 30s
+
+	// MaxRetryAfter is the longest pause that a registry may ask for; a longer
+	// one fails at once. Default 2m.
+	MaxRetryAfter time.Duration
+
+	// Stall is how long a connection may be silent before it counts as broken.
+	// An upload that was sent completely may be processed ten times as long.
+	// Default 60s.
+	Stall time.Duration
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Attempts <= 0 {
+		r.Attempts = 5
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		or    time.Duration
+	}{
+		{&r.MinWait, 500 * time.Millisecond},
+		{&r.MaxWait, 30 * time.Second},
+		{&r.MaxRetryAfter, 2 * time.Minute},
+		{&r.Stall, time.Minute},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.or
+		}
+	}
+	return r
+}
+
+// Client is a connection pool to registries. It is safe for concurrent use.
+type Client struct {
+	opts      Options
+	transport *transport
+
+	mu    sync.Mutex
+	repos map[string]*repository
+}
+
+// New checks the options and returns a client. Nothing is contacted yet.
+func New(o Options) (*Client, error) {
+	o.Retry = o.Retry.withDefaults()
+	if o.UserAgent == "" {
+		o.UserAgent = "bundle"
+	}
+	for host, mirror := range o.Mirrors {
+		if _, err := reference.ParseNamed(strings.TrimRight(mirror, "/") + "/x"); err != nil {
+			return nil, fmt.Errorf("mirror %q of %s: want host[:port][/prefix]: %w", mirror, host, err)
+		}
+	}
+	pool, err := certPool(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{opts: o, transport: newTransport(o, pool), repos: map[string]*repository{}}, nil
+}
+
+// Close closes idle connections. Operations under way are not disturbed, and the
+// client remains usable.
+func (c *Client) Close() {
+	c.transport.verified.CloseIdleConnections()
+	c.transport.unverified.CloseIdleConnections()
+}
+
+// certPool is the system's pool plus the certificates of caFile.
+func certPool(caFile string) (*x509.CertPool, error) {
+	if caFile == "" {
+		return nil, nil // crypto/tls: the system's
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("system certificates: %w", err)
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("CA file: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA file %s: no PEM certificate inside", caFile)
+	}
+	return pool, nil
+}
+
+func newTransport(o Options, pool *x509.CertPool) *transport {
+	base := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   15 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConns:          128,
+		MaxIdleConnsPerHost:   32,
+		ReadBufferSize:        128 << 10,
+		WriteBufferSize:       128 << 10,
+		ForceAttemptHTTP2:     true,
+		// A layer must arrive as it is stored, whatever Content-Encoding says.
+		DisableCompression: true,
+		// A dead HTTP/2 connection would otherwise serve every new attempt, too.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Retry.Stall / 2, PingTimeout: o.Retry.Stall / 4},
+	}
+	insecure := base.Clone()
+	insecure.TLSClientConfig.InsecureSkipVerify = true
+	return &transport{
+		verified: base, unverified: insecure,
+		plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS),
+		stall: o.Retry.Stall,
+	}
+}
+
+func hostSet(hosts []string) map[string]bool {
+	set := map[string]bool{}
+	for _, h := range hosts {
+		set[wireHost(strings.ToLower(h))] = true
+	}
+	return set
+}
+
+const (
+	dockerHub     = "docker.io"            // as references and users spell it
+	dockerHubWire = "registry-1.docker.io" // where its API is
+)
+
+// wireHost is the host that serves the API of the registry called host.
+func wireHost(host string) string {
+	if host == dockerHub {
+		return dockerHubWire
+	}
+	return host
+}
+
+// repository is one repository with its own credentials and tokens.
+type repository struct {
+	client *Client
+	name   string // canonical, as the caller spells it
+	host   string // contacted for it
+	path   string // on that host
+	scheme string
+	mirror bool
+
+	http *auth.Client
+	// oras keeps the fallback index of referrers consistent, which works for
+	// concurrent pushes only through one object for each repository.
+	oras *remote.Repository
+
+	credentialsKnown atomic.Bool // credentials were found and sent
+}
+
+// repository returns the one object for a canonical repository name.
+func (c *Client) repository(name string) (*repository, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.repos[name]; r != nil {
+		return r, nil
+	}
+	named, err := reference.ParseNamed(name)
+	if err != nil || !reference.IsNameOnly(named) {
+		return nil, &Error{Op: "parse", Subject: name, Kind: Other, Err: errNotCanonical}
+	}
+	source, path := reference.Domain(named), reference.Path(named)
+	host := source
+	mirror, mirrored := c.opts.Mirrors[source]
+	if mirrored {
+		var prefix string
+		host, prefix, _ = strings.Cut(strings.TrimRight(mirror, "/"), "/")
+		if prefix != "" {
+			path = prefix + "/" + path
+		}
+	}
+	r := &repository{client: c, name: name, host: wireHost(host), path: path, scheme: "https", mirror: mirrored}
+	if c.transport.plain[strings.ToLower(r.host)] {
+		r.scheme = "http"
+	}
+	r.http = &auth.Client{
+		Client:     &http.Client{Transport: c.transport, CheckRedirect: checkRedirect},
+		Header:     http.Header{"User-Agent": {c.opts.UserAgent}},
+		Credential: r.credential,
+		Cache:      auth.NewCache(),
+		ClientID:   "bundle",
+	}
+	r.oras = &remote.Repository{
+		Client:           r.http,
+		Reference:        registry.Reference{Registry: r.host, Repository: r.path},
+		PlainHTTP:        r.scheme == "http",
+		MaxMetadataBytes: maxManifest,
+		SkipReferrersGC:  true, // needs the right to delete
+	}
+	c.repos[name] = r
+	return r, nil
+}
+
+// split separates a canonical reference into its repository and its tag or
+// digest; a digest wins over a tag.
+func (c *Client) split(ref string) (*repository, string, error) {
+	named, err := reference.ParseNamed(ref)
+	if err != nil {
+		return nil, "", &Error{Op: "parse", Subject: ref, Kind: Other, Err: errNotCanonical}
+	}
+	r, err := c.repository(named.Name())
+	if err != nil {
+		return nil, "", err
+	}
+	switch t := named.(type) {
+	case reference.Digested:
+		return r, t.Digest().String(), nil
+	case reference.Tagged:
+		return r, t.Tag(), nil
+	}
+	return nil, "", &Error{Op: "parse", Subject: ref, Kind: Other, Err: errNoTag}
+}
+
+// scoped hints at the rights that the operations under ctx need, so that one
+// bearer token serves them all.
+func (r *repository) scoped(ctx context.Context, actions ...string) context.Context {
+	return auth.AppendRepositoryScope(ctx, r.oras.Reference, actions...)
+}
+
+// url is the address of an API path of the repository.
+func (r *repository) url(path string) string {
+	return r.scheme + "://" + r.host + "/v2/" + r.path + "/" + path
+}
+
+// location is the repository's name on the wire.
+func (r *repository) location() string { return r.host + "/" + r.path }

@@ -1,0 +1,77 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// Preflight finds out whether repo can be pushed to, before anything is: the
+// registry answers, the credentials are right, and they permit an upload (one is
+// begun and cancelled). The Kind of its error tells these apart, and Hint says
+// what to do.
+func (c *Client) Preflight(ctx context.Context, repo string) error {
+	r, err := c.repository(repo)
+	if err != nil {
+		return err
+	}
+	const op = "check access to"
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	if err := r.retry(ctx, op, repo, func() error { return r.ping(ctx) }); err != nil {
+		return err
+	}
+	var location string
+	err = r.retry(ctx, op, repo, func() error {
+		location, err = r.startUpload(ctx, "")
+		return err
+	})
+	if err != nil {
+		return r.mayNotPush(err)
+	}
+	if location != "" {
+		r.cancelUpload(ctx, location)
+	}
+	return nil
+}
+
+const hintHTML = "check host and port; is there a login page or a proxy before the registry?"
+
+// ping asks whether there is a registry and who the client is.
+func (r *repository) ping(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.scheme+"://"+r.host+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case resp.StatusCode/100 == 2 && kind == "text/html":
+		return &policyError{Msg: "got an HTML page instead of a registry's answer", Hint: hintHTML}
+	case resp.StatusCode/100 == 2, resp.StatusCode == http.StatusNotFound:
+		return nil // some registries serve repositories only
+	}
+	return newStatusError(resp)
+}
+
+// mayNotPush turns the refusal of an upload into what it means after a ping that
+// went well: the user is known, and has not the right.
+func (r *repository) mayNotPush(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case e.Kind == Auth && r.credentialsKnown.Load(), e.Kind == Denied:
+		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location()+"; ask for that right, or use others"
+	case e.Kind == NotFound:
+		e.Hint = "create the repository or project " + r.location() + " first"
+	}
+	return e
+}

@@ -1,0 +1,223 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// progressBytes is how much has to arrive for a connection to count as useful;
+// with less, a peer that drips and drops could keep an operation alive for ever.
+const progressBytes = 64 << 10
+
+// HasBlob asks whether a repository has a blob.
+func (c *Client) HasBlob(ctx context.Context, repo string, d ocispec.Descriptor) (bool, error) {
+	r, err := c.repository(repo)
+	if err != nil {
+		return false, err
+	}
+	return r.hasBlob(r.scoped(ctx, auth.ActionPull), d)
+}
+
+func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	op := "look up blob " + d.Digest.String()
+	if err := checkDescriptor(d); err != nil {
+		return false, r.fail(op, r.name, 0, err)
+	}
+	err := r.retry(ctx, op, r.name, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/"+d.Digest.String()), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := r.http.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return newStatusError(resp)
+		}
+		return nil
+	})
+	var e *Error
+	if errors.As(err, &e) && e.Kind == NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Blob opens a blob. Reading yields exactly d.Size bytes and io.EOF, or an
+// error; after a broken connection it goes on by itself where it was. Whether the
+// bytes have d's digest is for the caller to check. ctx covers the reading, too.
+// The reader is for one goroutine; Close ends its connection.
+func (c *Client) Blob(ctx context.Context, repo string, d ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := c.repository(repo)
+	if err != nil {
+		return nil, err
+	}
+	b := &blobReader{
+		repo: r, desc: d, op: "pull blob " + d.Digest.String(), retry: c.backoff(),
+		get: func(offset int64) (io.ReadCloser, error) { return r.openBlob(ctx, d, offset) },
+	}
+	b.again = func(err error) error { return b.retry.again(ctx, err) }
+	if err := checkDescriptor(d); err != nil {
+		return nil, r.fail(b.op, r.name, 0, err)
+	}
+	if err := b.connect(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// blobReader reads a blob over as many connections as it takes.
+type blobReader struct {
+	repo  *repository
+	desc  ocispec.Descriptor
+	op    string
+	retry *backoff
+	get   func(offset int64) (io.ReadCloser, error)
+	again func(error) error // pauses; nil: try once more
+
+	body   io.ReadCloser // nil: not connected
+	offset int64
+	since  int64 // offset at which the connection began
+	err    error // sticky
+}
+
+// connect opens the blob at the offset, with as many attempts as are left.
+func (b *blobReader) connect() error {
+	for {
+		body, err := b.get(b.offset)
+		if err == nil {
+			b.body, b.since = body, b.offset
+			return nil
+		}
+		if err := b.again(err); err != nil {
+			b.err = b.repo.fail(b.op, b.repo.name, b.retry.attempts, err)
+			return b.err
+		}
+	}
+}
+
+// Read implements io.Reader.
+func (b *blobReader) Read(p []byte) (int, error) {
+	for b.err == nil {
+		if b.body == nil {
+			if b.connect() != nil {
+				break
+			}
+		}
+		n, err := b.body.Read(p)
+		if int64(n) > b.desc.Size-b.offset {
+			b.give(refuse("blob is longer than the %d bytes that its descriptor says", b.desc.Size))
+			break
+		}
+		b.offset += int64(n)
+		if err != nil {
+			b.broken(err)
+		}
+		if n > 0 || len(p) == 0 {
+			return n, nil
+		}
+	}
+	return 0, b.err
+}
+
+// broken handles the end of a connection: of the blob, or of this attempt.
+func (b *blobReader) broken(err error) {
+	_ = b.body.Close() // it has failed or ended already
+	b.body = nil
+	if b.offset == b.desc.Size {
+		b.err = io.EOF
+		return
+	}
+	if err == io.EOF {
+		err = &netError{Host: b.repo.host, Err: fmt.Errorf("blob ended after %d of %d bytes: %w", b.offset, b.desc.Size, io.ErrUnexpectedEOF)}
+	}
+	if b.offset-b.since >= progressBytes {
+		b.retry.progress()
+	}
+	if err := b.again(err); err != nil {
+		b.give(err)
+	}
+}
+
+func (b *blobReader) give(err error) {
+	b.err = b.repo.fail(b.op, b.repo.name, b.retry.attempts, err)
+}
+
+// Close implements io.Closer.
+func (b *blobReader) Close() error {
+	if b.err == nil {
+		b.err = errors.New("read after close")
+	}
+	if b.body == nil {
+		return nil
+	}
+	err := b.body.Close()
+	b.body = nil
+	return err
+}
+
+// openBlob asks for a blob from an offset on, once.
+func (r *repository) openBlob(ctx context.Context, d ocispec.Descriptor, offset int64) (io.ReadCloser, error) {
+	ctx = r.scoped(ctx, auth.ActionPull)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("blobs/"+d.Digest.String()), nil)
+	if err != nil {
+		return nil, err
+	}
+	if offset > 0 && offset < d.Size {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkBlob(resp, d, offset); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// checkBlob checks that a response holds the blob from offset on, and skips to
+// there when the registry sends all of it.
+func (r *repository) checkBlob(resp *http.Response, d ocispec.Descriptor, offset int64) error {
+	want := d.Size
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusPartialContent:
+		got := resp.Header.Get("Content-Range")
+		if first, last, ok := parseContentRange(got); !ok || first != offset || last != d.Size-1 {
+			return refuse("asked for bytes %d-%d, got Content-Range %q", offset, d.Size-1, printable(got))
+		}
+		want, offset = d.Size-offset, 0
+	default:
+		return newStatusError(resp)
+	}
+	if resp.ContentLength >= 0 && resp.ContentLength != want {
+		return refuse("registry sends %d bytes, want %d", resp.ContentLength, want)
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+		return &netError{Host: r.host, Err: err}
+	}
+	return nil
+}
+
+// parseContentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110, 14.4); what is said
+// of the size is left aside.
+func parseContentRange(header string) (first, last int64, ok bool) {
+	unit, rest, _ := strings.Cut(header, " ")
+	span, _, _ := strings.Cut(rest, "/")
+	from, to, _ := strings.Cut(span, "-")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	return first, last, strings.EqualFold(unit, "bytes") && err1 == nil && err2 == nil && 0 <= first && first <= last
+}

@@ -1,0 +1,325 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// BlobSource is the content of a blob to be pushed.
+type BlobSource struct {
+	// Open returns the content from its beginning. It is called when bytes have
+	// to be sent, and again after a failed attempt. A failure to open or to read
+	// ends the push, and PushBlob's error wraps it.
+	Open func() (io.ReadCloser, error)
+
+	// MountFrom is a repository of the same registry that has the blob, or empty.
+	MountFrom string
+
+	// Progress, if set, is told how many more bytes were handed over; after a
+	// restart it is negative. It is called by one goroutine at a time, and not
+	// after PushBlob has returned.
+	Progress func(n int64)
+}
+
+// PushResult says what became of a blob.
+type PushResult struct {
+	Existed bool  // the repository had it
+	Mounted bool  // it was linked from MountFrom
+	Sent    int64 // bytes sent, repeated ones included
+}
+
+// PushBlob brings a blob into a repository in the cheapest way there is: not at
+// all, by mounting it from MountFrom, or by sending it in one request. After a
+// failure it asks the registry how far it came and sends the rest, or starts
+// again where the registry does not know.
+func (c *Client) PushBlob(ctx context.Context, repo string, d ocispec.Descriptor, src BlobSource) (PushResult, error) {
+	r, err := c.repository(repo)
+	if err != nil {
+		return PushResult{}, err
+	}
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	exists, err := r.hasBlob(ctx, d)
+	if exists {
+		return PushResult{Existed: true}, nil
+	}
+	// Some registries do not let a client that may push ask, or ask like this:
+	// the upload will tell.
+	var e *Error
+	if errors.As(err, &e) && e.Status/100 != 4 {
+		return PushResult{}, err
+	}
+	u := &upload{repo: r, desc: d, src: src}
+	if src.MountFrom != "" {
+		if u.mountFrom, err = c.repository(src.MountFrom); err != nil {
+			return PushResult{}, err
+		}
+	}
+	err = u.run(ctx)
+	return u.result, err
+}
+
+// upload is one blob on its way into a repository.
+type upload struct {
+	repo      *repository
+	desc      ocispec.Descriptor
+	src       BlobSource
+	mountFrom *repository // nil: do not try
+	result    PushResult
+
+	location string // of the session; empty: there is none
+	offset   int64  // what the registry has in it
+	meter    meter
+}
+
+// run makes attempts until the blob is there.
+func (u *upload) run(ctx context.Context) error {
+	b := u.repo.client.backoff()
+	for {
+		before := u.meter.total()
+		err := u.attempt(ctx)
+		u.meter.retire()
+		u.result.Sent = u.meter.total()
+		if err == nil {
+			return nil
+		}
+		if u.offset > 0 && u.result.Sent-before >= progressBytes {
+			b.progress()
+		}
+		if err := b.again(ctx, err); err != nil {
+			return u.repo.fail("push blob "+u.desc.Digest.String(), u.repo.name, b.attempts, err)
+		}
+	}
+}
+
+// attempt goes on with the session there is, or makes one and sends everything.
+func (u *upload) attempt(ctx context.Context) error {
+	if u.location != "" {
+		done, err := u.recover(ctx)
+		if done || err != nil {
+			return err
+		}
+	}
+	if u.location != "" {
+		err := u.sendRest(ctx)
+		var status *statusError
+		if err == nil || !errors.As(err, &status) || status.Status/100 != 4 || retryable(err) {
+			return err
+		}
+		// The registry cannot go on with the session after all.
+		u.repo.cancelUpload(ctx, u.location)
+		u.location = ""
+	}
+	u.offset = 0
+	u.meter.set(0)
+	mounted, err := u.begin(ctx)
+	if mounted || err != nil {
+		u.result.Mounted = mounted
+		return err
+	}
+	return u.sendAll(ctx)
+}
+
+// begin opens a session, or links the blob from another repository.
+func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
+	if from := u.mountFrom; from != nil && from.host == u.repo.host {
+		u.mountFrom = nil // one try is enough
+		q := url.Values{"mount": {u.desc.Digest.String()}, "from": {from.path}}
+		mountCtx := auth.AppendRepositoryScope(ctx, from.oras.Reference, auth.ActionPull)
+		u.location, err = u.repo.startUpload(mountCtx, "?"+q.Encode())
+		if err == nil {
+			return u.location == "", nil
+		}
+		if retryable(err) || ctx.Err() != nil {
+			return false, err
+		}
+		// A registry that refuses to mount may well take the bytes.
+	}
+	u.location, err = u.repo.startUpload(ctx, "")
+	if err == nil && u.location == "" {
+		return false, refuse("registry claims to have a blob that it was not sent")
+	}
+	return false, err
+}
+
+// startUpload opens a session and returns its location, which is empty when the
+// registry needs no upload (it has mounted the blob).
+func (r *repository) startUpload(ctx context.Context, query string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("blobs/uploads/")+query, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusCreated:
+		return "", nil
+	case http.StatusAccepted:
+		return r.uploadLocation(resp)
+	}
+	return "", newStatusError(resp)
+}
+
+// uploadLocation returns where the next request of an upload goes: the path and
+// query that the registry says, at the host and by the scheme already in use.
+func (r *repository) uploadLocation(resp *http.Response) (string, error) {
+	base := resp.Request.URL
+	u, err := base.Parse(resp.Header.Get("Location"))
+	if err != nil || resp.Header.Get("Location") == "" {
+		return "", refuse("registry gives no usable upload location")
+	}
+	// Behind a proxy, registries often get their own scheme and port wrong.
+	wrongPort := u.Port() != "" && u.Port() != base.Port() && u.Port() != "80" && u.Port() != "443"
+	if !strings.EqualFold(u.Hostname(), base.Hostname()) || wrongPort {
+		return "", refuse("refused an upload location on another host: %s", u.Host)
+	}
+	u.Scheme, u.Host, u.User, u.Fragment = base.Scheme, base.Host, nil, ""
+	return u.String(), nil
+}
+
+// cancelUpload gives up a session. That is a courtesy: registries clean up by
+// themselves some day, so whatever comes back does not matter.
+func (r *repository) cancelUpload(ctx context.Context, location string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, location, nil)
+	if err != nil {
+		return
+	}
+	if resp, err := r.http.Do(req); err == nil {
+		resp.Body.Close()
+	}
+}
+
+// recover asks how much of a broken upload arrived. It reports done when the
+// blob is there because only the registry's answer got lost. Without a session to
+// go on with, it clears location.
+func (u *upload) recover(ctx context.Context) (done bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.location, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := u.repo.http.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	location := u.location
+	u.location = ""
+	if resp.StatusCode/100 != 2 {
+		if done, err = u.repo.hasBlob(ctx, u.desc); done {
+			u.meter.set(u.desc.Size)
+		}
+		return done, err
+	}
+	offset, ok := uploadOffset(resp.Header.Get("Range"))
+	if !ok || offset > u.desc.Size {
+		u.repo.cancelUpload(ctx, location)
+		return false, nil
+	}
+	if resp.Header.Get("Location") != "" {
+		if location, err = u.repo.uploadLocation(resp); err != nil {
+			return false, err
+		}
+	}
+	u.location, u.offset = location, offset
+	return false, nil
+}
+
+// uploadOffset reads "0-N" as N+1. Registries say 0-0 for nothing as well as for
+// one byte, so that counts as nothing to go on with.
+func uploadOffset(header string) (int64, bool) {
+	first, last, _ := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
+	n, err := strconv.ParseInt(last, 10, 64)
+	return n + 1, err == nil && first == "0" && n > 0
+}
+
+// sendAll sends the whole blob in one request.
+func (u *upload) sendAll(ctx context.Context) error {
+	resp, err := u.send(ctx, http.MethodPut, 0)
+	if err != nil {
+		return err
+	}
+	return u.created(resp)
+}
+
+// sendRest sends what the registry lacks, then ends the session.
+func (u *upload) sendRest(ctx context.Context) error {
+	if u.offset < u.desc.Size {
+		resp, err := u.send(ctx, http.MethodPatch, u.offset)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode/100 != 2 {
+			return newStatusError(resp)
+		}
+		if u.location, err = u.repo.uploadLocation(resp); err != nil {
+			return err
+		}
+		u.offset = u.desc.Size
+	}
+	resp, err := u.send(ctx, http.MethodPut, u.desc.Size)
+	if err != nil {
+		return err
+	}
+	return u.created(resp)
+}
+
+// send makes one request with the blob's bytes from offset on.
+func (u *upload) send(ctx context.Context, method string, offset int64) (*http.Response, error) {
+	target, err := url.Parse(u.location)
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPut {
+		q := target.Query()
+		q.Set("digest", u.desc.Digest.String())
+		target.RawQuery = q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	if left := u.desc.Size - offset; left > 0 {
+		req.GetBody = func() (io.ReadCloser, error) { return u.meter.open(u.src, offset, left) }
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+		req.ContentLength = left
+	}
+	if method == http.MethodPatch {
+		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, u.desc.Size-1))
+	}
+	resp, err := u.repo.http.Do(req)
+	if failed := u.meter.failed(); failed != nil {
+		if err == nil {
+			resp.Body.Close()
+		}
+		return nil, failed
+	}
+	return resp, err
+}
+
+// created checks the answer to the request that completes an upload.
+func (u *upload) created(resp *http.Response) error {
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusNoContent {
+		return newStatusError(resp)
+	}
+	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != u.desc.Digest.String() {
+		return refuse("registry stored the blob as %s", printable(got))
+	}
+	u.location = ""
+	return nil
+}

@@ -1,0 +1,89 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// backoff counts the failures of one operation and pauses between them.
+type backoff struct {
+	policy   Retry
+	failures int // in a row without progress
+	attempts int // in all
+}
+
+func (c *Client) backoff() *backoff { return &backoff{policy: c.opts.Retry, attempts: 1} }
+
+// progress says that the last attempt moved something before it failed.
+func (b *backoff) progress() { b.failures = 0 }
+
+// again pauses and returns nil when another attempt makes sense, else the error
+// to give up with.
+func (b *backoff) again(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	b.failures++
+	if !retryable(err) || b.failures >= b.policy.Attempts {
+		return err
+	}
+	wait, ok := b.wait(err, time.Now())
+	if !ok {
+		return err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+	}
+	b.attempts++
+	return nil
+}
+
+// wait is the pause before the next attempt, and false when the registry asks for
+// a longer one than is acceptable.
+func (b *backoff) wait(err error, now time.Time) (time.Duration, bool) {
+	d := b.policy.MinWait << min(b.failures-1, 20)
+	if d > b.policy.MaxWait || d <= 0 {
+		d = b.policy.MaxWait
+	}
+	d = d/2 + rand.N(d/2+1)
+	var status *statusError
+	if errors.As(err, &status) {
+		if after, ok := retryAfter(status.RetryAfter, now); ok {
+			return max(d, after), after <= b.policy.MaxRetryAfter
+		}
+	}
+	return d, true
+}
+
+// retryAfter reads the header of that name: seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(header string, now time.Time) (time.Duration, bool) {
+	if s, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(s) * time.Second, true
+	}
+	if t, err := http.ParseTime(header); err == nil {
+		return max(t.Sub(now), 0), true
+	}
+	return 0, false
+}
+
+// retry runs f until it succeeds or fails for good.
+func (r *repository) retry(ctx context.Context, op, subject string, f func() error) error {
+	b := r.client.backoff()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if err := b.again(ctx, err); err != nil {
+			return r.fail(op, subject, b.attempts, err)
+		}
+	}
+}

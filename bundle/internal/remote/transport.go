@@ -1,0 +1,214 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+)
+
+// transport sends single requests. It enforces which hosts may be contacted how,
+// ends exchanges that went silent, and turns statuses that ask for another try
+// into errors, so that they look alike whoever sent the request: this package,
+// the token fetcher, or the referrers code.
+type transport struct {
+	verified, unverified *http.Transport
+	plain, insecure      map[string]bool
+	stall                time.Duration
+}
+
+// processing is how many times the stall limit a registry may work on an upload
+// that it has received completely: some copy or hash it before they answer.
+const processing = 10
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	host := strings.ToLower(req.URL.Host)
+	if req.URL.Scheme != "https" && !t.plain[host] {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, &policyError{
+			Msg:  "refused to contact " + host + " without TLS",
+			Hint: "where that is acceptable: --plain-http " + host,
+		}
+	}
+	base := t.verified
+	if t.insecure[host] {
+		base = t.unverified
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	w := &watch{limit: t.stall, ctx: ctx, cancel: cancel}
+	w.start(t.stall)
+	sent := req.WithContext(ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		sent.Body = &sentBody{ReadCloser: req.Body, watch: w}
+	}
+	resp, err := base.RoundTrip(sent)
+	w.stop()
+	if err != nil {
+		cancel(nil)
+		return nil, w.explain(host, req.Context(), err)
+	}
+	resp.Request = req
+	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w, host: host, parent: req.Context()}
+	if retryableStatus(resp.StatusCode) {
+		defer resp.Body.Close()
+		return nil, newStatusError(resp)
+	}
+	return resp, nil
+}
+
+// watch cancels an exchange on which nothing moved for a while.
+type watch struct {
+	limit  time.Duration
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu    sync.Mutex
+	timer *time.Timer
+}
+
+// start gives the other end until limit from now.
+func (w *watch) start(limit time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(limit, func() { w.cancel(errStalled) })
+		return
+	}
+	w.timer.Reset(limit)
+}
+
+// stop means that it is not the other end that is waited for.
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// explain says why an exchange failed: the caller's context, silence, or err.
+func (w *watch) explain(host string, parent context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	var source *sourceError
+	if errors.As(err, &source) {
+		return source
+	}
+	if errors.Is(context.Cause(w.ctx), errStalled) {
+		return &netError{Host: host, Err: errStalled}
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		err = http.ErrSchemeMismatch // as http.Client says for errors of its own transport
+	}
+	return &netError{Host: host, Err: err}
+}
+
+// sentBody is a request body under watch. The time that the content itself takes
+// to be read does not count.
+type sentBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	b.watch.stop()
+	n, err := b.ReadCloser.Read(p)
+	limit := b.watch.limit
+	if err != nil {
+		limit *= processing
+	}
+	b.watch.start(limit)
+	return n, err
+}
+
+// receivedBody is a response body under watch while it is being read.
+type receivedBody struct {
+	io.ReadCloser
+	watch  *watch
+	host   string
+	parent context.Context
+}
+
+func (b *receivedBody) Read(p []byte) (int, error) {
+	b.watch.start(b.watch.limit)
+	n, err := b.ReadCloser.Read(p)
+	b.watch.stop()
+	if err != nil && err != io.EOF {
+		err = b.watch.explain(b.host, b.parent, err)
+	}
+	return n, err
+}
+
+func (b *receivedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.watch.stop()
+	b.watch.cancel(nil)
+	return err
+}
+
+// maxRedirects is the limit of net/http.
+const maxRedirects = 10
+
+// checkRedirect follows downloads anywhere that HTTPS leads, and nothing else
+// away from its host. (The Authorization header is dropped by auth.Client.)
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	switch {
+	case len(via) >= maxRedirects:
+		return refuse("stopped after %d redirects", maxRedirects)
+	case first.URL.Scheme == "https" && req.URL.Scheme != "https":
+		return refuse("refused a redirect from HTTPS to %s://%s", req.URL.Scheme, req.URL.Host)
+	case req.URL.User != nil:
+		return refuse("refused a redirect with user information in it to %s", req.URL.Host)
+	case first.Method != http.MethodGet && first.Method != http.MethodHead && req.URL.Host != first.URL.Host:
+		return refuse("refused to follow %s from %s to %s", first.Method, first.URL.Host, req.URL.Host)
+	}
+	return nil
+}
+
+// newStatusError reads the registry's message from the body of a response, which
+// stays open.
+func newStatusError(resp *http.Response) *statusError {
+	e := &statusError{
+		Host: resp.Request.URL.Host, Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After"),
+	}
+	// What cannot be read of the message is not worth another error.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 8<<10))
+	var doc struct {
+		Errors []struct{ Code, Message string }
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0:
+		e.Message = printable(doc.Errors[0].Code + ": " + doc.Errors[0].Message)
+	case kind == "text/plain":
+		e.Message = printable(string(body))
+	}
+	return e
+}
+
+// printable makes foreign text safe for a terminal and short.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.TrimSpace(s))
+	if r := []rune(s); len(r) > 300 {
+		s = string(r[:300]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,108 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// FormatVersion is the bundle format this package writes, and the newest it
+// reads (layout/SPEC.md).
+const FormatVersion = 1
+
+// RecordType is the artifact type of the bundle record and the media type of
+// its one layer.
+const RecordType = "application/vnd.bundle.record.v1+json"
+
+// A Record says what a bundle holds and where each thing came from. It travels
+// inside the bundle as an OCI artifact, under the signature like all the rest.
+type Record struct {
+	FormatVersion int       `json:"formatVersion"`
+	Tool          string    `json:"tool"`    // name and version of the program that wrote the bundle
+	Created       time.Time `json:"created"` // whole seconds, UTC; also the mtime of every entry
+	ID            string    `json:"id"`      // names the content: the same images and charts have the same id
+
+	Charts     []ChartRecord `json:"charts,omitempty"`
+	Images     []ImageRecord `json:"images,omitempty"`
+	Unresolved []Finding     `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
+}
+
+// A ChartRecord is one chart and the inputs it was rendered with; the far side
+// renders with the same.
+type ChartRecord struct {
+	Name        string         `json:"name"`
+	Version     string         `json:"version"`
+	AppVersion  string         `json:"appVersion,omitempty"`
+	Source      string         `json:"source"`           // as the user named it
+	Reference   string         `json:"reference"`        // its name in index.json
+	Digest      digest.Digest  `json:"digest"`           // of its OCI manifest
+	Values      map[string]any `json:"values,omitempty"` // given by the user, merged
+	Release     string         `json:"release"`          // helm's release name
+	Namespace   string         `json:"namespace"`        //
+	KubeVersion string         `json:"kubeVersion"`      // v1.34.0
+	APIVersions []string       `json:"apiVersions,omitempty"`
+}
+
+// An ImageRecord is one image or artifact.
+type ImageRecord struct {
+	Reference    string        `json:"reference"`              // full, as in index.json
+	Digest       digest.Digest `json:"digest"`                 // of what is in the bundle
+	SourceDigest digest.Digest `json:"sourceDigest,omitempty"` // of what the registry has, where a platform choice changed it
+	MediaType    string        `json:"mediaType"`
+	Size         int64         `json:"size"` // bytes of all its blobs, manifests included
+	Platforms    []string      `json:"platforms,omitempty"`
+	Found        []Finding     `json:"found,omitempty"`
+}
+
+// A Finding is one place where a reference was seen.
+type Finding struct {
+	Raw        string   `json:"raw"`                  // as written there
+	Chart      string   `json:"chart,omitempty"`      // name-version; empty: named by the user
+	Template   string   `json:"template,omitempty"`   // chart/templates/x.yaml
+	Kind       string   `json:"kind,omitempty"`       // Deployment
+	Path       string   `json:"path,omitempty"`       // spec.template.spec.containers[0].image
+	Confidence string   `json:"confidence,omitempty"` // image, repository, placeholder
+	Keys       []string `json:"keys,omitempty"`       // values keys that move it
+}
+
+// Where says where the reference stands, in words for people.
+func (f Finding) Where() string {
+	switch {
+	case f.Chart == "":
+		return "named by the user"
+	case f.Template == "":
+		return f.Chart + ": Chart.yaml"
+	}
+	return f.Template + ": " + f.Kind + " " + f.Path
+}
+
+// Encode returns the record as the JSON that travels: indented, keys in a
+// fixed order, a newline at the end.
+func (r *Record) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle record: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// ParseRecord reads what Encode wrote. A record of a newer format is a
+// *VersionError.
+func ParseRecord(b []byte) (*Record, error) {
+	var v struct {
+		FormatVersion int `json:"formatVersion"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
+	if v.FormatVersion != FormatVersion {
+		return nil, &VersionError{Found: v.FormatVersion}
+	}
+	r := new(Record)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
+	return r, nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newExport() *cobra.Command {
+	var (
+		o         bundle.ExportOptions
+		spec      bundle.ChartSpec
+		reg       registryFlags
+		values    valuesFlags
+		platforms []string
+		key       string
+	)
+	cmd := &cobra.Command{
+		Use:   "export [CHART] [-o FILE] --key FILE",
+		Short: "Write a chart and every image it needs into one signed bundle",
+		Long: `Write a chart and every image it needs into one signed bundle.
+
+CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
+of a chart in an HTTP chart repository. Images are found by rendering the chart
+with the values given. Without CHART, --image alone makes a bundle too.
+
+The file appears only when it is complete; a failed run leaves nothing.`,
+		Example: `  bundle keygen release-key
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
+  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec.ValueFiles, spec.Set, spec.SetString = values.files, values.set, values.setString
+			if len(args) == 1 {
+				spec.Ref = args[0]
+				if err := repoCredential(cmd, &reg, &spec); err != nil {
+					return err
+				}
+				o.Charts = []bundle.ChartSpec{spec}
+			}
+			return runExport(cmd, &o, &reg, platforms, key)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE` (default NAME-VERSION.bundle.tar)")
+	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF` (repeatable)")
+	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
+	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
+	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
+	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
+	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	fl.StringVar(&spec.Repo, "repo", "", "`URL` of the chart repository that has CHART")
+	fl.StringVar(&spec.Version, "version", "", "chart `VERSION` (default the newest)")
+	fl.StringVar(&spec.Release, "release-name", "", "render with this release `NAME` (default the chart's name)")
+	fl.StringVarP(&spec.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default default)")
+	fl.StringVar(&spec.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION`: that of the isolated cluster")
+	fl.StringArrayVar(&spec.APIVersions, "api-versions", nil, "render as if the cluster had this `API` too (repeatable)")
+	values.add(cmd)
+	reg.addMirrors(cmd)
+	reg.add(cmd, "the chart repository of --repo")
+	return cmd
+}
+
+func repoCredential(cmd *cobra.Command, reg *registryFlags, spec *bundle.ChartSpec) error {
+	c, ok, err := reg.credential(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if ok && spec.Repo == "" {
+		return &bundle.UsageError{
+			What:   "--username is for the chart repository of --repo",
+			Advice: "for registries, log in with docker login or podman login",
+		}
+	}
+	spec.Username, spec.Password = c.Username, c.Password
+	return nil
+}
+
+func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, platforms []string, key string) error {
+	ctx := cmd.Context()
+	for _, s := range platforms {
+		p, err := bundle.ParsePlatform(s)
+		if err != nil {
+			return err
+		}
+		o.Platforms = append(o.Platforms, p)
+	}
+	var err error
+	if o.Registry, err = reg.options(); err != nil {
+		return err
+	}
+	if o.Created, err = created(); err != nil {
+		return err
+	}
+	if o.Progress, err = newProgress(cmd); err != nil {
+		return err
+	}
+	if key != "" && o.Unsigned {
+		return &bundle.UsageError{What: "--key and --unsigned exclude each other"}
+	}
+	if key != "" && !o.DryRun {
+		if o.Signer, err = bundle.LoadSigner(key, keyOptions(ctx, cmd.ErrOrStderr(), key)); err != nil {
+			return err
+		}
+	}
+	o.Tool = toolName()
+	report, err := bundle.Export(ctx, *o)
+	if report == nil {
+		return err
+	}
+	return output(cmd, report, func() { printExport(cmd, report) }, err)
+}
+
+func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+	if r.Output == "" {
+		w := cmd.OutOrStdout()
+		printImages(w, r.Images)
+		fmt.Fprintf(w, "%d images, %d blobs, %s to fetch (each blob once)\n", len(r.Images), r.Blobs, size(r.Payload))
+		return
+	}
+	w := cmd.ErrOrStderr()
+	fmt.Fprintf(w, "%s: %s, %d charts, %d images, id %s\n", r.Output, size(r.Size), len(r.Charts), len(r.Images), r.ID)
+	if r.Fingerprint == "" {
+		fmt.Fprintln(w, "not signed")
+		return
+	}
+	fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+}
+
+func printImages(w io.Writer, images []bundle.ImageRecord) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "IMAGE\tDIGEST\tSIZE\tPLATFORMS")
+	for _, im := range images {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ",")))
+	}
+	t.Flush() //nolint:errcheck // the writer below reports
+}
+
+// short is a digest as people compare it: the algorithm and 12 digits.
+func short(d string) string {
+	if len(d) > 19 {
+		return d[:19]
+	}
+	return d
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newImport() *cobra.Command {
+	var (
+		o        bundle.ImportOptions
+		reg      registryFlags
+		trust    trustFlags
+		values   valuesFlags
+		registry string
+	)
+	cmd := &cobra.Command{
+		Use:   "import BUNDLE --registry HOST[:PORT][/PREFIX] --key FILE.pub",
+		Short: "Verify a bundle, push it into a registry, and emit the values that use it",
+		Long: `Verify a bundle, push what the registry lacks, and write for each chart the
+values file with which Helm pulls everything from there, proved by rendering.
+
+Nothing visible is written to the registry before every byte that is sent has
+been verified. References that values cannot move are named, with exit code 6.`,
+		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if registry == "" {
+				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
+			}
+			o.ValueFiles, o.Set, o.SetString = values.files, values.set, values.setString
+			var err error
+			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
+				return err
+			}
+			if o.Trust, err = trust.trust(); err != nil {
+				return err
+			}
+			if o.OutputDir == "" {
+				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(args[0]), ".tar"), ".bundle") + ".import"
+			}
+			return runImport(cmd, args[0], &o, &reg)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
+	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.BoolVar(&o.KeepRegistryHost, "keep-registry-host", false, "keep the source host in target names: HOST/ghcr.io/org/app")
+	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "push images only, and emit no values")
+	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
+	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	values.add(cmd)
+	trust.add(cmd)
+	reg.add(cmd, "the registry")
+	return cmd
+}
+
+func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
+	var err error
+	if o.RegistryOptions, err = reg.options(); err != nil {
+		return err
+	}
+	c, ok, err := reg.credential(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if ok {
+		o.RegistryOptions.Credentials = map[string]bundle.Credential{o.Registry.Host: c}
+	}
+	if o.Progress, err = newProgress(cmd); err != nil {
+		return err
+	}
+	report, err := bundle.Import(cmd.Context(), path, *o)
+	if report == nil {
+		return err
+	}
+	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report) }, err)
+}
+
+func printImport(w io.Writer, r *bundle.ImportReport) {
+	printTrust(w, r.Fingerprint, "")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, im := range r.Images {
+		state := "there already"
+		if im.Pushed {
+			state = "pushed"
+		}
+		fmt.Fprintf(t, "%s\t-> %s\t%s\n", im.Source, im.Target, state)
+	}
+	t.Flush() //nolint:errcheck // the writer below reports
+	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
+	for _, c := range r.Charts {
+		fmt.Fprintf(w, "\n%s %s: %d references point to %s, proved by rendering\n", c.Name, c.Version, c.Moved, r.Registry)
+		if r.OutputDir == "" {
+			continue
+		}
+		for _, f := range c.Files {
+			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
+		}
+		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newInspect() *cobra.Command {
+	var trust trustFlags
+	cmd := &cobra.Command{
+		Use:   "inspect BUNDLE",
+		Short: "Show what a bundle holds",
+		Long: `Show what a bundle holds: charts, images with digests, platforms and sizes, and
+the key that signed it. Without a trusted key the bundle is shown as it claims
+to be; use verify to check it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var t *bundle.Trust
+			if trust.given() {
+				var err error
+				if t, err = trust.trust(); err != nil {
+					return err
+				}
+			}
+			report, err := bundle.Inspect(cmd.Context(), args[0], t)
+			if err != nil {
+				return err
+			}
+			return output(cmd, report, func() { printInspect(cmd.OutOrStdout(), report) }, nil)
+		},
+	}
+	trust.add(cmd)
+	return cmd
+}
+
+func printInspect(w io.Writer, r *bundle.InspectReport) {
+	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
+	fmt.Fprintf(w, "id       %s\n", r.ID)
+	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
+	switch {
+	case !r.Signed:
+		fmt.Fprintln(w, "signed   no")
+	case r.Checked:
+		fmt.Fprintf(w, "signed   by %s (%s), trusted\n", r.Key, r.KeyType)
+	default:
+		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
+	}
+	for _, c := range r.Charts {
+		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)
+	}
+	fmt.Fprintln(w)
+	printImages(w, r.Images)
+	for _, f := range r.Unresolved {
+		fmt.Fprintf(w, "not inside: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
+	}
+}
+
+func printTrust(w io.Writer, fingerprint, signer string) {
+	switch {
+	case fingerprint == "":
+		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
+	case signer == "":
+		fmt.Fprintf(w, "signed by %s\n", fingerprint)
+	default:
+		fmt.Fprintf(w, "signed by %s (%s)\n", fingerprint, signer)
+	}
+}

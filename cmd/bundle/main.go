@@ -1,0 +1,56 @@
+// Command bundle carries Helm applications across an air gap: export writes a
+// chart and every image it needs into one signed file, import verifies that
+// file, pushes it into a private registry and emits the values with which Helm
+// pulls everything from there.
+//
+// The commands parse flags, call one function of package bundle, and print.
+// Reports of people's work go to standard error, what a program may want to
+// read (tables of a query, --json) to standard output.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"bundle/bundle"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run is the whole program; tests run it in a process of its own.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// After the first signal the default comes back: a second one kills.
+	context.AfterFunc(ctx, stop)
+	root := newRoot()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	printError(cmd, err)
+	return exitCode(err)
+}
+
+// exitCode maps an error to the code of the process; `bundle help exit-codes`
+// and the README list them.
+func exitCode(err error) int {
+	switch bundle.KindOf(err) {
+	case bundle.Usage:
+		return 2
+	case bundle.Untrusted:
+		return 3
+	case bundle.Damaged:
+		return 4
+	case bundle.Refused:
+		return 5
+	case bundle.Incomplete:
+		return 6
+	case bundle.Interrupted:
+		return 130
+	}
+	return 1
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"bundle/bundle"
+)
+
+// newProgress chooses how to show progress on standard error: a bar on a
+// terminal, plain lines elsewhere, nothing when quiet.
+func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
+	mode, _ := cmd.Flags().GetString("progress")
+	quiet, _ := cmd.Flags().GetBool("quiet")
+	w := cmd.ErrOrStderr()
+	if mode == "auto" {
+		mode = "plain"
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			mode = "bar"
+		}
+	}
+	switch {
+	case mode != "plain" && mode != "none" && mode != "bar":
+		return nil, &bundle.UsageError{What: fmt.Sprintf("--progress %q: want auto, plain or none", mode)}
+	case quiet || mode == "none":
+		return nil, nil
+	case mode == "plain":
+		return &lines{w: w}, nil
+	}
+	return &bar{w: w}, nil
+}
+
+// lines writes one line for each thing that is finished.
+type lines struct {
+	mu    sync.Mutex
+	w     io.Writer
+	name  string
+	total int64
+	start time.Time
+	moved atomic.Int64
+}
+
+func (l *lines) Phase(name string, total int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.name, l.total, l.start = name, total, time.Now()
+	l.moved.Store(0)
+	if total > 0 {
+		fmt.Fprintf(l.w, "%s %s\n", name, size(total))
+		return
+	}
+	fmt.Fprintf(l.w, "%s\n", name)
+}
+
+func (l *lines) Add(n int64) { l.moved.Add(n) }
+
+func (l *lines) Done(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, "  done %s\n", line)
+}
+
+func (l *lines) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total > 0 {
+		fmt.Fprintf(l.w, "%s: %s in %s\n", l.name, size(l.moved.Load()), time.Since(l.start).Round(time.Millisecond))
+	}
+}
+
+// A bar shows bytes, rate and time left on one line of a terminal, and a line
+// above it for each thing that is finished. It is drawn by a ticker from a
+// counter: the bar never stands in the way of the data, and may go back when a
+// retry gives bytes back.
+type bar struct {
+	w     io.Writer
+	mu    sync.Mutex // guards bar and the terminal
+	bar   *progressbar.ProgressBar
+	moved atomic.Int64
+	stop  chan struct{}
+	ticks errgroup.Group
+}
+
+func (b *bar) Phase(name string, total int64) {
+	b.moved.Store(0)
+	if total <= 0 {
+		total = -1 // a spinner
+	}
+	opts := []progressbar.Option{
+		progressbar.OptionSetWriter(b.w),
+		progressbar.OptionSetDescription(name),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionThrottle(0),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
+	}
+	if total > 0 {
+		opts = append(opts, progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(true))
+	} else {
+		opts = append(opts, progressbar.OptionSpinnerType(14), progressbar.OptionSetElapsedTime(false))
+	}
+	b.bar = progressbar.NewOptions64(total, opts...)
+	b.stop = make(chan struct{})
+	b.ticks.Go(func() error {
+		t := time.NewTicker(100 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-b.stop:
+				return nil
+			case <-t.C:
+				b.draw(total)
+			}
+		}
+	})
+}
+
+// draw never lets the bar reach its end, where it would finish by itself.
+func (b *bar) draw(total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.moved.Load()
+	if total > 0 && n >= total {
+		n = total - 1
+	}
+	_ = b.bar.Set64(n) // a terminal that cannot be written to is not worth failing for
+}
+
+func (b *bar) Add(n int64) { b.moved.Add(n) }
+
+func (b *bar) Done(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.bar.Clear()
+	fmt.Fprintf(b.w, "\r\x1b[K  done %s\n", line)
+}
+
+func (b *bar) End() {
+	close(b.stop)
+	_ = b.ticks.Wait() // its only result is nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.bar.Clear()
+	fmt.Fprint(b.w, "\r\x1b[K")
+}
+
+// size writes a number of bytes for people, in powers of 1000 as disks are
+// sold.
+func size(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, u := float64(n)/1000, 0
+	for v >= 999.95 && u < len(units)-1 {
+		v, u = v/1000, u+1
+	}
+	return fmt.Sprintf("%.1f %cB", v, units[u])
+}

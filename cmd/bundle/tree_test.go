@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A source is one parsed file of the module, tests left out.
+type source struct {
+	path string // from the top of the module
+	pkg  string // folder
+	file *ast.File
+	fset *token.FileSet
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	const top = "../.."
+	var all []source
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != top {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(top, path)
+		all = append(all, source{rel, filepath.ToSlash(filepath.Dir(rel)), f, fset})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 20 {
+		t.Fatalf("only %d files found: looked in the wrong place", len(all))
+	}
+	return all
+}
+
+// Data flows one way: cmd → bundle → {bundle/internal/…, layout, checksum},
+// and the leaves know nothing of each other.
+func TestImportDirections(t *testing.T) {
+	const module = "bundle/"
+	allowed := map[string][]string{ // package → packages of this module it may import
+		"layout":                   {},
+		"checksum":                 {},
+		"bundle/internal/chart":    {},
+		"bundle/internal/remote":   {},
+		"bundle/internal/relocate": {"bundle/internal/chart"},
+		"bundle": {"layout", "checksum", "bundle/internal/chart", "bundle/internal/remote",
+			"bundle/internal/relocate"},
+		"cmd/bundle":       {"bundle"},
+		"cmd/demo":         {"testdata/regtest"},
+		"testdata/regtest": {},
+	}
+	owned := map[string][]string{ // prefix of a dependency → the packages that may import it
+		"helm.sh/":                               {"bundle/internal/chart"},
+		"oras.land/":                             {"bundle/internal/remote"},
+		"github.com/google/go-containerregistry": {"bundle/internal/remote", "testdata/regtest"},
+		"github.com/spf13/":                      {"cmd/bundle"},
+		"github.com/schollz/":                    {"cmd/bundle"},
+		"golang.org/x/term":                      {"cmd/bundle"},
+		"net/http":                               {"bundle/internal/remote", "testdata/regtest"},
+		"net":                                    {"bundle/internal/remote", "testdata/regtest", "cmd/bundle"},
+	}
+	for _, s := range sources(t) {
+		may, known := allowed[s.pkg]
+		if !known {
+			t.Errorf("%s: package %s has no place in the architecture", s.path, s.pkg)
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			if own, inside := strings.CutPrefix(path, module); inside && !slices.Contains(may, own) {
+				t.Errorf("%s imports %s", s.path, path)
+			}
+			for prefix, owners := range owned {
+				if (path == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) ||
+					strings.HasPrefix(path, prefix+"/") && prefix != "net") && !slices.Contains(owners, s.pkg) {
+					t.Errorf("%s imports %s, which only %s may", s.path, path, strings.Join(owners, ", "))
+				}
+			}
+		}
+	}
+}
+
+// Only main ends the process.
+func TestOnlyMainExits(t *testing.T) {
+	for _, s := range sources(t) {
+		if filepath.Base(s.path) == "main.go" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok {
+					switch x.Name + "." + sel.Sel.Name {
+					case "os.Exit", "log.Fatal", "log.Fatalf":
+						t.Errorf("%s calls %s.%s", s.fset.Position(n.Pos()), x.Name, sel.Sel.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+// Files stay short enough to read at once, functions short enough to see.
+func TestSizes(t *testing.T) {
+	const maxFile, maxFunc, p95Func = 500, 80, 60
+	var lengths []int
+	for _, s := range sources(t) {
+		if n := s.fset.File(s.file.Pos()).LineCount(); n > maxFile {
+			t.Errorf("%s has %d lines, more than %d", s.path, n, maxFile)
+		}
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			n := s.fset.Position(f.End()).Line - s.fset.Position(f.Pos()).Line + 1
+			lengths = append(lengths, n)
+			if n > maxFunc {
+				t.Errorf("%s: %s has %d lines, more than %d", s.path, f.Name.Name, n, maxFunc)
+			}
+		}
+	}
+	slices.Sort(lengths)
+	if p := lengths[len(lengths)*95/100]; p > p95Func {
+		t.Errorf("95 %% of functions have up to %d lines, more than %d", p, p95Func)
+	}
+}
+
+// Every package says what it is for.
+func TestPackageDocs(t *testing.T) {
+	documented := make(map[string]bool)
+	for _, s := range sources(t) {
+		documented[s.pkg] = documented[s.pkg] || s.file.Doc != nil && len(s.file.Doc.Text()) > 80
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Error(fmt.Sprintf("package %s has no documentation", pkg))
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newVerify() *cobra.Command {
+	var trust trustFlags
+	cmd := &cobra.Command{
+		Use:   "verify BUNDLE --key FILE.pub",
+		Short: "Check signature, set of entries, graph and every byte of a bundle",
+		Example: `  bundle verify app.bundle.tar --key release-key.pub
+  bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := trust.trust()
+			if err != nil {
+				return err
+			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			report, err := bundle.Verify(cmd.Context(), args[0], t, pr)
+			if err != nil {
+				return err
+			}
+			return output(cmd, report, func() {
+				w := cmd.ErrOrStderr()
+				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s\n", report.Path, report.Entries, size(report.Bytes), report.ID)
+				printTrust(w, report.Fingerprint, report.Signer)
+			}, nil)
+		},
+	}
+	trust.add(cmd)
+	return cmd
+}

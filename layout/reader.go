@@ -1,0 +1,214 @@
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Reader reads a bundle in place, by offset. Its methods may be called
+// concurrently.
+type Reader struct {
+	src     io.ReaderAt
+	size    int64
+	entries []Entry
+	names   *sequence
+	mtime   int64
+}
+
+// NewReader reads all headers of the bundle of size bytes in r, and refuses
+// with a [*FormatError] everything that a [Plan] could not have described:
+// other names, types or orders of entries, headers that differ in one byte,
+// padding that is not zero, a file that ends too early or too late. Content is
+// not read; see [Reader.OpenBlob] for that.
+func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
+	b := &Reader{src: r, size: size, names: newSequence()}
+	if err := b.walk(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// walk reads header after header. buf holds what lies between two contents:
+// the padding of one and the header of the next.
+func (r *Reader) walk() error {
+	var buf [2 * blockSize]byte
+	var last Entry
+	for offset := int64(0); ; {
+		pad := padding(last.Size)
+		gap := buf[:pad+blockSize]
+		if err := r.readGap(gap, offset, last); err != nil {
+			return err
+		}
+		if !isZero(gap[:pad]) {
+			return &FormatError{last.Name, offset, "padding after the content is not zero"}
+		}
+		offset += pad
+		block := gap[pad:]
+		if isZero(block) {
+			return r.end(offset)
+		}
+		e, err := r.entry(block, offset)
+		if err != nil {
+			return err
+		}
+		r.entries = append(r.entries, e)
+		last = e
+		offset = e.Offset + e.Size
+	}
+}
+
+// readGap reads what lies between two contents.
+func (r *Reader) readGap(p []byte, offset int64, last Entry) error {
+	if rest := r.size - offset; rest < int64(len(p)) {
+		what := fmt.Sprintf("truncated: %d bytes where the next header or the end should be", max(rest, 0))
+		return &FormatError{last.Name, offset, what}
+	}
+	return r.readAt(p, offset, last.Name)
+}
+
+// readAt tells a file that ends early from one that cannot be read.
+func (r *Reader) readAt(p []byte, offset int64, entry string) error {
+	n, err := r.src.ReadAt(p, offset)
+	switch {
+	case n == len(p):
+		return nil
+	case errors.Is(err, io.EOF):
+		return &FormatError{entry, offset + int64(n), "truncated: the file ends here"}
+	}
+	return fmt.Errorf("read bundle: at byte %d (entry %q): %w", offset, entry, err)
+}
+
+// entry reads the header at offset.
+func (r *Reader) entry(block []byte, offset int64) (Entry, error) {
+	h, what := decodeHeader(block)
+	e := Entry{Name: h.name, Size: h.size, Offset: offset + blockSize}
+	switch {
+	case what != "":
+	case len(r.entries) > 0 && h.mtime != r.mtime:
+		what = "mtime differs from that of the first entry"
+	case h.size > r.size-e.Offset:
+		what = fmt.Sprintf("truncated: content of %d bytes goes beyond the end of the file at byte %d", h.size, r.size)
+	default:
+		what = r.names.next(h.name)
+	}
+	if what != "" {
+		return Entry{}, &FormatError{h.name, offset, what}
+	}
+	r.mtime = h.mtime
+	return e, nil
+}
+
+// end checks what follows the zero block at offset: one more, then nothing.
+func (r *Reader) end(offset int64) error {
+	if name := r.names.missing(); name != "" {
+		return &FormatError{"", offset, "the bundle ends before its entry " + name}
+	}
+	if r.size < offset+trailerSize {
+		return &FormatError{"", offset, "truncated: the end is not complete"}
+	}
+	var block [blockSize]byte
+	if err := r.readAt(block[:], offset+blockSize, ""); err != nil {
+		return err
+	}
+	switch {
+	case !isZero(block[:]):
+		return &FormatError{"", offset + blockSize, "the second block of the end is not zero"}
+	case r.size > offset+trailerSize:
+		return &FormatError{"", offset + trailerSize, "data after the end"}
+	}
+	return nil
+}
+
+// Entries returns all entries in order.
+func (r *Reader) Entries() []Entry { return slices.Clone(r.entries) }
+
+// Entry returns the entry of a name.
+func (r *Reader) Entry(name string) (Entry, bool) {
+	if k, ok := blobKey(name); ok {
+		i, found := r.names.blobs[k]
+		if !found {
+			return Entry{}, false
+		}
+		return r.entries[i], true
+	}
+	for _, e := range r.entries[:min(len(head), len(r.entries))] {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// ModTime returns the time of creation, which every entry carries.
+func (r *Reader) ModTime() time.Time { return time.Unix(r.mtime, 0).UTC() }
+
+// ReadFile returns the content of an entry of at most max bytes, unverified:
+// it is meant for the entries that the others are verified with. A name that
+// the bundle does not have gives fs.ErrNotExist.
+func (r *Reader) ReadFile(name string, max int64) ([]byte, error) {
+	e, err := r.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if e.Size > max {
+		return nil, &FormatError{name, e.Offset, fmt.Sprintf("%d bytes are more than the %d allowed here", e.Size, max)}
+	}
+	data := make([]byte, e.Size)
+	if err := r.readAt(data, e.Offset, name); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// OpenFile reads an entry whose sha256 digest is known. Content that differs
+// gives a [*FormatError] in place of its last bytes, so that not even a caller
+// who stops before io.EOF gets the whole of it. A name that the bundle does not
+// have gives fs.ErrNotExist.
+func (r *Reader) OpenFile(name string, want digest.Digest) (io.ReadCloser, error) {
+	e, err := r.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(&verifyingReader{
+		content: newContent(e.Size, want),
+		src:     r.section(e),
+		fail:    func(what string) error { return &FormatError{e.Name, e.Offset, what} },
+		wrap:    func(err error) error { return fmt.Errorf("read bundle: entry %q: %w", e.Name, err) },
+	}), nil
+}
+
+// OpenBlob is OpenFile for the blob d.
+func (r *Reader) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
+	return r.OpenFile(BlobName(d), d)
+}
+
+// ReadBlob returns the verified content of a blob of at most max bytes.
+func (r *Reader) ReadBlob(d digest.Digest, max int64) ([]byte, error) {
+	data, err := r.ReadFile(BlobName(d), max)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest.FromBytes(data); got != d {
+		e, _ := r.Entry(BlobName(d))
+		return nil, &FormatError{e.Name, e.Offset, fmt.Sprintf("content has the digest %s, not %s", got, d)}
+	}
+	return data, nil
+}
+
+func (r *Reader) find(name string) (Entry, error) {
+	e, ok := r.Entry(name)
+	if !ok {
+		return Entry{}, fmt.Errorf("read bundle: entry %q: %w", name, fs.ErrNotExist)
+	}
+	return e, nil
+}
+
+func (r *Reader) section(e Entry) *io.SectionReader {
+	return io.NewSectionReader(r.src, e.Offset, e.Size)
+}

@@ -1,0 +1,279 @@
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// partialSuffix is added to a bundle's path while it is being written.
+const partialSuffix = ".partial"
+
+// Writer writes a bundle at the offsets of its plan. Its methods may be called
+// concurrently.
+type Writer struct {
+	plan    *Plan
+	path    string
+	partial string
+	file    *os.File
+
+	mu    sync.Mutex
+	blobs map[digest.Digest]*pending // those without Data in the plan
+	left  int                        // how many of them are not done
+	err   error                      // set once the writer is at its end
+}
+
+// pending is a blob that the plan leaves to be written.
+type pending struct {
+	entry Entry
+	open  bool
+	done  bool
+}
+
+var (
+	errCommitted = errors.New("bundle is committed already")
+	errAborted   = errors.New("bundle writer is closed")
+)
+
+// Create begins the bundle at path. It writes to path + ".partial": all
+// headers and all content that the plan knows; the room for the rest is
+// reserved where the file system can. What stands at path stays as it is until
+// [Writer.Commit].
+//
+// A partial file that a dead run left behind is overwritten; one that another
+// run is writing gives [ErrInUse]. Too little room gives a [*SpaceError]. After
+// an error nothing is left behind.
+func Create(path string, p *Plan) (*Writer, error) {
+	if err := checkDestination(path); err != nil {
+		return nil, fmt.Errorf("create bundle: %w", err)
+	}
+	partial := path + partialSuffix
+	file, err := openPartial(partial)
+	if err != nil {
+		return nil, fmt.Errorf("create bundle: %s: %w", partial, err)
+	}
+	w := &Writer{plan: p, path: path, partial: partial, file: file, blobs: make(map[digest.Digest]*pending)}
+	err = reserve(file, path, p.size)
+	if err == nil {
+		err = w.writeKnown()
+	}
+	if err != nil {
+		_ = w.Close() // the first error says more
+		return nil, fmt.Errorf("create bundle: %w", err)
+	}
+	return w, nil
+}
+
+// checkDestination refuses early what the rename at the end would refuse, or
+// would replace though it is no file.
+func checkDestination(path string) error {
+	folder := filepath.Dir(path)
+	info, err := os.Stat(folder)
+	if err != nil {
+		return fmt.Errorf("folder of %s: %w", path, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	info, err = os.Stat(path)
+	switch {
+	case path == "" || os.IsPathSeparator(path[len(path)-1]):
+		return fmt.Errorf("%q names no file", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
+}
+
+// reserve gives an empty file its full size, with all blocks behind it where
+// the system can do that: a full disk is met before the first blob.
+func reserve(file *os.File, path string, size int64) error {
+	available, err := freeSpace(file)
+	if err != nil {
+		return fmt.Errorf("free space for %s: %w", path, err)
+	}
+	if available < size {
+		return &SpaceError{Path: path, Needed: size, Available: available}
+	}
+	err = allocate(file, size)
+	if isNoSpace(err) {
+		return &SpaceError{Path: path, Needed: size, Available: available, Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("reserve %d bytes: %w", size, err)
+	}
+	return nil
+}
+
+// writeKnown writes the headers and the known content. Padding and trailer
+// need no writing: the reserved file reads as zeros.
+func (w *Writer) writeKnown() error {
+	for i, e := range w.plan.entries {
+		block, err := w.plan.header(i)
+		if err != nil {
+			return err
+		}
+		if w.plan.data[i] == nil {
+			d, _ := BlobDigest(e.Name)
+			w.blobs[d] = &pending{entry: e}
+		}
+		if err := w.writeAt(e, append(block, w.plan.data[i]...), e.Offset-blockSize); err != nil {
+			return err
+		}
+	}
+	w.left = len(w.blobs)
+	return nil
+}
+
+func (w *Writer) writeAt(e Entry, p []byte, offset int64) error {
+	if _, err := w.file.WriteAt(p, offset); err != nil {
+		return fmt.Errorf("entry %s: %w", e.Name, err)
+	}
+	return nil
+}
+
+// Blob begins the content of a blob that the plan has without Data. Size and
+// digest are checked while writing: a Write beyond the size, and a Close of
+// content that is short or wrong, fail with a [*ContentError]. Errors stay.
+// After a failure the blob may be begun again. Several blobs may be written at
+// the same time, each by one goroutine.
+func (w *Writer) Blob(d digest.Digest) (io.WriteCloser, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := w.blobs[d]
+	switch {
+	case w.err != nil:
+		return nil, fmt.Errorf("write blob %s: %w", d, w.err)
+	case b == nil:
+		return nil, fmt.Errorf("write blob %s: the plan has no such blob to be written", d)
+	case b.done:
+		return nil, fmt.Errorf("write blob %s: written already", d)
+	case b.open:
+		return nil, fmt.Errorf("write blob %s: being written already", d)
+	}
+	b.open = true
+	return &blobWriter{writer: w, pending: b, content: newContent(b.entry.Size, d)}, nil
+}
+
+// Commit ends a bundle whose blobs are all written: it makes the file durable,
+// gives it its name, and makes that durable. After an error neither the bundle
+// nor a partial file is left.
+func (w *Writer) Commit() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return fmt.Errorf("commit bundle: %w", w.err)
+	}
+	err := w.complete()
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err == nil {
+		err = commitFile(w.file, w.partial, w.path)
+	}
+	if err != nil {
+		_ = w.abort() // the first error says more
+		return fmt.Errorf("commit bundle: %w", err)
+	}
+	w.err = errCommitted
+	if err := syncFolder(filepath.Dir(w.path)); err != nil {
+		_ = os.Remove(w.path) // a power cut might take it as well
+		return fmt.Errorf("commit bundle: %w", err)
+	}
+	return nil
+}
+
+// complete names the first blob that is not written.
+func (w *Writer) complete() error {
+	if w.left == 0 {
+		return nil
+	}
+	for _, e := range w.plan.entries {
+		d, _ := BlobDigest(e.Name)
+		if b := w.blobs[d]; b != nil && !b.done {
+			return fmt.Errorf("%d of %d blobs are not written, the first is %s", w.left, len(w.blobs), d)
+		}
+	}
+	return nil
+}
+
+// Close gives a bundle up that is not committed, and removes the partial file.
+// After Commit it does nothing.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return nil
+	}
+	if err := w.abort(); err != nil {
+		return fmt.Errorf("give bundle up: %w", err)
+	}
+	return nil
+}
+
+func (w *Writer) abort() error {
+	w.err = errAborted
+	return discardFile(w.file, w.partial)
+}
+
+// blobWriter writes one blob.
+type blobWriter struct {
+	content
+	writer  *Writer
+	pending *pending
+	closed  bool
+	err     error
+}
+
+func (b *blobWriter) Write(p []byte) (int, error) {
+	switch {
+	case b.closed:
+		return 0, fmt.Errorf("write blob %s: %w", b.want, fs.ErrClosed)
+	case b.err != nil:
+		return 0, b.err
+	case int64(len(p)) > b.left:
+		b.err = contentErrorf(b.pending.entry.Name, "is longer than %d bytes", b.size)
+		return 0, b.err
+	}
+	offset := b.pending.entry.Offset + b.size - b.left
+	if b.err = b.writer.writeAt(b.pending.entry, p, offset); b.err != nil {
+		return 0, b.err
+	}
+	b.add(p)
+	return len(p), nil
+}
+
+func (b *blobWriter) Close() error {
+	if b.closed {
+		return b.err
+	}
+	b.closed = true
+	if b.err == nil {
+		if what := b.check(); what != "" {
+			b.err = contentErrorf(b.pending.entry.Name, "%s", what)
+		}
+	}
+	b.writer.release(b.pending, b.err == nil)
+	return b.err
+}
+
+func (w *Writer) release(b *pending, done bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b.open, b.done = false, done
+	if done {
+		w.left--
+	}
+}

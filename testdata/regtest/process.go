@@ -1,0 +1,140 @@
+package regtest
+
+import (
+	"bufio"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+
+	"sigs.k8s.io/yaml"
+)
+
+// ProcessName is the program that StartProcess runs; Debian's package of the
+// same name has it (distribution 2.8).
+const ProcessName = "docker-registry"
+
+// ErrNoProcess says that the program is not installed.
+var ErrNoProcess = errors.New("regtest: " + ProcessName + " is not installed")
+
+var listening = regexp.MustCompile(`listening on ([^\s,"]+)`)
+
+// StartProcess runs the operating system's docker-registry as a child process,
+// with its own TLS and htpasswd authentication. It has no log and takes no
+// faults: put StartFront before it for those. Addr, HTTP2, Token and Wrap do not
+// apply. It fails with [ErrNoProcess] where the program is missing.
+func StartProcess(opts Options) (*Registry, error) {
+	bin, err := exec.LookPath(ProcessName)
+	if err != nil {
+		return nil, ErrNoProcess
+	}
+	if opts.Token || opts.Wrap != nil || opts.Addr != "" {
+		return nil, errors.New("regtest: option not supported for a process")
+	}
+	r := &Registry{opts: opts, scheme: "http", Log: &Log{}, client: &http.Client{Transport: &http.Transport{}}}
+	if err := r.startProcess(bin); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Registry) startProcess(bin string) error {
+	dir, err := r.tempDir()
+	if err != nil {
+		return err
+	}
+	config, err := r.processConfig(dir)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(bin, "serve", config)
+	cmd.Dir = dir
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("regtest: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("regtest: start %s: %w", ProcessName, err)
+	}
+	drained := make(chan struct{})
+	r.close = append(r.close, func() {
+		_ = cmd.Process.Kill()
+		<-drained
+		_ = cmd.Wait() // it was killed
+	})
+	lines := bufio.NewScanner(out)
+	var said string
+	for lines.Scan() {
+		said += lines.Text() + "\n"
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			r.host = m[1]
+			break
+		}
+	}
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	if r.host == "" {
+		return fmt.Errorf("regtest: %s did not start: %.2000s", ProcessName, said)
+	}
+	return nil
+}
+
+// processConfig writes the configuration with everything it names into dir.
+func (r *Registry) processConfig(dir string) (string, error) {
+	storage := r.opts.Dir
+	if storage == "" {
+		storage = filepath.Join(dir, "storage")
+	}
+	web := map[string]any{"addr": "127.0.0.1:0", "secret": "not a secret"}
+	config := map[string]any{
+		"version": 0.1,
+		"log":     map[string]any{"level": "info", "accesslog": map[string]any{"disabled": true}},
+		"storage": map[string]any{
+			"filesystem":  map[string]any{"rootdirectory": storage},
+			"delete":      map[string]any{"enabled": true},
+			"maintenance": map[string]any{"uploadpurging": map[string]any{"enabled": false}},
+		},
+		"http": web,
+	}
+	if r.opts.Username != "" {
+		path, err := writeHtpasswd(dir, r.opts)
+		if err != nil {
+			return "", err
+		}
+		config["auth"] = map[string]any{"htpasswd": map[string]any{"realm": "regtest", "path": path}}
+	}
+	if r.opts.TLS {
+		r.scheme = "https"
+		pair, err := r.certificate()
+		if err != nil {
+			return "", err
+		}
+		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+		if err != nil {
+			return "", fmt.Errorf("regtest: key: %w", err)
+		}
+		certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+		web["tls"] = map[string]any{"certificate": certFile, "key": keyFile}
+		err = errors.Join(
+			os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600),
+			os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
+		if err != nil {
+			return "", fmt.Errorf("regtest: certificate: %w", err)
+		}
+	}
+	raw, err := yaml.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("regtest: configuration: %w", err)
+	}
+	path := filepath.Join(dir, "config.yml")
+	return path, os.WriteFile(path, raw, 0o600)
+}
