@@ -73,13 +73,16 @@ func Hint(err error) string {
 }
 
 var trustHints = map[checksum.Reason]string{
-	checksum.Unsigned:     "ask the sender for a signed bundle; --insecure-skip-signature takes this one unchecked",
-	checksum.NoTrust:      "give the sender's public key with --key FILE.pub, or --allowed-signers FILE",
-	checksum.UnknownKey:   "compare the fingerprint with the sender; if it is theirs, give the public key with --key FILE.pub",
-	checksum.BadSignature: "the bundle was changed after it was signed: do not use it, have it carried again",
-	checksum.Malformed:    "the bundle was changed after it was signed: do not use it, have it carried again",
-	checksum.Expired:      "ask the sender to sign with a valid key, or renew it in allowed_signers",
-	checksum.WeakKey:      "use an Ed25519, ECDSA or RSA key of at least 2048 bits",
+	checksum.Unsigned:       "ask the sender for a signed bundle; --insecure-skip-signature takes this one unchecked",
+	checksum.NoTrust:        "give the sender's public key with --key FILE.pub, or --allowed-signers FILE",
+	checksum.UnknownKey:     "compare the fingerprint with the sender; if it is theirs, give the public key with --key FILE.pub",
+	checksum.BadSignature:   "the bundle was changed after it was signed: do not use it, have it carried again",
+	checksum.Malformed:      "the bundle was changed after it was signed: do not use it, have it carried again",
+	checksum.Expired:        "ask the sender to sign with a valid key, or renew it in allowed_signers",
+	checksum.NotYetValid:    "check the clock of this machine, or valid-after in allowed_signers",
+	checksum.WrongNamespace: "ask the sender to sign with `bundle export --key`, and allow the namespace bundle in allowed_signers",
+	checksum.Unsupported:    "ask the sender to sign with a plain Ed25519, ECDSA, RSA or FIDO key",
+	checksum.WeakKey:        "use an Ed25519, ECDSA or RSA key of at least 2048 bits",
 }
 
 // A hinted error carries advice beside its message.
@@ -92,6 +95,15 @@ func (h *hinted) Unwrap() error { return h.error }
 func (h *hinted) Hint() string  { return h.hint }
 
 func withHint(err error, hint string) error { return &hinted{err, hint} }
+
+// about says what err is about, unless err says it itself.
+func about(subject string, err error) error {
+	var reg *remote.Error
+	if errors.As(err, &reg) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", subject, err)
+}
 
 // A UsageError is a request that cannot be carried out as it was made.
 type UsageError struct {

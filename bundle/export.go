@@ -2,21 +2,13 @@ package bundle
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"sync"
 	"time"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/relocate"
 	"bundle/bundle/internal/remote"
-	"bundle/layout"
 )
 
 // DefaultJobs is how many transfers run at once where the caller says nothing.
@@ -86,6 +78,11 @@ func (o *ExportOptions) complete() error {
 		return &UsageError{
 			What:   "no key to sign the bundle with",
 			Advice: "give --key FILE (an OpenSSH private key; `bundle keygen` makes one), or --unsigned",
+		}
+	}
+	for _, raw := range o.Images {
+		if _, err := ParseReference(raw); err != nil {
+			return &UsageError{What: err.Error(), Advice: "want HOST/PATH:TAG or HOST/PATH@sha256:…"}
 		}
 	}
 	if o.Jobs <= 0 {
@@ -192,26 +189,26 @@ func compareStrings(pairs ...string) int {
 }
 
 // splitFindings parts what can be pulled from what cannot. A reference without
-// a tag that is put together at run time counts as answered when another
-// finding, or the user, names an image of that repository.
+// a tag that is put together at run time counts as answered when the user names
+// an image of that repository.
 func splitFindings(all []Finding) (pullable, open []Finding) {
 	answered := make(map[string]bool)
+	var rest []Finding
 	for _, f := range all {
-		if f.Confidence == string(chart.Image) {
-			pullable = append(pullable, f)
-			if ref, err := ParseReference(f.Raw); err == nil && f.Chart == "" {
-				answered[ref.Repository()] = true
-			}
+		ref, err := ParseReference(f.Raw)
+		if err != nil || f.Confidence != string(chart.Image) {
+			rest = append(rest, f)
+			continue
+		}
+		pullable = append(pullable, f)
+		if f.Chart == "" {
+			answered[ref.Repository()] = true
 		}
 	}
-	for _, f := range all {
-		if f.Confidence == string(chart.Image) {
-			continue
+	for _, f := range rest {
+		if ref, err := ParseReference(f.Raw); err != nil || !answered[ref.Repository()] {
+			open = append(open, f)
 		}
-		if ref, err := ParseReference(f.Raw); err == nil && answered[ref.Repository()] {
-			continue
-		}
-		open = append(open, f)
 	}
 	return pullable, open
 }
@@ -240,125 +237,4 @@ func (r *ExportReport) incomplete() error {
 		e.Items = append(e.Items, fmt.Sprintf("%s (%s) in %s", f.Raw, f.Confidence, f.Where()))
 	}
 	return e
-}
-
-// write signs the plan and carries it out.
-func (o *ExportOptions) write(ctx context.Context, client *remote.Client, p *plan, report *ExportReport) (err error) {
-	sums := p.sums()
-	var sig []byte
-	if o.Signer != nil {
-		if sig, err = o.Signer.sign(sums); err != nil {
-			return err
-		}
-		report.Fingerprint = o.Signer.Fingerprint()
-	}
-	lp, err := layout.NewPlan(p.files(sums, sig), p.created)
-	if err != nil {
-		return err
-	}
-	w, err := layout.Create(o.Output, lp)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := o.transfer(ctx, client, p, w); err != nil {
-		return err
-	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	report.Output, report.Size = o.Output, lp.Size()
-	return nil
-}
-
-// transfer fetches every blob of the plan into its place.
-func (o *ExportOptions) transfer(ctx context.Context, client *remote.Client, p *plan, w *layout.Writer) error {
-	o.Progress.Phase("fetching", p.payload())
-	defer o.Progress.End()
-	t := newTally(p.needs, o.Progress)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.Jobs)
-	for _, d := range p.fetch {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := transferBlob(ctx, client, p.from[d.Digest], d, w, o.Progress); err != nil {
-				return err
-			}
-			t.finished(d.Digest)
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func transferBlob(ctx context.Context, client *remote.Client, repo string, d ocispec.Descriptor, w *layout.Writer, pr Progress) (err error) {
-	rc, err := client.Blob(ctx, repo, d)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	bw, err := w.Blob(d.Digest)
-	if err != nil {
-		return err
-	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	_, err = io.CopyBuffer(onlyWriter{bw}, counted{rc, pr}, *buf)
-	if cerr := bw.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("%s: blob %s: %w", repo, d.Digest, err)
-	}
-	return nil
-}
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
-
-// onlyWriter and counted hide ReadFrom and WriteTo, which would bypass the
-// pooled buffer.
-type onlyWriter struct{ io.Writer }
-
-type counted struct {
-	r io.Reader
-	p Progress
-}
-
-func (c counted) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.p.Add(int64(n))
-	return n, err
-}
-
-// A tally knows how many blobs each image still waits for, and says when one
-// is complete.
-type tally struct {
-	mu      sync.Mutex
-	missing map[string]int
-	waiting map[digest.Digest][]string
-	pr      Progress
-}
-
-func newTally(needs map[string][]ocispec.Descriptor, pr Progress) *tally {
-	t := &tally{missing: make(map[string]int), waiting: make(map[digest.Digest][]string), pr: pr}
-	for _, name := range sortedKeys(needs) {
-		for _, d := range needs[name] {
-			t.missing[name]++
-			t.waiting[d.Digest] = append(t.waiting[d.Digest], name)
-		}
-	}
-	return t
-}
-
-func (t *tally) finished(d digest.Digest) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, name := range t.waiting[d] {
-		if t.missing[name]--; t.missing[name] == 0 {
-			t.pr.Done(name)
-		}
-	}
-	delete(t.waiting, d)
 }

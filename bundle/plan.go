@@ -201,7 +201,7 @@ func (p *plan) markConfig(d ocispec.Descriptor, configs map[digest.Digest]bool) 
 
 // sums is the checksum manifest: it covers every entry but itself and its
 // signature, and needs no offset, so it can be signed before anything moves.
-func (p *plan) sums() []byte {
+func (p *plan) sums() ([]byte, error) {
 	sum := func(name string, b []byte) checksum.Sum {
 		return checksum.Sum{Name: name, Digest: sha256.Sum256(b)}
 	}
@@ -215,7 +215,10 @@ func (p *plan) sums() []byte {
 	for _, d := range p.fetch {
 		all = append(all, blobSum(d.Digest))
 	}
-	return all.Format()
+	if err := all.Validate(); err != nil {
+		return nil, fmt.Errorf("list of checksums: %w", err)
+	}
+	return all.Format(), nil
 }
 
 func blobSum(d digest.Digest) checksum.Sum {

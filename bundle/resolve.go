@@ -84,7 +84,7 @@ func resolveImage(ctx context.Context, c *remote.Client, w want, platforms []Pla
 	}
 	im := &image{ref: w.ref, source: root, root: root, found: w.found, content: tree{root.Digest: b}}
 	if err := im.readChildren(ctx, c, root, 0); err != nil {
-		return nil, fmt.Errorf("%s: %w", w.ref, err)
+		return nil, withSeen(about(w.ref.String(), err), w.found)
 	}
 	if im.root, err = im.content.subset(root, platforms); err != nil {
 		return nil, fmt.Errorf("%s: %w", w.ref, err)
@@ -167,7 +167,7 @@ func fetchBlob(ctx context.Context, c *remote.Client, repo string, d ocispec.Des
 	defer rc.Close()
 	b, err := io.ReadAll(io.LimitReader(rc, d.Size+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: blob %s: %w", repo, d.Digest, err)
+		return nil, about(repo, err)
 	}
 	if err := checkBytes(d, b); err != nil {
 		return nil, fmt.Errorf("%s: %w", repo, err)

@@ -112,7 +112,7 @@ func reserve(file *os.File, path string, size int64) error {
 		return &SpaceError{Path: path, Needed: size, Available: available, Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("reserve %d bytes: %w", size, err)
+		return fmt.Errorf("%s: reserve %d bytes: %w", path, size, err)
 	}
 	return nil
 }

@@ -120,11 +120,11 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)
-		fmt.Fprintf(w, "%d images, %d blobs, %s to fetch (each blob once)\n", len(r.Images), r.Blobs, size(r.Payload))
+		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", count(len(r.Images), "image"), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
 	w := cmd.ErrOrStderr()
-	fmt.Fprintf(w, "%s: %s, %d charts, %d images, id %s\n", r.Output, size(r.Size), len(r.Charts), len(r.Images), r.ID)
+	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), count(len(r.Images), "image"), r.ID)
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 		return
@@ -139,6 +139,14 @@ func printImages(w io.Writer, images []bundle.ImageRecord) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ",")))
 	}
 	t.Flush() //nolint:errcheck // the writer below reports
+}
+
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // short is a digest as people compare it: the algorithm and 12 digits.

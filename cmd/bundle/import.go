@@ -83,6 +83,13 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report) }, err)
 }
 
+func pointing(n int) string {
+	if n == 1 {
+		return "1 reference points"
+	}
+	return fmt.Sprintf("%d references point", n)
+}
+
 func printImport(w io.Writer, r *bundle.ImportReport) {
 	printTrust(w, r.Fingerprint, "")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -96,7 +103,7 @@ func printImport(w io.Writer, r *bundle.ImportReport) {
 	t.Flush() //nolint:errcheck // the writer below reports
 	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %d references point to %s, proved by rendering\n", c.Name, c.Version, c.Moved, r.Registry)
+		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering\n", c.Name, c.Version, pointing(c.Moved), r.Registry)
 		if r.OutputDir == "" {
 			continue
 		}

@@ -77,6 +77,9 @@ func (l *lines) End() {
 	}
 }
 
+// clearLine empties the line that the cursor is on.
+const clearLine = "\r\x1b[K"
+
 // A bar shows bytes, rate and time left on one line of a terminal, and a line
 // above it for each thing that is finished. It is drawn by a ticker from a
 // counter: the bar never stands in the way of the data, and may go back when a
@@ -92,25 +95,24 @@ type bar struct {
 
 func (b *bar) Phase(name string, total int64) {
 	b.moved.Store(0)
+	b.stop = make(chan struct{})
 	if total <= 0 {
-		total = -1 // a spinner
+		fmt.Fprintf(b.w, "%s%s", clearLine, name)
+		b.bar = nil
+		return
 	}
-	opts := []progressbar.Option{
+	b.bar = progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(b.w),
 		progressbar.OptionSetDescription(name),
-		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetRenderBlankState(true),
 		progressbar.OptionThrottle(0),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
-	}
-	if total > 0 {
-		opts = append(opts, progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(true))
-	} else {
-		opts = append(opts, progressbar.OptionSpinnerType(14), progressbar.OptionSetElapsedTime(false))
-	}
-	b.bar = progressbar.NewOptions64(total, opts...)
-	b.stop = make(chan struct{})
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+	)
 	b.ticks.Go(func() error {
 		t := time.NewTicker(100 * time.Millisecond)
 		defer t.Stop()
@@ -129,11 +131,7 @@ func (b *bar) Phase(name string, total int64) {
 func (b *bar) draw(total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := b.moved.Load()
-	if total > 0 && n >= total {
-		n = total - 1
-	}
-	_ = b.bar.Set64(n) // a terminal that cannot be written to is not worth failing for
+	_ = b.bar.Set64(min(b.moved.Load(), total-1)) // a terminal that cannot be written to is not worth failing for
 }
 
 func (b *bar) Add(n int64) { b.moved.Add(n) }
@@ -141,8 +139,7 @@ func (b *bar) Add(n int64) { b.moved.Add(n) }
 func (b *bar) Done(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_ = b.bar.Clear()
-	fmt.Fprintf(b.w, "\r\x1b[K  done %s\n", line)
+	fmt.Fprintf(b.w, "%s  done %s\n", clearLine, line)
 }
 
 func (b *bar) End() {
@@ -150,8 +147,7 @@ func (b *bar) End() {
 	_ = b.ticks.Wait() // its only result is nil
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_ = b.bar.Clear()
-	fmt.Fprint(b.w, "\r\x1b[K")
+	fmt.Fprint(b.w, clearLine)
 }
 
 // size writes a number of bytes for people, in powers of 1000 as disks are

@@ -44,6 +44,7 @@ and emits the values with which Helm pulls everything from there.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &bundle.UsageError{What: err.Error(), Advice: "see " + cmd.CommandPath() + " --help"}
@@ -53,7 +54,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.BoolP("quiet", "q", false, "print errors only")
 	pf.String("progress", "auto", "how to show progress: auto, plain or none")
 	root.AddCommand(newExport(), newImport(), newVerify(), newInspect(), newKeygen(), newVersion())
-	for _, c := range root.Commands() {
+	for _, c := range append(root.Commands(), root) {
 		c.Args = usageArgs(c.Args)
 	}
 	return root

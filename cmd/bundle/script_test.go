@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
 //	fill NAME                             push everything that testdata/charts/operator needs
-//	fault NAME CLASS KIND                 make blobs, manifests or uploads of NAME go wrong
+//	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
+//	heal NAME                             take all faults away
 //	requests NAME METHOD CLASS N          check how many requests arrived since the last check
 //	exits CODE PROGRAM ARG…               run a program and check its exit code
 //	flip FILE OFFSET                      flip one bit
@@ -51,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"index":    cmdIndex,
 			"fill":     cmdFill,
 			"fault":    cmdFault,
+			"heal":     cmdHeal,
 			"requests": cmdRequests,
 			"exits":    cmdExits,
 			"flip":     cmdFlip,
@@ -220,8 +222,16 @@ func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 	if args[1] == "upload" {
 		method = "POST"
 	}
-	registry(ts, args[0]).Inject(regtest.Fault{Method: method, Class: regtest.Class(args[1]), Do: do})
+	skip := 0
+	if len(args) > 3 {
+		n, err := strconv.Atoi(args[3])
+		ts.Check(err)
+		skip = n
+	}
+	registry(ts, args[0]).Inject(regtest.Fault{Method: method, Class: regtest.Class(args[1]), Skip: skip, Do: do})
 }
+
+func cmdHeal(ts *testscript.TestScript, neg bool, args []string) { registry(ts, args[0]).ClearFaults() }
 
 func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 	method, class := args[1], regtest.Class(args[2])

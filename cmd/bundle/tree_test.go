@@ -75,8 +75,8 @@ func TestImportDirections(t *testing.T) {
 		"github.com/spf13/":                      {"cmd/bundle"},
 		"github.com/schollz/":                    {"cmd/bundle"},
 		"golang.org/x/term":                      {"cmd/bundle"},
-		"net/http":                               {"bundle/internal/remote", "testdata/regtest"},
-		"net":                                    {"bundle/internal/remote", "testdata/regtest", "cmd/bundle"},
+		"net/http":                               {"bundle/internal/remote", "bundle/internal/chart", "testdata/regtest"},
+		"net":                                    {"bundle/internal/remote", "bundle/internal/chart", "testdata/regtest", "cmd/bundle"},
 	}
 	for _, s := range sources(t) {
 		may, known := allowed[s.pkg]

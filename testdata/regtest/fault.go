@@ -174,15 +174,32 @@ func WithoutHeader(key string) Injector {
 	}
 }
 
-// ResetUpload resets the connection once the registry has read n bytes of the
-// request body.
+// ResetUpload ends the request body for the registry after n bytes with an error,
+// waits until the registry has dealt with that, and resets the connection.
 func ResetUpload(n int64) Injector {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		r = r.Clone(r.Context())
-		r.Body = &cutBody{ReadCloser: r.Body, left: n, then: func() { cut(w) }}
-		next.ServeHTTP(w, r)
+		r.Body = &cutBody{ReadCloser: r.Body, left: n}
+		defer cut(w)
+		next.ServeHTTP(unheard{http.Header{}}, r)
 	}
 }
+
+// LoseAnswer lets the registry do its work, and resets the connection instead of
+// answering.
+func LoseAnswer() Injector {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		defer cut(w)
+		next.ServeHTTP(unheard{http.Header{}}, r)
+	}
+}
+
+// unheard takes a response that nobody gets.
+type unheard struct{ header http.Header }
+
+func (u unheard) Header() http.Header       { return u.header }
+func (unheard) Write(b []byte) (int, error) { return len(b), nil }
+func (unheard) WriteHeader(int)             {}
 
 // StallUpload reads n bytes of the request body and then nothing until the
 // client gives up.
@@ -289,20 +306,14 @@ func (w *corruptWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// cutBody calls then after left bytes and fails from there on.
+// cutBody fails after left bytes.
 type cutBody struct {
 	io.ReadCloser
 	left int64
-	then func()
-	done bool
 }
 
 func (b *cutBody) Read(p []byte) (int, error) {
 	if b.left == 0 {
-		if !b.done {
-			b.done = true
-			b.then()
-		}
 		return 0, io.ErrUnexpectedEOF
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])

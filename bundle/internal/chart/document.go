@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+	kyaml "sigs.k8s.io/yaml"
 )
 
 type nodeKind uint8
@@ -129,7 +131,7 @@ func (p *parser) fromYAML(y *yaml.Node, depth int) (*node, error) {
 var errKey = errors.New("a mapping key is not a scalar")
 
 func (p *parser) fromMapping(y *yaml.Node, depth int) (*node, error) {
-	n := &node{kind: mappingNode}
+	b := newMapping(len(y.Content) / 2)
 	var merged []*node
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
@@ -147,27 +149,46 @@ func (p *parser) fromMapping(y *yaml.Node, depth int) (*node, error) {
 			merged = append(merged, item)
 			continue
 		}
-		n.keys = append(n.keys, k.Value)
-		n.items = append(n.items, item)
+		b.set(k.Value, item)
 	}
 	for _, m := range merged {
-		n.merge(m)
+		b.merge(m)
 	}
-	return n, nil
+	return b.node, nil
 }
 
-// merge adds the entries that n lacks (YAML's << key).
-func (n *node) merge(m *node) {
+// mapping builds a mapping node. Of a key that is given twice the last value
+// counts, as it does for JSON.
+type mapping struct {
+	node *node
+	at   map[string]int
+}
+
+func newMapping(size int) *mapping {
+	return &mapping{node: &node{kind: mappingNode}, at: make(map[string]int, size)}
+}
+
+func (b *mapping) set(key string, v *node) {
+	if i, ok := b.at[key]; ok {
+		b.node.items[i] = v
+		return
+	}
+	b.at[key] = len(b.node.keys)
+	b.node.keys = append(b.node.keys, key)
+	b.node.items = append(b.node.items, v)
+}
+
+// merge adds the entries that are lacking (YAML's << key).
+func (b *mapping) merge(m *node) {
 	switch m.kind {
 	case sequenceNode:
 		for _, e := range m.items {
-			n.merge(e)
+			b.merge(e)
 		}
 	case mappingNode:
 		for i, k := range m.keys {
-			if n.get(k) == nil {
-				n.keys = append(n.keys, k)
-				n.items = append(n.items, m.items[i])
+			if _, ok := b.at[k]; !ok {
+				b.set(k, m.items[i])
 			}
 		}
 	}
@@ -192,31 +213,53 @@ func (p *parser) fromJSON(dec *json.Decoder, depth int) (*node, error) {
 	case string:
 		return &node{value: t, str: true}, nil
 	case json.Delim:
-		n := &node{kind: sequenceNode}
-		if t == '{' {
-			n.kind = mappingNode
-		}
-		for dec.More() {
-			if t == '{' {
-				key, err := dec.Token()
-				if err != nil {
-					return nil, err
-				}
-				n.keys = append(n.keys, key.(string))
-			}
-			item, err := p.fromJSON(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			n.items = append(n.items, item)
-		}
-		_, err := dec.Token() // the closing bracket
-		return n, err
+		return p.fromBrackets(dec, t, depth)
 	case nil:
 		return &node{value: "null"}, nil
 	default:
 		return &node{value: fmt.Sprint(t)}, nil
 	}
+}
+
+// parseLax reads one document as Helm does; nil when Helm cannot read it either.
+func (p *parser) parseLax(text string) []*node {
+	b, err := kyaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return nil
+	}
+	n, err := p.parseJSON(string(b))
+	if err != nil {
+		return nil
+	}
+	return []*node{n}
+}
+
+// fromBrackets reads the rest of an object or array.
+func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, depth int) (*node, error) {
+	n, b := &node{kind: sequenceNode}, newMapping(0)
+	if open == '{' {
+		n = b.node
+	}
+	for dec.More() {
+		var key json.Token
+		var err error
+		if open == '{' {
+			if key, err = dec.Token(); err != nil {
+				return nil, err
+			}
+		}
+		item, err := p.fromJSON(dec, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if k, ok := key.(string); ok {
+			b.set(k, item)
+		} else {
+			n.items = append(n.items, item)
+		}
+	}
+	_, err := dec.Token() // the closing bracket
+	return n, err
 }
 
 // expand looks for documents inside the strings below n.
@@ -239,7 +282,7 @@ func (p *parser) expand(n *node, depth int) {
 	}
 }
 
-// embedded parses a string that is itself JSON, or YAML of several lines.
+// embedded parses a string that is itself JSON, or YAML written as a block.
 func (p *parser) embedded(s string) (form string, docs []*node) {
 	t := strings.TrimSpace(s)
 	if len(t) < 5 {
@@ -252,7 +295,7 @@ func (p *parser) embedded(s string) (form string, docs []*node) {
 		}
 		return "json", []*node{n}
 	}
-	if !strings.Contains(t, "\n") || !strings.ContainsAny(t, ":-") || strings.HasPrefix(t, "#!") {
+	if !strings.Contains(s, "\n") || !strings.ContainsAny(t, ":-") || strings.HasPrefix(t, "#!") {
 		return "", nil
 	}
 	docs, err := p.parseYAML(s)
@@ -320,8 +363,11 @@ func parseDocument(raw string) *document {
 	d := &document{raw: raw}
 	docs, err := p.parseYAML(raw)
 	if err != nil {
-		d.err = err
-		return d
+		// Helm and Kubernetes read manifests with an older, laxer parser.
+		if docs, d.err = p.parseLax(raw), err; docs == nil {
+			return d
+		}
+		d.err = nil
 	}
 	if len(docs) == 0 || docs[0].kind == scalarNode && docs[0].value == "" {
 		return nil
@@ -345,7 +391,12 @@ type leaf struct {
 
 func (d *document) allLeaves() []leaf {
 	d.leafOnce.Do(func() {
-		if d.root != nil && d.kind != crdKind {
+		switch {
+		case d.root == nil:
+			d.leaves = []leaf{{"", d.raw}}
+		case d.kind == crdKind:
+			d.leaves = []leaf{{"", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(d.raw)))}}
+		default:
 			d.collect(d.root, "")
 		}
 		d.leafAt = make(map[string]int, len(d.leaves))

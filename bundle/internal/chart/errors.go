@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"helm.sh/helm/v3/pkg/chartutil"
 )
 
 // ErrLibrary is wrapped by the error of rendering a library chart.
@@ -18,7 +20,7 @@ type RenderError struct {
 	Template string // chart/templates/x.yaml, empty when no single template is to blame
 	Line     int    // in Template, 0 when not known
 	Message  string // what the chart or Helm says, without Helm's prefixes
-	Value    string // the values path that is missing, without ".Values.", when the error names it
+	Value    string // the values path that the error names, from the root chart, without ".Values."; often empty
 	Err      error  // the error as Helm returned it
 }
 
@@ -126,11 +128,56 @@ func (e *RenderError) unnest() {
 			e.Message = m[1]
 			continue
 		}
-		if m := valuesPathRE.FindStringSubmatch(e.Message); m != nil && e.Value == "" {
-			e.Value = strings.TrimPrefix(m[1], ".")
-		}
 		return
 	}
+}
+
+// plainPathRE matches dotted words in prose.
+var plainPathRE = regexp.MustCompile(`(?:^|[\s"'` + "`" + `(=])([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
+
+// nameValue completes Value: templates name values relative to their own chart,
+// and messages that charts write themselves often name one in prose. That is
+// believed when its first step is among the values of the chart.
+func (e *RenderError) nameValue(values map[string]any) {
+	var prefix []string
+	dirs := strings.Split(e.Template, "/")
+	for i := 1; i+1 < len(dirs) && dirs[i] == "charts"; i += 2 {
+		prefix = append(prefix, dirs[i+1])
+	}
+	own := values
+	for _, p := range prefix {
+		own = asMap(own[p])
+	}
+	if e.Value == "" {
+		if m := valuesPathRE.FindStringSubmatch(e.Message); m != nil {
+			e.Value = strings.TrimPrefix(m[1], ".")
+		}
+	}
+	if e.Value != "" {
+		e.Value = strings.Join(append(prefix, e.Value), ".")
+		return
+	}
+	for _, m := range plainPathRE.FindAllStringSubmatch(e.Message, -1) {
+		first, _, _ := strings.Cut(m[1], ".")
+		if _, ok := own[first]; ok {
+			e.Value = strings.Join(append(prefix, m[1]), ".")
+			return
+		}
+		if _, ok := values[first]; ok {
+			e.Value = m[1]
+			return
+		}
+	}
+}
+
+func asMap(v any) map[string]any {
+	switch m := v.(type) {
+	case map[string]any:
+		return m
+	case chartutil.Values:
+		return m
+	}
+	return nil
 }
 
 // missingValue names the values path that a nil pointer error stumbled over:

@@ -439,3 +439,54 @@ func TestFindings(t *testing.T) {
 		})
 	}
 }
+
+// FuzzFindings searches arbitrary manifests. Whatever they hold, positions must
+// be unique and lead back to what was found and to every leaf.
+func FuzzFindings(f *testing.F) {
+	for _, s := range shapes {
+		f.Add(s.text)
+	}
+	f.Add("a: [&x {b: *x}]")
+	f.Add("a: &x [1]\nb: [*x, *x]\n<<: {c: 1}\n? [k]\n: v")
+	f.Add("kind: a/b#c\n\"a~1\": x\n'~ref': quay.io/a/b:1\n\"\": {\"]|\": 'quay.io/a/b:1 c'}")
+	f.Add("{\"a\": 1, \"a\": \"x: quay.io/a/b:1\\n\"}")
+	f.Add("quay.io/a/b:1")
+	f.Add("a: [\nx_image_registry: ghcr.io\nx_image_repository: org/one\n") // no YAML
+	f.Fuzz(func(t *testing.T, text string) {
+		out := manifest(t, text)
+		seen := map[string]bool{}
+		for _, x := range out.Findings() {
+			if seen[x.Position] {
+				t.Errorf("%s is found twice", x.Position)
+			}
+			seen[x.Position] = true
+			if now, ok := out.Lookup(x.Position); !ok || now != x.Raw {
+				t.Errorf("Lookup(%s) = %q, %v; want %q", x.Position, now, ok, x.Raw)
+			}
+			if _, ok := parseRef(x.Raw); !ok && x.Confidence != Placeholder {
+				t.Errorf("%s: %q is no reference", x.Position, x.Raw)
+			}
+		}
+		for p, v := range out.Leaves() {
+			m, path := out.locate(p)
+			if m == nil {
+				t.Fatalf("%s leads nowhere", p)
+			}
+			if i, ok := m.doc.leafAt[path]; !ok || m.doc.leaves[i].value != v {
+				t.Errorf("leaf %s is not %q", p, v)
+			}
+		}
+		out.Pods()
+	})
+}
+
+func FuzzParseRef(f *testing.F) {
+	for _, s := range []string{"nginx", "nginx:1", "a.b/c", "localhost/x", "h:5000/a/b:t@" + sha, "A/b", "a//b", "@" + sha} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if r, ok := parseRef(s); ok && r.String() != s {
+			t.Errorf("%q became %q", s, r)
+		}
+	})
+}

@@ -167,5 +167,8 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(abs); err != nil {
+		return nil, err // Helm would say that Chart.yaml is missing
+	}
 	return loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 }

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"path"
 	"slices"
@@ -142,13 +141,12 @@ func splitDocuments(text string) []string {
 func (o *Output) AnnotatedImages() []string { return slices.Clone(o.annotated) }
 
 // Leaves returns every scalar by its position, documents inside strings
-// expanded (their leaves then stand for the string). A
-// CustomResourceDefinition, and a document that is no YAML, has one leaf: the
-// SHA-256 of its text.
+// expanded (their leaves then stand for the string). A document that is no YAML
+// is one leaf, and so is a CustomResourceDefinition: the SHA-256 of its text.
 func (o *Output) Leaves() map[string]string {
 	n := 0
 	for i := range o.Manifests {
-		n += len(o.Manifests[i].doc.allLeaves()) + 1
+		n += len(o.Manifests[i].doc.allLeaves())
 	}
 	all := make(map[string]string, n)
 	for i := range o.Manifests {
@@ -156,9 +154,6 @@ func (o *Output) Leaves() map[string]string {
 		id := m.Position()
 		for _, l := range m.doc.allLeaves() {
 			all[id+l.path] = l.value
-		}
-		if m.doc.root == nil || m.Kind == crdKind {
-			all[id] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(m.Raw)))
 		}
 	}
 	return all
@@ -174,9 +169,6 @@ func (o *Output) Lookup(position string) (value string, ok bool) {
 	m, path := o.locate(position)
 	if m == nil {
 		return "", false
-	}
-	if m.doc.root == nil {
-		return lookupWord(m.Raw, path)
 	}
 	base, token, hasToken := cutToken(path)
 	if !hasToken || path == base+refToken {

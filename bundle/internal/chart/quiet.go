@@ -21,8 +21,8 @@ var quiet struct {
 func silence() (restore func()) {
 	quiet.Lock()
 	defer quiet.Unlock()
-	if quiet.users == 0 {
-		quiet.previous = log.Writer()
+	if w := log.Writer(); w != io.Discard {
+		quiet.previous = w
 		log.SetOutput(io.Discard)
 	}
 	quiet.users++
@@ -30,7 +30,7 @@ func silence() (restore func()) {
 		quiet.Lock()
 		defer quiet.Unlock()
 		quiet.users--
-		if quiet.users == 0 {
+		if quiet.users == 0 && quiet.previous != nil {
 			log.SetOutput(quiet.previous)
 			quiet.previous = nil
 		}

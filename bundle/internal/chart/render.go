@@ -149,7 +149,9 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 	}
 	files, err := engine.Engine{LintMode: !o.Strict}.Render(h, values)
 	if err != nil {
-		return nil, newRenderError(c.Name(), err)
+		e := newRenderError(c.Name(), err)
+		e.nameValue(asMap(values["Values"]))
+		return nil, e
 	}
 	var size int
 	for _, text := range files {

@@ -1,7 +1,6 @@
 package relocate
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 )
@@ -22,9 +21,6 @@ type slot struct {
 
 // was is the text that the slot replaces.
 func (s *slot) was() string { return s.text[s.from:s.to] }
-
-// id tells slots of one value apart.
-func (s *slot) id() string { return fmt.Sprintf("%s:%d", s.path, s.from) }
 
 // A kind orders the keys of guesses and values into stages: a registry key in
 // front of a reference hides what a key further back would do.
@@ -77,11 +73,10 @@ func kindOf(p path) kind {
 // candidates are the slots of a chart's values, by how likely they move
 // something.
 type candidates struct {
-	leaves  []*slot // values that stand in a reference, under a speaking key or with a host
-	odd     []*slot // values that stand in a reference, under any other key
-	empty   []*slot // empty values with a speaking key
-	absent  []*slot // keys that only templates know
-	unknown int     // templates that could not be parsed
+	leaves []*slot // values that stand in a reference, under a speaking key or with a host
+	odd    []*slot // values that stand in a reference, under any other key
+	empty  []*slot // empty values with a speaking key
+	absent []*slot // keys that only templates know
 }
 
 // findCandidates looks for slots in the values as templates see them.

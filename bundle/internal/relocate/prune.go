@@ -1,46 +1,86 @@
 package relocate
 
 import (
-	"cmp"
 	"context"
 	"slices"
 )
 
-// prune drops keys that do nothing, one at a time, and returns the others. A
-// spot that was right must stay right.
+// prune drops keys that do nothing and returns the others. A spot that was right
+// must stay right.
 //
-// The last batch of keys needs no test unless it has guesses: before it, its
-// spots were wrong with all the other keys in place, and a key that values.yaml
-// has falls back to its own default, not to another key.
+// Keys are tested one at a time, but for a shortcut that saves most renders: a
+// key of values.yaml falls back to its own default, never to another key of its
+// batch. So those of one batch are tested together, and only the keys that lose
+// nothing then are looked at alone; those of the last batch need no test at
+// all, since their spots were wrong with all other keys in place.
 func (s *solver) prune(ctx context.Context, slots []*slot) (overlay, error) {
+	all := s.overlay(nil)
 	guessed := map[string]bool{}
 	for _, c := range slots {
 		if c.text == "" {
 			guessed[c.path.String()] = true
 		}
 	}
-	all := s.overlay(nil)
-	if len(all) < 2 {
-		return all, nil
-	}
-	keys := slices.DeleteFunc(sortedKeys(all), func(k string) bool {
-		return s.order[k] == s.batch && !guessed[k]
-	})
-	slices.SortStableFunc(keys, func(a, b string) int {
-		return cmp.Or(cmp.Compare(s.order[a], s.order[b]), -cmp.Compare(len(all[a].path), len(all[b].path)))
-	})
-	for _, key := range keys {
-		fewer := all.without(key)
-		v, err := s.read(ctx, fewer)
+	for batch := 1; batch <= s.batch; batch++ {
+		var known, guesses []string
+		for _, key := range sortedKeys(all) {
+			switch {
+			case s.order[key] != batch:
+			case guessed[key]:
+				guesses = append(guesses, key)
+			default:
+				known = append(known, key)
+			}
+		}
+		if batch == s.batch {
+			known = nil
+			if len(all) == 1 {
+				guesses = nil
+			}
+		}
+		idle, err := s.idle(ctx, all, known)
 		if err != nil {
 			return nil, err
 		}
-		if v != nil && !s.loses(v) {
-			all, s.now = fewer, v
-			s.forget(key)
+		for _, key := range append(idle, guesses...) {
+			if all, err = s.drop(ctx, all, key); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return all, nil
+}
+
+// idle returns those of keys that lose none of the spots they moved when all of
+// keys are taken away.
+func (s *solver) idle(ctx context.Context, all overlay, keys []string) ([]string, error) {
+	if len(keys) < 2 {
+		return keys, nil
+	}
+	v, err := s.read(ctx, all.without(keys...))
+	if err != nil || v == nil {
+		return keys, err
+	}
+	return slices.DeleteFunc(keys, func(key string) bool {
+		for i := range s.spots {
+			if slices.Contains(s.keys[i], key) && s.right(i) && v.reads[i] != s.spots[i].want {
+				return true
+			}
+		}
+		return false
+	}), nil
+}
+
+// drop takes a key away if no spot is lost.
+func (s *solver) drop(ctx context.Context, all overlay, key string) (overlay, error) {
+	fewer := all.without(key)
+	v, err := s.read(ctx, fewer)
+	if err != nil || v == nil || s.loses(v) {
+		return all, err
+	}
+	s.now = v
+	s.forget(key)
+	return fewer, nil
 }
 
 // loses tells whether a spot that is right is not so in v.

@@ -86,6 +86,7 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 		for _, key := range refused {
 			banned[key] = true
 		}
+		d.noteRefused(plan, refused)
 	}
 }
 
@@ -97,7 +98,8 @@ type derivation struct {
 	before  *chart.Output // lenient, without overrides
 	found   []chart.Finding
 	guesses []path
-	charts  map[string]bool // values paths of subcharts
+	charts  map[string]bool   // values paths of subcharts
+	refused map[string]string // position → key that would move it, but that the chart refuses
 }
 
 // A plan is a set of values, and the keys that move each spot.
@@ -114,9 +116,10 @@ type plan struct {
 // that it does is part of the proof.
 func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
-		prober: &prober{chart: r.Chart, options: r.Render},
-		target: r.Target,
-		charts: map[string]bool{},
+		prober:  &prober{chart: r.Chart, options: r.Render},
+		target:  r.Target,
+		charts:  map[string]bool{},
+		refused: map[string]string{},
 	}
 	var err error
 	if d.before, err = d.probe(ctx, nil); err != nil {
@@ -192,6 +195,17 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 	return &plan{overlay: o, keys: s.keys, probed: s.now.out}, nil
 }
 
+// noteRefused remembers for which spots a refused key was meant.
+func (d *derivation) noteRefused(p *plan, refused []string) {
+	for i, s := range d.spots {
+		for _, key := range p.keys[i] {
+			if slices.Contains(refused, key) {
+				d.refused[s.finding.Position] = key
+			}
+		}
+	}
+}
+
 // result compares the renders without and with the overrides.
 func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	r := &Result{Overrides: p.overlay.values(d.base), Keys: sortedKeys(p.overlay), Unlocked: p.unlocked}
@@ -231,6 +245,9 @@ const (
 func (d *derivation) reason(f chart.Finding, reads string) string {
 	if reads != f.Raw && reads != "" {
 		return "values move it, but not to its target"
+	}
+	if key := d.refused[f.Position]; key != "" {
+		return "the chart refuses the key that would move it: " + key
 	}
 	name, _, _ := splitSuffix(f.Raw)
 	for _, t := range d.chart.Templates() {

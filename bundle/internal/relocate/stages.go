@@ -137,33 +137,30 @@ func (s *solver) stage(ctx context.Context, slots []*slot, open []int, disputed 
 }
 
 // adopt takes the proposals over if they do what the sentinels promised: all
-// together, or else one after the other, those that gain something and lose
-// nothing.
+// together, or else those halves of them that gain something and lose nothing.
 func (s *solver) adopt(ctx context.Context, proposals []proposal) error {
 	if len(proposals) == 0 {
 		return nil
 	}
 	useful, err := s.try(ctx, proposals)
-	if err != nil {
+	switch {
+	case err != nil || len(useful) == len(proposals):
+		return err
+	case len(useful) > 0:
+		return s.adopt(ctx, useful) // the others change nothing that is wanted
+	case len(proposals) == 1:
+		return nil
+	}
+	half := len(proposals) / 2
+	if err := s.adopt(ctx, proposals[:half]); err != nil {
 		return err
 	}
-	if useful != nil && len(useful) < len(proposals) {
-		useful, err = s.try(ctx, useful)
-	}
-	if err != nil || useful != nil || len(proposals) == 1 {
-		return err
-	}
-	for _, p := range proposals {
-		if _, err := s.try(ctx, []proposal{p}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.adopt(ctx, proposals[half:])
 }
 
-// try renders with the proposals. When every one of them moves a spot and none
-// is lost, they are kept. It returns those that move a spot, nil when the
-// proposals are no good together.
+// try renders with the proposals. When every one of them moves a spot and no
+// spot is lost, they are kept. It returns those that move a spot, none when the
+// chart does not take them together.
 func (s *solver) try(ctx context.Context, proposals []proposal) ([]proposal, error) {
 	more := choice{}
 	for _, p := range proposals {

@@ -38,19 +38,36 @@ func guessKeys(templates []chart.TemplateFile, values map[string]any) []path {
 			relative[key] = true
 		}
 	}
-	walk(nil, values, func(p path, v any) bool {
-		if m, ok := v.(map[string]any); ok && isImageMap(m) && !throughList(p) {
-			for _, key := range sortedKeys(relative) {
-				if kindOf(path{key}) == registryKey || kindOf(path{key}) == imageKey {
-					add(p.join(key))
-				}
+	for _, at := range imageMaps(values, found) {
+		for _, key := range sortedKeys(relative) {
+			if kindOf(path{key}) != otherKey {
+				add(at.join(key))
 			}
 		}
-		return true
-	})
+	}
 	var list []path
 	for _, k := range sortedKeys(found) {
 		list = append(list, found[k])
+	}
+	return list
+}
+
+// imageMaps lists the maps in values that describe an image, and those that
+// templates read as if there were some.
+func imageMaps(values map[string]any, read map[string]path) []path {
+	var list []path
+	walk(nil, values, func(p path, v any) bool {
+		m, ok := v.(map[string]any)
+		if ok && isImageMap(m) {
+			list = append(list, p)
+		}
+		return ok // not into lists: a guess is not worth carrying one whole
+	})
+	for _, k := range sortedKeys(read) {
+		v, _ := read[k].lookup(values)
+		if m, ok := v.(map[string]any); (v == nil || ok && !isImageMap(m)) && strings.HasSuffix(strings.ToLower(read[k].key()), "image") {
+			list = append(list, read[k])
+		}
 	}
 	return list
 }
@@ -92,15 +109,10 @@ func isImageMap(m map[string]any) bool {
 		has("image", "name") && has("tag", "version", "digest", "pullPolicy", "imagePullPolicy")
 }
 
-func throughList(p path) bool {
-	return slices.ContainsFunc(p, func(step any) bool { _, ok := step.(int); return ok })
-}
-
 // A reading is what one template reads of its values.
 type reading struct {
 	absolute []path          // below .Values
 	relative map[string]bool // last keys of chains that start elsewhere
-	scope    []map[string]path
 }
 
 // readTemplate parses a template file. A file that does not parse reads

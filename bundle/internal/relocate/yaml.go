@@ -66,9 +66,8 @@ func yamlNode(p path, v any, comments map[string]string) *yaml.Node {
 			n.Style = yaml.FlowStyle
 		}
 		for _, k := range sortedKeys(v) {
-			key := &yaml.Node{}
-			key.SetString(k)
 			at := p.join(k)
+			key := scalar(at, k)
 			key.HeadComment = comments[at.String()]
 			n.Content = append(n.Content, key, yamlNode(at, v[k], comments))
 		}
@@ -86,6 +85,12 @@ func yamlNode(p path, v any, comments map[string]string) *yaml.Node {
 	if f, ok := v.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		v = int64(f) // Helm reads every number as a float
 	}
+	return scalar(p, v)
+}
+
+// scalar encodes one scalar. Unlike a node made by hand, it is quoted where an
+// older YAML reader would take it for something else: on, n, 1.10.
+func scalar(p path, v any) *yaml.Node {
 	n := &yaml.Node{}
 	if err := n.Encode(v); err != nil {
 		panic(fmt.Sprintf("relocate: value at %s: %v", p, err))

@@ -39,8 +39,8 @@ func (k Kind) String() string { return kindNames[k] }
 
 // Error is the failure of one operation of a Client.
 type Error struct {
-	Op       string // "resolve", "pull blob sha256:…", "push manifest latest" …
-	Subject  string // reference or repository as the caller gave it
+	Op       string // "resolve", "pull blob", "push manifest" …
+	Subject  string // reference, repository@digest or repository, by the caller's name
 	Host     string // contacted, where it failed; not the subject's host with a mirror or redirect
 	Mirror   string // the repository's name on the mirror, with Mirrors
 	Status   int    // HTTP status, 0 without one
@@ -73,7 +73,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 var (
-	urlSecrets = regexp.MustCompile(`(https?://)[^/\s"'@]*@`)
+	urlSecrets = regexp.MustCompile(`(https?://)[^/\s"']*@`)
 	urlQuery   = regexp.MustCompile(`(https?://[^\s"'?]*)\?[^\s"']*`)
 )
 
@@ -95,6 +95,7 @@ type statusError struct {
 	Status     int
 	Message    string // from the registry, printable
 	RetryAfter string // header, as it came
+	Again      bool   // the operation knows that another attempt makes sense
 }
 
 func (e *statusError) Error() string {
@@ -199,8 +200,6 @@ func (r *repository) classify(e *Error, err error) {
 		cred   *credentialError
 	)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		e.Kind = Other
 	case errors.As(e.Err, &status):
 		e.Status = status.Status
 		e.setHost(status.Host)
@@ -219,7 +218,8 @@ func (r *repository) classify(e *Error, err error) {
 		e.Kind, e.Status = NotFound, http.StatusNotFound
 	default:
 		var source *sourceError
-		if !errors.As(e.Err, &source) {
+		ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		if !ended && !errors.As(e.Err, &source) {
 			e.Kind = Protocol
 		}
 	}
@@ -265,13 +265,17 @@ func (r *repository) loginHint() string {
 }
 
 func (e *Error) classifyNet(err *netError) {
-	e.Kind = Unreachable
+	e.Kind, e.Hint = Unreachable, "check host name, port, network and proxy (HTTPS_PROXY)"
+	if !isTLS(err) {
+		return
+	}
+	e.Kind, e.Hint = TLS, "the server's certificate or TLS settings need attention; --insecure-skip-tls-verify "+e.Host+" skips the check"
+	var author x509.UnknownAuthorityError
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
-		e.Kind, e.Hint = TLS, "the server does not speak TLS; where that is acceptable: --plain-http "+e.Host
-	case isTLS(err):
-		e.Kind = TLS
-		e.Hint = "if the certificate is right, give its CA with --ca-file FILE"
+		e.Hint = "the server does not speak TLS; where that is acceptable: --plain-http " + e.Host
+	case errors.As(err, &author):
+		e.Hint = "give the CA that signed the server's certificate with --ca-file FILE"
 	}
 }
 
@@ -304,7 +308,7 @@ func retryable(err error) bool {
 	case errors.As(err, &policy), errors.As(err, &source):
 		return false
 	case errors.As(err, &status):
-		return retryableStatus(status.Status)
+		return status.Again || retryableStatus(status.Status)
 	case errors.As(err, &oras):
 		return retryableStatus(oras.StatusCode)
 	case errors.As(err, &dns) && dns.IsNotFound:

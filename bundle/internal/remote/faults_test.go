@@ -159,9 +159,9 @@ func TestPushFaults(t *testing.T) {
 		{name: "resets in PUT and PATCH", faults: []regtest.Fault{
 			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Times: 1, Do: regtest.ResetUpload(mib / 4)},
 		}},
-		{name: "answer lost", faults: []regtest.Fault{put(1, loseAnswer)}},
+		{name: "answer lost", faults: []regtest.Fault{put(1, regtest.LoseAnswer())}},
 		{name: "answer of the last PUT lost", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), put(1, loseAnswer),
+			put(1, regtest.ResetUpload(mib/4)), put(1, regtest.LoseAnswer()),
 		}},
 		{name: "token expired", faults: []regtest.Fault{put(1, regtest.WithoutHeader("Authorization"))}},
 		{name: "status unknown", faults: []regtest.Fault{
@@ -169,6 +169,9 @@ func TestPushFaults(t *testing.T) {
 		}},
 		{name: "status without range", faults: []regtest.Fault{
 			put(1, regtest.ResetUpload(mib/4)), {Method: "GET", Class: regtest.Upload, Do: regtest.Header("Range", "")},
+		}},
+		{name: "resumed too early", faults: []regtest.Fault{
+			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Times: 1, Do: regtest.Status(416)},
 		}},
 		{name: "resuming refused", faults: []regtest.Fault{
 			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Do: regtest.Status(416)},
@@ -199,19 +202,6 @@ func TestPushFaults(t *testing.T) {
 		}
 	}
 }
-
-// loseAnswer lets the registry do its work and resets the connection instead of
-// answering.
-func loseAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	next.ServeHTTP(discard{http.Header{}}, r)
-	regtest.Refuse()(w, r, next)
-}
-
-type discard struct{ header http.Header }
-
-func (d discard) Header() http.Header       { return d.header }
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
-func (discard) WriteHeader(int)             {}
 
 func checkPush(t *testing.T, c *remote.Client, reg *regtest.Registry, data []byte, d ocispec.Descriptor, fails bool, kind remote.Kind) {
 	t.Helper()
@@ -247,7 +237,7 @@ func TestPushResumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first attempt may have filled socket buffers beyond the cut.
+	// The first attempt may have filled buffers on the way beyond the cut.
 	if res.Sent >= 2*d.Size-4*mib {
 		t.Errorf("sent %d bytes for a blob of %d", res.Sent, d.Size)
 	}
@@ -308,7 +298,7 @@ func TestStall(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
 			t.Parallel()
-			reg := start(t, regtest.Options{TLS: true, HTTP2: http2})
+			reg := start(t, regtest.Options{Dir: t.TempDir(), TLS: true, HTTP2: http2})
 			retry := fast
 			retry.Stall = 500 * time.Millisecond
 			c := client(t, remote.Options{Retry: retry}, reg)

@@ -81,6 +81,7 @@ func TestRedact(t *testing.T) {
 func FuzzRedact(f *testing.F) {
 	f.Add("GET https://u:p@h/p?q=secret")
 	f.Add(`"https://?"`)
+	f.Add("http://@@")
 	f.Fuzz(func(t *testing.T, s string) {
 		got := redact(s)
 		if again := redact(got); again != got {

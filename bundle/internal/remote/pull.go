@@ -26,31 +26,37 @@ func (c *Client) HasBlob(ctx context.Context, repo string, d ocispec.Descriptor)
 	return r.hasBlob(r.scoped(ctx, auth.ActionPull), d)
 }
 
-func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
-	op := "look up blob " + d.Digest.String()
+func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (has bool, err error) {
+	const op = "look up blob"
+	subject := r.name + "@" + d.Digest.String()
 	if err := checkDescriptor(d); err != nil {
-		return false, r.fail(op, r.name, 0, err)
+		return false, r.fail(op, subject, 0, err)
 	}
-	err := r.retry(ctx, op, r.name, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/"+d.Digest.String()), nil)
-		if err != nil {
-			return err
-		}
-		resp, err := r.http.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return newStatusError(resp)
-		}
-		return nil
+	err = r.retry(ctx, op, subject, func() error {
+		has, err = r.headBlob(ctx, d)
+		return err
 	})
-	var e *Error
-	if errors.As(err, &e) && e.Kind == NotFound {
+	return has, err
+}
+
+// headBlob asks once.
+func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/"+d.Digest.String()), nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return true, nil
+	case http.StatusNotFound:
 		return false, nil
 	}
-	return err == nil, err
+	return false, newStatusError(resp)
 }
 
 // Blob opens a blob. Reading yields exactly d.Size bytes and io.EOF, or an
@@ -63,12 +69,12 @@ func (c *Client) Blob(ctx context.Context, repo string, d ocispec.Descriptor) (i
 		return nil, err
 	}
 	b := &blobReader{
-		repo: r, desc: d, op: "pull blob " + d.Digest.String(), retry: c.backoff(),
+		repo: r, desc: d, retry: c.backoff(),
 		get: func(offset int64) (io.ReadCloser, error) { return r.openBlob(ctx, d, offset) },
 	}
 	b.again = func(err error) error { return b.retry.again(ctx, err) }
 	if err := checkDescriptor(d); err != nil {
-		return nil, r.fail(b.op, r.name, 0, err)
+		return nil, b.fail(err)
 	}
 	if err := b.connect(); err != nil {
 		return nil, err
@@ -80,7 +86,6 @@ func (c *Client) Blob(ctx context.Context, repo string, d ocispec.Descriptor) (i
 type blobReader struct {
 	repo  *repository
 	desc  ocispec.Descriptor
-	op    string
 	retry *backoff
 	get   func(offset int64) (io.ReadCloser, error)
 	again func(error) error // pauses; nil: try once more
@@ -100,8 +105,7 @@ func (b *blobReader) connect() error {
 			return nil
 		}
 		if err := b.again(err); err != nil {
-			b.err = b.repo.fail(b.op, b.repo.name, b.retry.attempts, err)
-			return b.err
+			return b.fail(err)
 		}
 	}
 }
@@ -116,8 +120,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		}
 		n, err := b.body.Read(p)
 		if int64(n) > b.desc.Size-b.offset {
-			b.give(refuse("blob is longer than the %d bytes that its descriptor says", b.desc.Size))
-			break
+			return 0, b.fail(refuse("blob is longer than the %d bytes that its descriptor says", b.desc.Size))
 		}
 		b.offset += int64(n)
 		if err != nil {
@@ -145,12 +148,14 @@ func (b *blobReader) broken(err error) {
 		b.retry.progress()
 	}
 	if err := b.again(err); err != nil {
-		b.give(err)
+		_ = b.fail(err) // kept for the next Read
 	}
 }
 
-func (b *blobReader) give(err error) {
-	b.err = b.repo.fail(b.op, b.repo.name, b.retry.attempts, err)
+// fail makes err the end of the reader.
+func (b *blobReader) fail(err error) error {
+	b.err = b.repo.fail("pull blob", b.repo.name+"@"+b.desc.Digest.String(), b.retry.attempts, err)
+	return b.err
 }
 
 // Close implements io.Closer.

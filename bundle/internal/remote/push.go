@@ -51,14 +51,14 @@ func (c *Client) PushBlob(ctx context.Context, repo string, d ocispec.Descriptor
 	if exists {
 		return PushResult{Existed: true}, nil
 	}
-	// Some registries do not let a client that may push ask, or ask like this:
-	// the upload will tell.
+	// A registry that refuses the question may well take the upload.
 	var e *Error
-	if errors.As(err, &e) && e.Status/100 != 4 {
+	refused := errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
+	if err != nil && !refused {
 		return PushResult{}, err
 	}
 	u := &upload{repo: r, desc: d, src: src}
-	if src.MountFrom != "" {
+	if src.MountFrom != "" && src.MountFrom != repo {
 		if u.mountFrom, err = c.repository(src.MountFrom); err != nil {
 			return PushResult{}, err
 		}
@@ -78,6 +78,8 @@ type upload struct {
 	location string // of the session; empty: there is none
 	offset   int64  // what the registry has in it
 	meter    meter
+
+	outOfRange bool // the registry has refused an offset once
 }
 
 // run makes attempts until the blob is there.
@@ -95,7 +97,7 @@ func (u *upload) run(ctx context.Context) error {
 			b.progress()
 		}
 		if err := b.again(ctx, err); err != nil {
-			return u.repo.fail("push blob "+u.desc.Digest.String(), u.repo.name, b.attempts, err)
+			return u.repo.fail("push blob", u.repo.name+"@"+u.desc.Digest.String(), b.attempts, err)
 		}
 	}
 }
@@ -113,6 +115,12 @@ func (u *upload) attempt(ctx context.Context) error {
 		var status *statusError
 		if err == nil || !errors.As(err, &status) || status.Status/100 != 4 || retryable(err) {
 			return err
+		}
+		// The registry may still have been busy with what was sent before.
+		if status.Status == http.StatusRequestedRangeNotSatisfiable && !u.outOfRange {
+			u.outOfRange = true
+			status.Again = true
+			return status
 		}
 		// The registry cannot go on with the session after all.
 		u.repo.cancelUpload(ctx, u.location)
@@ -216,7 +224,7 @@ func (u *upload) recover(ctx context.Context) (done bool, err error) {
 	location := u.location
 	u.location = ""
 	if resp.StatusCode/100 != 2 {
-		if done, err = u.repo.hasBlob(ctx, u.desc); done {
+		if done, err = u.repo.headBlob(ctx, u.desc); done {
 			u.meter.set(u.desc.Size)
 		}
 		return done, err

@@ -3,11 +3,14 @@ package remote_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/remote"
 	"bundle/testdata/regtest"
@@ -35,11 +38,20 @@ var kinds = []struct {
 	}},
 }
 
+// direct is docker-registry with nothing before it; faults and log need a front.
+var direct = func(t *testing.T) *regtest.Registry {
+	return started(t)(regtest.StartProcess(regtest.Options{TLS: true, Username: "u", Password: "hunter2"}))
+}
+
 // Everything that the package does, once, with every kind of registry.
 func TestRegistries(t *testing.T) {
+	starts := map[string]func(*testing.T) *regtest.Registry{"docker-registry direct": direct}
 	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			reg := kind.start(t)
+		starts[kind.name] = kind.start
+	}
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			reg := start(t)
 			c := client(t, remote.Options{Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
 			checkEmpty(t, c, reg)
 			desc, manifest, layer, data := pushImage(t, c, reg)
@@ -199,5 +211,59 @@ func TestMount(t *testing.T) {
 		if err != nil || res != (remote.PushResult{Sent: d.Size}) {
 			t.Errorf("mount from %s: %+v, %v", from, res, err)
 		}
+	}
+}
+
+// Referrers pushed at the same time to a registry without the API are all listed.
+func TestConcurrentReferrers(t *testing.T) {
+	reg := start(t, regtest.Options{})
+	c := client(t, remote.Options{}, reg)
+	subject, err := reg.PushImage(t.Context(), "r:1", regtest.Image{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject.Platform = nil
+	config, err := reg.PushBlob(t.Context(), "r", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g errgroup.Group
+	var want []digest.Digest
+	for i := range 8 {
+		desc, raw := image(t, ocispec.Manifest{
+			ArtifactType: "application/x", Config: config, Layers: []ocispec.Descriptor{}, Subject: &subject,
+			Annotations: map[string]string{"n": strconv.Itoa(i)},
+		})
+		want = append(want, desc.Digest)
+		g.Go(func() error { return c.PushManifest(t.Context(), reg.Host()+"/r", "", desc, raw) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	_, index, err := reg.Manifest(t.Context(), "r:sha256-"+subject.Digest.Encoded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range want {
+		if !bytes.Contains(index, []byte(d)) {
+			t.Errorf("%s is not among the referrers", d)
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	reg := start(t, regtest.Options{})
+	c := client(t, remote.Options{}, reg)
+	_, err := c.Tags(t.Context(), reg.Host()+"/charts/app")
+	wantError(t, err, remote.NotFound)
+	for _, tag := range []string{"1.0.0", "1.1.0"} {
+		if _, err := reg.PushImage(t.Context(), "charts/app:"+tag, regtest.Image{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reg.Inject(regtest.Fault{Class: regtest.Tags, Times: 1, Do: regtest.Status(503)})
+	tags, err := c.Tags(t.Context(), reg.Host()+"/charts/app")
+	if err != nil || !slices.Equal(tags, []string{"1.0.0", "1.1.0"}) {
+		t.Errorf("tags are %q, %v", tags, err)
 	}
 }

@@ -25,7 +25,7 @@ func (b *backoff) progress() { b.failures = 0 }
 // to give up with.
 func (b *backoff) again(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 	b.failures++
 	if !retryable(err) || b.failures >= b.policy.Attempts {
@@ -39,7 +39,7 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	case <-timer.C:
 	}
 	b.attempts++

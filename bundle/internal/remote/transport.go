@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -44,8 +45,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.insecure[host] {
 		base = t.unverified
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{limit: t.stall, ctx: ctx, cancel: cancel}
+	ctx, cancel := context.WithCancel(req.Context())
+	w := &watch{limit: t.stall, req: req, cancel: cancel}
 	w.start(t.stall)
 	sent := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -54,11 +55,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := base.RoundTrip(sent)
 	w.stop()
 	if err != nil {
-		cancel(nil)
-		return nil, w.explain(host, req.Context(), err)
+		cancel()
+		return nil, w.explain(err)
 	}
 	resp.Request = req
-	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w, host: host, parent: req.Context()}
+	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w}
 	if retryableStatus(resp.StatusCode) {
 		defer resp.Body.Close()
 		return nil, newStatusError(resp)
@@ -69,22 +70,26 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // watch cancels an exchange on which nothing moved for a while.
 type watch struct {
 	limit  time.Duration
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	req    *http.Request // as the caller knows it
+	cancel context.CancelFunc
 
-	mu    sync.Mutex
-	timer *time.Timer
+	mu      sync.Mutex
+	timer   *time.Timer
+	stalled atomic.Bool
 }
 
 // start gives the other end until limit from now.
 func (w *watch) start(limit time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil {
-		w.timer = time.AfterFunc(limit, func() { w.cancel(errStalled) })
+	if w.timer != nil {
+		w.timer.Reset(limit)
 		return
 	}
-	w.timer.Reset(limit)
+	w.timer = time.AfterFunc(limit, func() {
+		w.stalled.Store(true)
+		w.cancel()
+	})
 }
 
 // stop means that it is not the other end that is waited for.
@@ -96,23 +101,24 @@ func (w *watch) stop() {
 	}
 }
 
-// explain says why an exchange failed: the caller's context, silence, or err.
-func (w *watch) explain(host string, parent context.Context, err error) error {
-	if parent.Err() != nil {
-		return context.Cause(parent)
+// explain says why an exchange failed: the caller's context, the content to be
+// sent, silence, or err.
+func (w *watch) explain(err error) error {
+	if ctxErr := w.req.Context().Err(); ctxErr != nil {
+		return ctxErr
 	}
 	var source *sourceError
 	if errors.As(err, &source) {
 		return source
 	}
-	if errors.Is(context.Cause(w.ctx), errStalled) {
-		return &netError{Host: host, Err: errStalled}
-	}
 	var record tls.RecordHeaderError
-	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+	switch {
+	case w.stalled.Load():
+		err = errStalled
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		err = http.ErrSchemeMismatch // as http.Client says for errors of its own transport
 	}
-	return &netError{Host: host, Err: err}
+	return &netError{Host: strings.ToLower(w.req.URL.Host), Err: err}
 }
 
 // sentBody is a request body under watch. The time that the content itself takes
@@ -136,9 +142,7 @@ func (b *sentBody) Read(p []byte) (int, error) {
 // receivedBody is a response body under watch while it is being read.
 type receivedBody struct {
 	io.ReadCloser
-	watch  *watch
-	host   string
-	parent context.Context
+	watch *watch
 }
 
 func (b *receivedBody) Read(p []byte) (int, error) {
@@ -146,7 +150,7 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.watch.stop()
 	if err != nil && err != io.EOF {
-		err = b.watch.explain(b.host, b.parent, err)
+		err = b.watch.explain(err)
 	}
 	return n, err
 }
@@ -154,7 +158,7 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 func (b *receivedBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.watch.stop()
-	b.watch.cancel(nil)
+	b.watch.cancel()
 	return err
 }
 

@@ -1,0 +1,470 @@
+package chart
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	helm "helm.sh/helm/v3/pkg/chart"
+)
+
+// repository is a chart repository on a real HTTP server.
+type repository struct {
+	*httptest.Server
+	files          map[string][]byte
+	user, password string
+	requests       []string
+}
+
+func newRepository(t *testing.T, secure bool) *repository {
+	r := &repository{files: map[string][]byte{}}
+	h := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		user, password, given := req.BasicAuth()
+		r.requests = append(r.requests, fmt.Sprintf("%s %v", req.URL.Path, given))
+		if r.user != "" && (user != r.user || password != r.password) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		b, ok := r.files[req.URL.Path]
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		if to, ok := strings.CutPrefix(string(b), "redirect:"); ok {
+			http.Redirect(w, req, to, http.StatusFound)
+			return
+		}
+		_, _ = w.Write(b)
+	})
+	if secure {
+		r.Server = httptest.NewUnstartedServer(h)
+		r.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are expected
+		r.StartTLS()
+	} else {
+		r.Server = httptest.NewServer(h)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// add publishes a chart; url is what the index says, "" for a relative one.
+func (r *repository) add(t *testing.T, name, version, url string) []byte {
+	b := tgz(t, name, files{
+		"Chart.yaml":       "apiVersion: v2\nname: " + name + "\nversion: " + version + "\n",
+		"templates/t.yaml": "image: org/" + name + ":" + version,
+	})
+	file := name + "-" + version + ".tgz"
+	r.files["/charts/"+file] = b
+	if url == "" {
+		url = file
+	}
+	sum := sha256.Sum256(b)
+	index := string(r.files["/charts/index.yaml"])
+	if index == "" {
+		index = "apiVersion: v1\nentries:\n"
+	}
+	if !strings.Contains(index, "  "+name+":\n") {
+		index += "  " + name + ":\n"
+	}
+	entry := fmt.Sprintf("  - {name: %s, version: %s, apiVersion: v2, digest: %s, urls: ['%s']}\n", name, version, hex.EncodeToString(sum[:]), url)
+	r.files["/charts/index.yaml"] = []byte(strings.Replace(index, "  "+name+":\n", "  "+name+":\n"+entry, 1))
+	return b
+}
+
+func (r *repository) url() string { return r.URL + "/charts" }
+
+// noConfig keeps the user's own repositories.yaml out of a test.
+func noConfig(t *testing.T) LoadOptions {
+	return LoadOptions{RepositoryConfig: filepath.Join(t.TempDir(), "repositories.yaml")}
+}
+
+func TestLoadFiles(t *testing.T) {
+	dir := t.TempDir()
+	b := tgz(t, "app", files{"Chart.yaml": chartYAML("app")})
+	name := filepath.Join(dir, "app-1.2.3.tgz")
+	for p, data := range map[string][]byte{name: b, name + ".prov": []byte("signed"), filepath.Join(dir, "values.yaml"): []byte("a: 1")} {
+		if err := os.WriteFile(p, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(t.Context(), Source{Ref: name}, noConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(c.Archive(), b) || string(c.Prov()) != "signed" || c.Source() != name {
+		t.Error("archive, provenance or source are not the given ones")
+	}
+	for _, s := range []Source{
+		{}, {Ref: filepath.Join(dir, "gone.tgz")}, {Ref: "./gone"}, {Ref: "gone/gone"}, {Ref: dir},
+		{Ref: filepath.Join(dir, "values.yaml")}, {Ref: "oci://r.example.com/app"},
+	} {
+		if _, err := Load(t.Context(), s, noConfig(t)); err == nil || !strings.Contains(err.Error(), s.Ref) {
+			t.Errorf("%+v: error is %v", s, err)
+		}
+	}
+	if _, err := Load(t.Context(), Source{Ref: name + "x"}, noConfig(t)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestLoadVersions(t *testing.T) {
+	r := newRepository(t, false)
+	for _, v := range []string{"1.0.0", "1.10.0", "1.9.0", "2.0.0-rc.1"} {
+		r.add(t, "app", v, "")
+	}
+	r.files["/charts/app-1.10.0.tgz.prov"] = []byte("-----BEGIN PGP SIGNED MESSAGE-----\n")
+	for _, tt := range []struct{ version, want string }{
+		{"", "1.10.0"}, {"1.9.0", "1.9.0"}, {"~1.9", "1.9.0"}, {"<1.5", "1.0.0"}, {">=2.0.0-0", "2.0.0-rc.1"}, {"3.x", ""}, {"not a version", ""},
+	} {
+		c, err := Load(t.Context(), Source{Ref: "app", Repo: r.url(), Version: tt.version}, noConfig(t))
+		switch {
+		case tt.want == "" && err == nil:
+			t.Errorf("%s: found %s", tt.version, c.Version())
+		case tt.want != "" && (err != nil || c.Version() != tt.want):
+			t.Errorf("%s: %v", tt.version, err)
+		case tt.want == "1.10.0" && (c.Prov() == nil || c.Source() != r.url()+"/app-1.10.0.tgz"):
+			t.Errorf("provenance %q, source %s", c.Prov(), c.Source())
+		}
+	}
+	if _, err := Load(t.Context(), Source{Ref: "gone", Repo: r.url()}, noConfig(t)); err == nil || !strings.Contains(err.Error(), "chart gone is not in "+r.url()) {
+		t.Errorf("error is %v", err)
+	}
+	c, err := Load(t.Context(), Source{Ref: r.url() + "/app-1.9.0.tgz"}, noConfig(t))
+	if err != nil || c.Version() != "1.9.0" {
+		t.Errorf("by URL: %v", err)
+	}
+}
+
+func TestLoadDigest(t *testing.T) {
+	r := newRepository(t, false)
+	r.add(t, "app", "1.0.0", "")
+	r.files["/charts/app-1.0.0.tgz"] = tgz(t, "app", files{"Chart.yaml": chartYAML("app")})
+	_, err := Load(t.Context(), Source{Ref: "app", Repo: r.url()}, noConfig(t))
+	var e *RepositoryError
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "digest") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestLoadErrorsOfTheServer(t *testing.T) {
+	r := newRepository(t, false)
+	r.files["/charts/index.yaml"] = []byte("entries: [")
+	r.files["/plain/index.yaml"] = []byte("redirect:" + r.URL + "/loop")
+	r.files["/loop"] = []byte("redirect:/loop")
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for _, tt := range []struct {
+		repo, message string
+		status        int
+	}{
+		{r.URL + "/other", "404 Not Found", 404}, {r.url(), "index.yaml", 0}, {r.URL + "/plain", "too many redirects", 0}, {gone.URL, "refused", 0},
+		{"ftp://x.example.com", "unsupported protocol", 0},
+	} {
+		_, err := Load(t.Context(), Source{Ref: "app", Repo: tt.repo, Username: "u", Password: "secret"}, noConfig(t))
+		var e *RepositoryError
+		if !errors.As(err, &e) || e.Status != tt.status || !strings.Contains(err.Error(), tt.message) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: error is %v", tt.repo, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Load(ctx, Source{Ref: "app", Repo: r.url()}, noConfig(t)); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// Credentials go to the repository's own host, and elsewhere only when the user
+// says so.
+func TestLoadCredentials(t *testing.T) {
+	other := newRepository(t, false)
+	r := newRepository(t, false)
+	r.user, r.password = "u", "p"
+	r.add(t, "own", "1.0.0", "")
+	other.files["/charts/foreign-1.0.0.tgz"] = r.add(t, "foreign", "1.0.0", other.url()+"/foreign-1.0.0.tgz")
+	r.add(t, "moved", "1.0.0", "")
+	other.files["/moved.tgz"] = r.files["/charts/moved-1.0.0.tgz"]
+	r.files["/charts/moved-1.0.0.tgz"] = []byte("redirect:" + other.URL + "/moved.tgz")
+
+	config := filepath.Join(t.TempDir(), "repositories.yaml")
+	yaml := fmt.Sprintf("apiVersion: ''\nrepositories: [{name: mine, url: '%s/', username: u, password: p}]\n", r.url())
+	if err := os.WriteFile(config, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	given := Source{Repo: r.url(), Username: "u", Password: "p"}
+	tests := []struct {
+		name    string
+		ref     string
+		source  Source
+		o       LoadOptions
+		foreign string // what the other server was asked for
+		fails   bool
+	}{
+		{name: "none", ref: "own", source: Source{Repo: r.url()}, o: noConfig(t), fails: true},
+		{name: "wrong", ref: "own", source: Source{Repo: r.url(), Username: "u", Password: "x"}, o: noConfig(t), fails: true},
+		{name: "given", ref: "own", source: given, o: noConfig(t)},
+		{name: "configured", ref: "own", source: Source{Repo: r.url()}, o: LoadOptions{RepositoryConfig: config}},
+		{name: "by alias", ref: "mine/own", o: LoadOptions{RepositoryConfig: config}},
+		{name: "by URL", ref: r.url() + "/own-1.0.0.tgz", source: Source{Username: "u", Password: "p"}, o: noConfig(t)},
+		{name: "in the URL", ref: strings.Replace(r.url(), "http://", "http://u:p@", 1) + "/own-1.0.0.tgz", o: noConfig(t)},
+		{name: "another host", ref: "foreign", source: given, o: noConfig(t), foreign: "/charts/foreign-1.0.0.tgz false"},
+		{name: "passed on", ref: "foreign", source: given, o: LoadOptions{RepositoryConfig: config + "x", PassCredentials: true}, foreign: "/charts/foreign-1.0.0.tgz true"},
+		{name: "redirect", ref: "moved", source: given, o: noConfig(t), foreign: "/moved.tgz false"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			other.requests = nil
+			tt.source.Ref = tt.ref
+			c, err := Load(t.Context(), tt.source, tt.o)
+			if (err != nil) != tt.fails {
+				t.Fatalf("error is %v", err)
+			}
+			if tt.fails {
+				var e *RepositoryError
+				if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
+					t.Errorf("error is %v", err)
+				}
+				return
+			}
+			if strings.Contains(c.Source(), "u:p") {
+				t.Errorf("source %s", c.Source())
+			}
+			if tt.foreign != "" && (len(other.requests) == 0 || other.requests[0] != tt.foreign) {
+				t.Errorf("the other host was asked %q, want %q first", other.requests, tt.foreign)
+			}
+		})
+	}
+}
+
+func TestLoadTLS(t *testing.T) {
+	plain := newRepository(t, false)
+	r := newRepository(t, true)
+	r.add(t, "app", "1.0.0", "")
+	plain.files["/x.tgz"] = r.add(t, "down", "1.0.0", "")
+	r.files["/charts/down-1.0.0.tgz"] = []byte("redirect:" + plain.URL + "/x.tgz")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	load := func(name string, o LoadOptions) error {
+		o.RepositoryConfig = ca + ".none"
+		_, err := Load(t.Context(), Source{Ref: name, Repo: r.url()}, o)
+		return err
+	}
+	var unknown *tls.CertificateVerificationError
+	if err := load("app", LoadOptions{}); !errors.As(err, &unknown) {
+		t.Errorf("unknown authority: %v", err)
+	}
+	if err := load("app", LoadOptions{CAFile: ca}); err != nil {
+		t.Errorf("with its CA: %v", err)
+	}
+	if err := load("app", LoadOptions{InsecureSkipTLSVerify: true}); err != nil {
+		t.Errorf("without verification: %v", err)
+	}
+	if err := load("app", LoadOptions{CAFile: ca + ".none"}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the CA file: %v", err)
+	}
+	if err := load("down", LoadOptions{CAFile: ca}); err == nil || !strings.Contains(err.Error(), "refuses the redirect") {
+		t.Errorf("redirect to plain HTTP: %v", err)
+	}
+}
+
+func TestLoadDependencies(t *testing.T) {
+	r := newRepository(t, false)
+	for _, v := range []string{"1.0.0", "1.1.0"} {
+		r.add(t, "db", v, "")
+	}
+	r.add(t, "inoci", "1.0.0", "oci://r.example.com/charts/inoci:1.0.0")
+	config := filepath.Join(t.TempDir(), "repositories.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "repositories: [{name: mine, url: '%s'}]\n", r.url()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := LoadOptions{RepositoryConfig: config, OCI: func(_ context.Context, ref, version string) ([]byte, error) {
+		if !strings.HasPrefix(ref, "oci://r.example.com/charts/") {
+			return nil, errors.New("no such repository")
+		}
+		return tgz(t, "x", files{
+			"Chart.yaml":       "apiVersion: v2\nname: " + filepath.Base(ref) + "\nversion: " + strings.Trim(version, "^~") + "\n",
+			"templates/t.yaml": "image: org/" + filepath.Base(ref) + ":" + version,
+		}), nil
+	}}
+	local := files{
+		"../local/Chart.yaml":        chartYAML("local", "dependencies: [{name: deep, version: '*', repository: 'file://../deep'}]"),
+		"../local/templates/t.yaml":  "image: org/local:1",
+		"../deep/Chart.yaml":         chartYAML("deep"),
+		"../deep/templates/t.yaml":   "image: org/deep:1",
+		"charts/have/Chart.yaml":     chartYAML("have"),
+		"charts/have/templates/t.ya": "",
+	}
+	tests := []struct {
+		name         string
+		dependencies string
+		want         []string
+		missing      []string // names and parts of reasons
+	}{
+		{"by URL", "[{name: db, version: 1.x, repository: 'URL'}]", []string{"org/db:1.1.0"}, nil},
+		{"by alias", "[{name: db, version: 1.0.0, repository: '@mine'}]", []string{"org/db:1.0.0"}, nil},
+		{"by the other spelling of an alias", "[{name: db, version: 1.0.0, repository: 'alias:mine'}]", []string{"org/db:1.0.0"}, nil},
+		{"from a folder, with its own", "[{name: local, version: ^1, repository: 'file://../local'}]", []string{"org/deep:1", "org/local:1"}, nil},
+		{"from a registry", "[{name: q, version: 1.5.0, repository: 'oci://r.example.com/charts/'}]", []string{"org/q:1.5.0"}, nil},
+		{"from a registry by an index", "[{name: inoci, version: 1.0.0, repository: 'URL'}]", []string{"org/inoci:1.0.0"}, nil},
+		{"under two names", "[{name: db, version: 1.x, repository: 'URL', alias: one}, {name: db, version: 1.x, repository: 'URL', alias: two}]", []string{"org/db:1.1.0", "org/db:1.1.0"}, nil},
+		{"in two versions", "[{name: db, version: 1.0.0, repository: 'URL', alias: one}, {name: db, version: 1.1.0, repository: 'URL', alias: two}]", []string{"org/db:1.0.0", "org/db:1.1.0"}, nil},
+		{"disabled", "[{name: db, version: 1.x, repository: 'URL', condition: extra.enabled}]", nil, nil},
+		{"present", "[{name: have, version: 1.x, repository: 'https://never.invalid'}]", nil, nil},
+		{"missing, all named", `[{name: db, version: 9.x, repository: 'URL'}, {name: a, version: 1.x, repository: '@gone'},
+{name: b, version: 1.x}, {name: c, version: 1.x, repository: 'oci://elsewhere.example.com'},
+{name: local, version: 7.x, repository: 'file://../local'}, {name: e, version: 1.x, repository: stable},
+{name: f, version: 1.x, repository: 'file://../deep'}, {name: g, version: 1.x, repository: 'file://../gone'}, {name: db, alias: ok, version: 1.x, repository: 'URL'}]`, nil,
+			[]string{"db: version 9.x of chart db is not in", "a: no such alias", "b: names no repository", "c: no such repository", "local: holds version 1.2.3, not 7.x", "e: neither a URL", "f: found chart deep there instead", "g: no such file"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "app")
+			f := files{
+				"Chart.yaml":  chartYAML("app", "dependencies: "+strings.ReplaceAll(tt.dependencies, "URL", r.url())),
+				"values.yaml": "extra: {enabled: false}\n",
+			}
+			for k, v := range local {
+				f[k] = v
+			}
+			folder(t, dir, f)
+			before := tree(t, dir)
+			c, err := Load(t.Context(), Source{Ref: dir}, o)
+			if d := cmp.Diff(before, tree(t, dir)); d != "" {
+				t.Errorf("the user's folder changed:\n%s", d)
+			}
+			if tt.missing != nil {
+				checkMissing(t, err, tt.missing)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, raws(render(t, c, RenderOptions{Strict: true}))); d != "" {
+				t.Errorf("findings (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func checkMissing(t *testing.T, err error, want []string) {
+	t.Helper()
+	var e *DependencyError
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %v", err)
+	}
+	if len(e.Missing) != len(want) {
+		t.Errorf("%d are missing, want %d: %v", len(e.Missing), len(want), err)
+		return
+	}
+	for i, w := range want {
+		name, reason, _ := strings.Cut(w, ": ")
+		if m := e.Missing[i]; m.Name != name || !strings.Contains(m.Err.Error(), reason) {
+			t.Errorf("missing %s: %v, want %s", m.Name, m.Err, w)
+		}
+	}
+}
+
+// tree lists a folder's files with their contents.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		all[p] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// lockDigest is what helm dependency update writes.
+func lockDigest(t *testing.T, v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(b))
+}
+
+func TestLoadLocked(t *testing.T) {
+	r := newRepository(t, false)
+	for _, v := range []string{"1.0.0", "1.1.0"} {
+		r.add(t, "db", v, "")
+	}
+	declared := []*helm.Dependency{{Name: "db", Version: "1.x", Repository: r.url()}}
+	locked := []*helm.Dependency{{Name: "db", Version: "1.0.0", Repository: r.url()}}
+	deps := fmt.Sprintf("dependencies: [{name: db, version: 1.x, repository: '%s'}]\n", r.url())
+	lock := fmt.Sprintf("dependencies: [{name: db, version: 1.0.0, repository: '%s'}]\n", r.url())
+	v2 := "digest: " + lockDigest(t, [2][]*helm.Dependency{declared, locked}) + "\n"
+	v1 := "digest: " + lockDigest(t, map[string][]*helm.Dependency{"dependencies": declared}) + "\n"
+	old := "apiVersion: v1\nname: app\nversion: 1.2.3\n"
+	tests := []struct {
+		name string
+		f    files
+		want string // version, or empty for an error
+	}{
+		{"without", files{"Chart.yaml": chartYAML("app", deps)}, "1.1.0"},
+		{"locked", files{"Chart.yaml": chartYAML("app", deps), "Chart.lock": lock + v2}, "1.0.0"},
+		{"out of date", files{"Chart.yaml": chartYAML("app", deps), "Chart.lock": lock + "digest: sha256:00\n"}, ""},
+		{"v1, without", files{"Chart.yaml": old, "requirements.yaml": deps}, "1.1.0"},
+		{"v1, locked by Helm 3", files{"Chart.yaml": old, "requirements.yaml": deps, "requirements.lock": lock + v2}, "1.0.0"},
+		{"v1, locked by Helm 2", files{"Chart.yaml": old, "requirements.yaml": deps, "requirements.lock": lock + v1}, "1.0.0"},
+		{"v1, out of date", files{"Chart.yaml": old, "requirements.yaml": deps, "requirements.lock": lock + "digest: x\n"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, packed := range []bool{false, true} { // an archive is completed too
+				ref := folder(t, t.TempDir(), tt.f)
+				if packed {
+					ref = filepath.Join(t.TempDir(), "a.tgz")
+					if err := os.WriteFile(ref, tgz(t, "app", tt.f), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c, err := Load(t.Context(), Source{Ref: ref}, noConfig(t))
+				if tt.want == "" {
+					checkMissing(t, err, []string{"db: lock file does not match"})
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff([]string{"org/db:" + tt.want}, raws(render(t, c, RenderOptions{Strict: true}))); d != "" {
+					t.Errorf("findings (-want +got):\n%s", d)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadCycle(t *testing.T) {
+	dir := folder(t, filepath.Join(t.TempDir(), "app"), files{
+		"Chart.yaml":      chartYAML("app", "dependencies: [{name: b, version: '*', repository: 'file://../b'}]"),
+		"../b/Chart.yaml": chartYAML("b", "dependencies: [{name: app, version: '*', repository: 'file://../app'}]"),
+	})
+	if _, err := Load(t.Context(), Source{Ref: dir}, noConfig(t)); err == nil || !strings.Contains(err.Error(), "nest deeper") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,69 @@
+// Package relocate finds the values that make a chart pull its images from a
+// private registry, and proves them by rendering.
+//
+// It knows no chart, no author and no convention by name. It asks the chart
+// itself: put a text that occurs nowhere else (a sentinel) into a value, render,
+// and see in which references it shows up, and where in them.
+//
+//	Derive(chart, values, target):
+//	    findings = references of a render with the user's values
+//	    spots    = findings with a target, each a position with the text wanted there
+//	    repeat                                         // relocate.go
+//	        overrides, refused = nothing
+//	        for each stage of candidate slots:         // candidates.go, templates.go, stages.go
+//	            put a sentinel into every slot; render // probe.go
+//	            for each spot that reads A+sentinel+B: // sentinel.go
+//	                if its target is A+V+B: the slot wants V
+//	            set the slots to what they want; render
+//	            keep them if spots moved and none was lost
+//	        change digests and tags where targets ask  // pins.go
+//	        drop every key that is not needed          // prune.go
+//	        render strictly, as helm install does      // verify.go
+//	            switch on what the chart's message tells to switch on
+//	            if it refuses some keys: ban them, and repeat
+//	    compare the renders without and with them      // compare.go
+//
+// # Slots
+//
+// A slot is a place in the values that may hold the beginning of references: a
+// value that begins one (docker.io, quay.io/acme, nginx:1.27), a word of a
+// longer text that does, an empty value whose key says registry or image, or a
+// key that only the templates know. A value in a list is set by carrying the
+// whole list. Tags and digests are never touched unless the target asks for
+// others.
+//
+// What a slot wants follows from the text alone. If the sentinel for
+// docker.io/acme is read in front of "/web:1.2", and the target is
+// reg:5000/acme/web:1.2, then the slot wants reg:5000/acme. The same rule covers
+// registries, namespaces, repositories, whole references and trailing slashes.
+//
+// # Stages
+//
+// A sentinel in a registry hides what stands behind it, and a key that every
+// subchart listens to moves more than one of a single component. So the stages
+// go from global to local, from keys of the values to guesses, from registries
+// to repositories; each works on the spots that are left. Slots that different
+// spots want different values for come last.
+//
+// # Two ways to render
+//
+// Probing renders leniently: checks do not count and keys are not generated,
+// which makes it fast. The proof renders as helm install does, on a fresh copy
+// of the chart, with schema, notes and checks. What values cannot move is named
+// in [Result.Left], with the reason; whatever else the overrides change is named
+// in [Result.Changed].
+//
+// # Example
+//
+//	res, err := relocate.Derive(ctx, relocate.Request{
+//		Chart:  c,
+//		Render: chart.RenderOptions{Values: values},
+//		Target: func(raw string) (string, bool) {
+//			return relocate.TargetName(raw, "registry.plant.local:5000", false), true
+//		},
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	os.Stdout.Write(relocate.FormatYAML(res, []string{"Values for " + c.Name()}))
+package relocate
