@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -153,7 +152,7 @@ func TestPackageDocs(t *testing.T) {
 	}
 	for pkg, ok := range documented {
 		if !ok {
-			t.Error(fmt.Sprintf("package %s has no documentation", pkg))
+			t.Errorf("package %s has no documentation", pkg)
 		}
 	}
 }

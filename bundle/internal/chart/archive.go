@@ -85,7 +85,7 @@ func loadHelm(load func() (*helm.Chart, error)) (h *helm.Chart, err error) {
 // over.
 func checkTree(h *helm.Chart) error {
 	if h == nil || h.Metadata == nil {
-		return errors.New("Chart.yaml file is missing")
+		return errors.New("there is no Chart.yaml in it")
 	}
 	for i, d := range h.Metadata.Dependencies {
 		if d == nil {

@@ -158,8 +158,10 @@ func (f *finder) walkMapping(n *node, path string, s scope) {
 		switch {
 		case entry != "" && x.key == "value":
 			c.key = entry
-		case x.key == "labels", x.key == "matchLabels":
+		case x.node.kind == mappingNode && (x.key == "labels" || x.key == "matchLabels"):
 			continue // a label can hold no reference
+		case x.key == "name" && n.text("kind") == "DockerImage": // OpenShift builds and image streams
+			c.key = "image"
 		}
 		if s.pod && x.key == "image" {
 			c.pod = true

@@ -361,6 +361,18 @@ spec:
 		},
 	},
 	{
+		name: "parameters by name, and images of OpenShift",
+		text: `
+kind: Application
+spec:
+  parameters: [{name: image.repository, value: org/app}, {name: image.tag, value: v1}]
+  from: {kind: DockerImage, name: "org/builder:2"}`,
+		want: []string{
+			"image org/app:v1 .spec.parameters[0].value~ref",
+			"image org/builder:2 .spec.from.name",
+		},
+	},
+	{
 		name: "anchors and merge keys",
 		text: `
 kind: Pod

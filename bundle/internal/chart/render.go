@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -147,6 +148,9 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 			return nil, c.fail(err.Error(), err)
 		}
 	}
+	if !o.Strict {
+		dropNotes(h)
+	}
 	files, err := engine.Engine{LintMode: !o.Strict}.Render(h, values)
 	if err != nil {
 		e := newRenderError(c.Name(), err)
@@ -161,6 +165,17 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 		return nil, c.fail(fmt.Sprintf("it renders to more than %d MiB", maxOutput>>20), nil)
 	}
 	return c.newOutput(h, files, o.Strict)
+}
+
+// dropNotes removes the NOTES.txt of h and its dependencies: they render to
+// nothing that is installed, and may check what a probe leaves unset.
+func dropNotes(h *helm.Chart) {
+	h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(f *helm.File) bool {
+		return strings.HasSuffix(f.Name, "NOTES.txt")
+	})
+	for _, dep := range h.Dependencies() {
+		dropNotes(dep)
+	}
 }
 
 func (c *Chart) fail(message string, err error) *RenderError {

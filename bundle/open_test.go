@@ -1,0 +1,372 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/checksum"
+	"bundle/layout"
+)
+
+// The unbroken bundle passes everywhere: what the breakages below break is the
+// only thing wrong.
+func TestOpenWhole(t *testing.T) {
+	signer, trust := newKey(t)
+	path := breakage{}.build(t, signer)
+	b := mustOpen(t, path, trust)
+	if b.Signer == nil || b.Signer.Fingerprint != signer.Fingerprint() {
+		t.Errorf("signer %+v, want %s", b.Signer, signer.Fingerprint())
+	}
+	if _, err := Verify(context.Background(), path, trust, nil); err != nil {
+		t.Error(err)
+	}
+	priv := startRegistry(t)
+	mustImport(t, path, onto(priv, trust))
+	holds(t, priv, "apps/acme/app:1", b.Record.Images[0].Digest)
+	holds(t, priv, "apps/charts/app:1.0.0", b.Record.Charts[0].Digest)
+}
+
+var (
+	layerName = layout.BlobName(digest.FromBytes(brokenLayer))
+	elsewhere = digest.FromString("elsewhere")
+)
+
+// dropSum takes one line out.
+func dropSum(name string) func(checksum.Sums) checksum.Sums {
+	return func(s checksum.Sums) checksum.Sums {
+		var kept checksum.Sums
+		for _, x := range s {
+			if x.Name != name {
+				kept = append(kept, x)
+			}
+		}
+		return kept
+	}
+}
+
+// editSum changes the digest that one entry is listed under.
+func editSum(name string) func(checksum.Sums) checksum.Sums {
+	return func(s checksum.Sums) checksum.Sums {
+		for i := range s {
+			if s[i].Name == name {
+				s[i].Digest[0] ^= 1
+			}
+		}
+		return s
+	}
+}
+
+func addSum(name string) func(checksum.Sums) checksum.Sums {
+	return func(s checksum.Sums) checksum.Sums { return append(s, checksum.Sum{Name: name}) }
+}
+
+// entry edits the n-th descriptor of index.json: the image, the chart, the
+// record.
+func entry(n int, edit func(*ocispec.Descriptor)) func(*ocispec.Index) {
+	return func(ix *ocispec.Index) { edit(&ix.Manifests[n]) }
+}
+
+func layer(edit func(*ocispec.Descriptor)) func(*ocispec.Manifest) {
+	return func(m *ocispec.Manifest) { edit(&m.Layers[0]) }
+}
+
+func replace(old, with string) func([]byte) []byte {
+	return func(b []byte) []byte { return bytes.Replace(b, []byte(old), []byte(with), 1) }
+}
+
+// refusals are bundles that a trusted key signed, and that Open does not take
+// all the same.
+var refusals = []struct {
+	name   string
+	broken breakage
+	kind   Kind
+	names  []string // parts of the message
+}{
+	// SHA256SUMS and the set of entries
+	{"entry that is not listed", breakage{sums: dropSum(layerName)}, Damaged, []string{layerName, "not listed"}},
+	{"index.json not listed", breakage{sums: dropSum(layout.IndexFile)}, Damaged, []string{"index.json", "not listed"}},
+	{"listed entry that is not inside", breakage{sums: addSum(layout.BlobName(elsewhere))}, Damaged, []string{elsewhere.Encoded(), "not in the bundle"}},
+	{"listed file that no bundle has", breakage{sums: addSum("README")}, Damaged, []string{"README"}},
+	{"list that lists itself", breakage{sums: addSum(layout.SumsFile)}, Damaged, []string{"SHA256SUMS"}},
+	{"blob under a wrong digest", breakage{sums: editSum(layerName)}, Damaged, []string{layerName}},
+	{"index.json under a wrong digest", breakage{sums: editSum(layout.IndexFile)}, Damaged, []string{"index.json"}},
+	{"oci-layout under a wrong digest", breakage{sums: editSum(layout.LayoutFile)}, Damaged, []string{"oci-layout"}},
+	{"list in another order", breakage{list: func(b []byte) []byte {
+		lines := strings.SplitAfter(string(b), "\n")
+		lines[0], lines[1] = lines[1], lines[0]
+		return []byte(strings.Join(lines, ""))
+	}}, Damaged, []string{"SHA256SUMS"}},
+	{"list that is empty", breakage{list: func([]byte) []byte { return nil }}, Damaged, []string{"SHA256SUMS"}},
+	{"signature over something else", breakage{signed: func([]byte) []byte { return []byte("else") }}, Untrusted, []string{"signature"}},
+
+	// the graph
+	{"blob that nothing names", breakage{blobs: func(b map[digest.Digest][]byte) { b[elsewhere] = []byte("elsewhere") }}, Damaged,
+		[]string{layout.BlobName(elsewhere), "leads to"}},
+	{"blob that is named and not inside", breakage{blobs: func(b map[digest.Digest][]byte) { delete(b, digest.FromBytes(brokenLayer)) }}, Damaged,
+		[]string{layerName, "not in the bundle"}},
+	{"manifest that is named and not inside", breakage{index: func(ix *ocispec.Index) {
+		ix.Manifests = append(ix.Manifests, nameIt(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: elsewhere, Size: 9}, "ghcr.io/acme/else:1"))
+	}}, Damaged, []string{elsewhere.Encoded()}},
+	{"size of a layer", breakage{image: layer(func(d *ocispec.Descriptor) { d.Size++ })}, Damaged, []string{layerName, "27"}},
+	{"size of a manifest", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.Size++ })}, Damaged, []string{"descriptor says"}},
+	{"negative size", breakage{image: layer(func(d *ocispec.Descriptor) { d.Size = -1 })}, Damaged, []string{"negative"}},
+	{"foreign urls", breakage{image: layer(func(d *ocispec.Descriptor) { d.URLs = []string{"https://elsewhere.example/layer"} })}, Damaged,
+		[]string{digest.FromBytes(brokenLayer).String(), "foreign"}},
+	{"layer that must not travel", breakage{image: layer(func(d *ocispec.Descriptor) {
+		d.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	})}, Damaged, []string{digest.FromBytes(brokenLayer).String()}},
+	{"media type of another kind of document", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.MediaType = ocispec.MediaTypeImageIndex })}, Damaged,
+		[]string{"calls itself"}},
+	{"digest that is not sha256", breakage{image: layer(func(d *ocispec.Descriptor) { d.Digest = digest.SHA512.FromBytes(brokenLayer) })}, Damaged,
+		[]string{"sha512"}},
+
+	// names in index.json
+	{"reference without host", breakage{
+		record: func(r *Record) { r.Images[0].Reference = "acme/app:1" },
+		index:  entry(0, func(d *ocispec.Descriptor) { *d = nameIt(*d, "acme/app:1") }),
+	}, Damaged, []string{"acme/app:1"}},
+	{"reference without tag", breakage{
+		record: func(r *Record) { r.Images[0].Reference = "ghcr.io/acme/app" },
+		index:  entry(0, func(d *ocispec.Descriptor) { *d = nameIt(*d, "ghcr.io/acme/app") }),
+	}, Damaged, []string{"ghcr.io/acme/app"}},
+	{"reference that is none", breakage{
+		record: func(r *Record) { r.Images[0].Reference = "ghcr.io/../app:1" },
+		index:  entry(0, func(d *ocispec.Descriptor) { *d = nameIt(*d, "ghcr.io/../app:1") }),
+	}, Damaged, []string{"ghcr.io/../app:1"}},
+	{"reference pinned to another digest", breakage{
+		record: func(r *Record) { r.Images[0].Reference = "ghcr.io/acme/app@" + elsewhere.String() },
+		index:  entry(0, func(d *ocispec.Descriptor) { *d = nameIt(*d, "ghcr.io/acme/app@"+elsewhere.String()) }),
+	}, Damaged, []string{elsewhere.String()}},
+	{"entry without a name", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.Annotations = nil })}, Damaged, []string{"ref.name"}},
+	{"two names for containerd", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.Annotations["io.containerd.image.name"] = "ghcr.io/acme/other:1" })}, Damaged,
+		[]string{"ghcr.io/acme/other:1", brokenImage}},
+	{"one name twice", breakage{index: func(ix *ocispec.Index) { ix.Manifests = append(ix.Manifests, ix.Manifests[0]) }}, Damaged, []string{brokenImage, "twice"}},
+
+	// the record
+	{"no record", breakage{index: entry(2, func(d *ocispec.Descriptor) { d.ArtifactType = "" })}, Damaged, []string{"0 bundle records"}},
+	{"two records", breakage{index: func(ix *ocispec.Index) {
+		ix.Manifests = append(ix.Manifests, nameIt(ix.Manifests[2], "bundle.invalid/record:again"))
+	}}, Damaged, []string{"2 bundle records"}},
+	{"record in two layers", breakage{holder: func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) }}, Damaged, []string{"bundle record"}},
+	{"record of another type", breakage{holder: layer(func(d *ocispec.Descriptor) { d.MediaType = "application/json" })}, Damaged, []string{RecordType}},
+	{"record of a newer format", breakage{document: replace(`"formatVersion": 1`, `"formatVersion": 2`)}, Damaged, []string{"version 2", "version 1"}},
+	{"record without a format", breakage{document: replace(`"formatVersion": 1,`, ``)}, Damaged, []string{"version 0"}},
+	{"record that is not JSON", breakage{document: func(b []byte) []byte { return b[:len(b)/2] }}, Damaged, []string{"bundle record"}},
+	{"record with something behind it", breakage{document: func(b []byte) []byte { return append(b, '{', '}') }}, Damaged, []string{"bundle record"}},
+	{"record with a key twice", breakage{document: replace(`"tool": "test"`, `"tool": "test", "tool": "other"`)}, Damaged, []string{"bundle record", "tool"}},
+	{"image extra in the record", breakage{record: func(r *Record) {
+		r.Images = append(r.Images, ImageRecord{Reference: "ghcr.io/acme/extra:1", Digest: elsewhere, Found: []Finding{{Raw: "ghcr.io/acme/extra:1"}}})
+	}}, Damaged, []string{"ghcr.io/acme/extra:1"}},
+	{"image extra in the record, without digest", breakage{record: func(r *Record) {
+		r.Images = append(r.Images, ImageRecord{Reference: "ghcr.io/acme/extra:1", Found: []Finding{{Raw: "ghcr.io/acme/extra:1"}}})
+	}}, Damaged, []string{"ghcr.io/acme/extra:1"}},
+	{"image twice in the record", breakage{record: func(r *Record) { r.Images = append(r.Images, r.Images[0]) }}, Damaged, []string{brokenImage}},
+	{"image missing in the record", breakage{record: func(r *Record) { r.Images = nil }}, Damaged, []string{brokenImage}},
+	{"image with another digest in the record", breakage{record: func(r *Record) { r.Images[0].Digest = elsewhere }}, Damaged, []string{brokenImage, elsewhere.String()}},
+	{"image that nobody asked for", breakage{record: func(r *Record) { r.Images[0].Found = nil }}, Damaged, []string{brokenImage}},
+	{"chart missing in the record", breakage{record: func(r *Record) { r.Charts = nil }}, Damaged, []string{brokenChart}},
+	{"chart extra in the record", breakage{record: func(r *Record) {
+		c := r.Charts[0]
+		c.Reference = "bundle.invalid/charts/extra:1"
+		r.Charts = append(r.Charts, c)
+	}}, Damaged, []string{"bundle.invalid/charts/extra:1"}},
+	{"chart with another digest in the record", breakage{record: func(r *Record) { r.Charts[0].Digest = elsewhere }}, Damaged, []string{brokenChart, elsewhere.String()}},
+	{"release that leads out of the folder", breakage{record: func(r *Record) { r.Charts[0].Release = "../../escaped" }}, Damaged, []string{"../../escaped"}},
+	{"release that is none", breakage{record: func(r *Record) { r.Charts[0].Release = "" }}, Damaged, []string{brokenChart}},
+	{"time of another year", breakage{record: func(r *Record) { r.Created = r.Created.AddDate(1, 0, 0) }}, Damaged, []string{"created"}},
+
+	// the chart archive; only Import reads it, before it writes anything
+	{"archive of another version", breakage{archive: func(f map[string]string) { f["Chart.yaml"] = "apiVersion: v2\nname: app\nversion: 2.0.0\n" }}, Damaged,
+		[]string{"chart app-1.0.0", "2.0.0"}},
+	{"archive of another chart", breakage{archive: func(f map[string]string) { f["Chart.yaml"] = "apiVersion: v2\nname: other\nversion: 1.0.0\n" }}, Damaged,
+		[]string{"chart app-1.0.0", "other"}},
+	{"archive without Chart.yaml", breakage{archive: func(f map[string]string) { delete(f, "Chart.yaml") }}, Damaged, []string{"chart app-1.0.0"}},
+	{"chart without archive", breakage{chart: layer(func(d *ocispec.Descriptor) { d.MediaType = "application/octet-stream" })}, Damaged, []string{"chart app-1.0.0"}},
+}
+
+// Every refusal comes before the registry hears anything.
+func TestRefusals(t *testing.T) {
+	signer, trust := newKey(t)
+	priv := startRegistry(t)
+	for _, tc := range refusals {
+		t.Run(tc.name, func(t *testing.T) {
+			path := tc.broken.build(t, signer)
+			out := filepath.Join(t.TempDir(), "out")
+			o := onto(priv, trust)
+			o.OutputDir = out
+			r, err := Import(context.Background(), path, o)
+			wantError(t, err, tc.kind, append(tc.names, path)...)
+			if r != nil {
+				t.Errorf("a report beside the error: %+v", r)
+			}
+			if Hint(err) == "" {
+				t.Error("no hint")
+			}
+			if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the output folder: %v", err)
+			}
+		})
+	}
+	for _, r := range priv.Log.Requests() {
+		t.Errorf("the registry was asked: %s %s", r.Method, r.Path)
+	}
+}
+
+// What Open refuses, Verify and Inspect refuse too, and whoever signed it.
+func TestRefusalsWithoutKey(t *testing.T) {
+	signer, _ := newKey(t)
+	for _, tc := range refusals {
+		if tc.kind != Damaged || tc.broken.archive != nil || tc.broken.chart != nil {
+			continue
+		}
+		t.Run(tc.name, func(t *testing.T) {
+			path := tc.broken.build(t, signer)
+			_, err := Verify(context.Background(), path, TrustAnyone(), nil)
+			wantError(t, err, Damaged, tc.names...)
+			_, err = Inspect(context.Background(), path, nil)
+			wantError(t, err, Damaged, tc.names...)
+		})
+	}
+}
+
+func TestOpenUntrusted(t *testing.T) {
+	signer, trust := newKey(t)
+	_, stranger := newKey(t)
+	path := breakage{}.build(t, signer)
+	pub := startRegistry(t)
+	pushImage(t, pub, "acme/app:1", small(1))
+	unsigned := mustExport(t, ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Registry: through(pub)}).Output
+	priv := startRegistry(t)
+	for _, tc := range []struct {
+		name, path string
+		trust      *Trust
+		reason     checksum.Reason
+	}{
+		{"key that is not trusted", path, stranger, checksum.UnknownKey},
+		{"nobody is trusted", path, new(Trust), checksum.NoTrust},
+		{"nobody was named", path, nil, checksum.NoTrust},
+		{"unsigned", unsigned, trust, checksum.Unsigned},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Import(context.Background(), tc.path, onto(priv, tc.trust))
+			var found *checksum.TrustError
+			if !errors.As(err, &found) || found.Reason != tc.reason {
+				t.Errorf("error %v, want reason %s", err, tc.reason)
+			}
+			wantError(t, err, Untrusted, tc.path)
+			if Hint(err) == "" {
+				t.Error("no hint")
+			}
+			if _, err := Verify(context.Background(), tc.path, tc.trust, nil); KindOf(err) != Untrusted {
+				t.Errorf("verify: %v", err)
+			}
+		})
+	}
+	if n := priv.Log.Count("", ""); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	b := mustOpen(t, unsigned, TrustAnyone())
+	if b.Signer != nil {
+		t.Errorf("signed by %+v", b.Signer)
+	}
+}
+
+// An index below an index is walked too.
+func TestOpenNestedMissing(t *testing.T) {
+	signer, trust := newKey(t)
+	blobs := make(blobSet)
+	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: elsewhere, Size: 9}
+	inner := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{missing}}
+	outer := inner
+	outer.Manifests = []ocispec.Descriptor{blobs.putJSON(t, ocispec.MediaTypeImageIndex, inner)}
+	root := blobs.putJSON(t, ocispec.MediaTypeImageIndex, outer)
+	path := breakage{
+		record: func(r *Record) {
+			r.Images = append(r.Images, ImageRecord{Reference: "ghcr.io/acme/multi:1", Digest: root.Digest, Found: []Finding{{Raw: "ghcr.io/acme/multi:1"}}})
+		},
+		index: func(ix *ocispec.Index) { ix.Manifests = append(ix.Manifests, nameIt(root, "ghcr.io/acme/multi:1")) },
+		blobs: func(all map[digest.Digest][]byte) {
+			for d, b := range blobs {
+				all[d] = b
+			}
+		},
+	}.build(t, signer)
+	_, err := Open(path, trust)
+	wantError(t, err, Damaged, elsewhere.Encoded())
+}
+
+// Flipping any one bit of a bundle is found by Verify, and what it says
+// depends on where the bit is: before the signature is checked nothing is
+// believed.
+func TestVerifyFindsEveryFlip(t *testing.T) {
+	whole, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := goldenTrust(t)
+	path := filepath.Join(t.TempDir(), "flipped.tar")
+	for at := 0; at < len(whole); at += 61 {
+		b := bytes.Clone(whole)
+		b[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Verify(context.Background(), path, trust, nil)
+		if kind := KindOf(err); err == nil || kind != Damaged && kind != Untrusted {
+			t.Errorf("bit %d of byte %d flipped: kind %d: %v", at%8, at, kind, err)
+		}
+	}
+}
+
+// All damaged entries are named, not the first alone.
+func TestVerifyNamesAll(t *testing.T) {
+	b := mustOpen(t, goldenFile, goldenTrust(t))
+	whole := []byte(readFile(t, goldenFile))
+	var names []string
+	for _, d := range b.all {
+		if strings.Contains(d.MediaType, "layer") || strings.Contains(d.MediaType, "diff.tar") {
+			e, _ := b.reader.Entry(layout.BlobName(d.Digest))
+			whole[e.Offset] ^= 1
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) != 4 {
+		t.Fatalf("%d layers in the golden bundle, want 4", len(names))
+	}
+	path := filepath.Join(t.TempDir(), "damaged.tar")
+	if err := os.WriteFile(path, whole, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Verify(context.Background(), path, goldenTrust(t), nil)
+	wantError(t, err, Damaged, names...)
+}
+
+func TestVerifyCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := Verify(ctx, goldenFile, goldenTrust(t), nil)
+	wantError(t, err, Interrupted)
+}
+
+func TestOpenNotAFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Open(dir, TrustAnyone())
+	wantError(t, err, Usage, dir)
+	_, err = Open(filepath.Join(dir, "nowhere"), TrustAnyone())
+	wantError(t, err, Failed, "nowhere")
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(empty, TrustAnyone())
+	wantError(t, err, Damaged, empty)
+}
