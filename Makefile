@@ -9,7 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 JUDGES := \
 	helm.sh/helm/v3/cmd/helm@v3.22.0 \
 	github.com/google/go-containerregistry/cmd/crane@v0.22.1 \
-	oras.land/oras/cmd/oras@v1.3.6
+	oras.land/oras/cmd/oras@v1.3.6 \
+	sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 FUZZTIME ?= 30s
@@ -27,7 +28,7 @@ demo: build ## carry a chart from one registry to another, all on this machine
 	$(GO) run ./cmd/demo -bundle bin/bundle -chart testdata/charts/operator -dir .demo
 
 .PHONY: judges
-judges: $(BIN)/.judges-$(shell echo '$(JUDGES)' | cksum | cut -d' ' -f1) ## build helm, crane and oras into .bin, to judge our output
+judges: $(BIN)/.judges-$(shell echo '$(JUDGES)' | cksum | cut -d' ' -f1) ## build helm, crane, oras and kustomize into .bin, to judge our output
 
 $(BIN)/.judges-%:
 	mkdir -p $(BIN)
@@ -46,8 +47,10 @@ lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/
 	$(GO) mod verify
 
 .PHONY: bench
-bench: ## run the benchmarks
+bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) build -o .bench/bench ./cmd/bench
+	.bench/bench -bundle bin/bundle $(BENCH)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (30s)

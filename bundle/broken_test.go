@@ -1,14 +1,14 @@
 package bundle
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
-
-	"crypto/sha256"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
@@ -29,6 +29,8 @@ type breakage struct {
 	chart    func(*ocispec.Manifest)           // manifest of the chart
 	record   func(*Record)                     //
 	document func([]byte) []byte               // the record as it travels
+	manifest func([]byte) []byte               // manifest of the image as it travels
+	head     func([]byte) []byte               // index.json as it travels
 	holder   func(*ocispec.Manifest)           // manifest that holds the record
 	index    func(*ocispec.Index)              //
 	blobs    func(map[digest.Digest][]byte)    // by digest
@@ -62,15 +64,22 @@ func (s blobSet) putJSON(t testing.TB, mediaType string, v any) ocispec.Descript
 	return s.put(mediaType, b)
 }
 
-// putManifest stores m after edit had it.
-func (s blobSet) putManifest(t testing.TB, m ocispec.Manifest, edit func(*ocispec.Manifest)) ocispec.Descriptor {
+// putManifest stores m after edit had it, and then bytes.
+func (s blobSet) putManifest(t testing.TB, m ocispec.Manifest, edit func(*ocispec.Manifest), bytes func([]byte) []byte) ocispec.Descriptor {
 	t.Helper()
 	m.Versioned = specs.Versioned{SchemaVersion: 2}
 	m.MediaType = ocispec.MediaTypeImageManifest
 	if edit != nil {
 		edit(&m)
 	}
-	return s.putJSON(t, m.MediaType, m)
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes != nil {
+		b = bytes(b)
+	}
+	return s.put(m.MediaType, b)
 }
 
 func nameIt(d ocispec.Descriptor, name string) ocispec.Descriptor {
@@ -78,14 +87,24 @@ func nameIt(d ocispec.Descriptor, name string) ocispec.Descriptor {
 	return d
 }
 
-// build writes the bundle, signed, and returns its path.
+// build writes the bundle, signed, into a new folder and returns its path.
 func (k breakage) build(t testing.TB, signer *Signer) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "broken.bundle.tar")
+	if err := os.WriteFile(path, k.bytes(t, signer), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// bytes returns the bundle; without a signer it is not signed.
+func (k breakage) bytes(t testing.TB, signer *Signer) []byte {
 	t.Helper()
 	blobs := make(blobSet)
 	image := blobs.putManifest(t, ocispec.Manifest{
 		Config: blobs.put(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)),
 		Layers: []ocispec.Descriptor{blobs.put(ocispec.MediaTypeImageLayer, brokenLayer)},
-	}, k.image)
+	}, k.image, k.manifest)
 	chart := k.putChart(t, blobs)
 	rec := &Record{
 		FormatVersion: FormatVersion,
@@ -137,7 +156,7 @@ func (k breakage) putChart(t testing.TB, blobs blobSet) ocispec.Descriptor {
 	return blobs.putManifest(t, ocispec.Manifest{
 		Config: blobs.put(regtest.ChartConfig, []byte(`{"apiVersion":"v2","name":"app","version":"1.0.0"}`)),
 		Layers: []ocispec.Descriptor{blobs.put(regtest.ChartContent, archive)},
-	}, k.chart)
+	}, k.chart, nil)
 }
 
 func (k breakage) putRecord(t testing.TB, blobs blobSet, rec *Record) ocispec.Descriptor {
@@ -154,17 +173,20 @@ func (k breakage) putRecord(t testing.TB, blobs blobSet, rec *Record) ocispec.De
 		ArtifactType: RecordType,
 		Config:       blobs.put(ocispec.MediaTypeEmptyJSON, []byte("{}")),
 		Layers:       []ocispec.Descriptor{blobs.put(RecordType, doc)},
-	}, k.holder)
+	}, k.holder, nil)
 	d.ArtifactType = RecordType
 	return nameIt(d, "bundle.invalid/record:0123456789abcdef")
 }
 
-// seal lists, signs and writes.
-func (k breakage) seal(t testing.TB, signer *Signer, index ocispec.Index, blobs blobSet) string {
+// seal lists, signs and lays out.
+func (k breakage) seal(t testing.TB, signer *Signer, index ocispec.Index, blobs blobSet) []byte {
 	t.Helper()
 	head, err := json.Marshal(index)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if k.head != nil {
+		head = k.head(head)
 	}
 	sums := checksum.Sums{
 		{Name: layout.LayoutFile, Digest: sha256.Sum256(layout.LayoutContent())},
@@ -185,37 +207,28 @@ func (k breakage) seal(t testing.TB, signer *Signer, index ocispec.Index, blobs 
 	if k.signed != nil {
 		message = k.signed(list)
 	}
-	sig, err := signer.sign(message)
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := func(name string, b []byte) layout.File {
 		return layout.File{Name: name, Size: int64(len(b)), Data: b}
 	}
-	files := []layout.File{
-		file(layout.LayoutFile, layout.LayoutContent()), file(layout.SumsFile, list),
-		file(layout.SignatureFile, sig), file(layout.IndexFile, head),
+	files := []layout.File{file(layout.LayoutFile, layout.LayoutContent()), file(layout.SumsFile, list)}
+	if signer != nil {
+		sig, err := signer.sign(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file(layout.SignatureFile, sig))
 	}
+	files = append(files, file(layout.IndexFile, head))
 	for _, d := range digests {
 		files = append(files, file(layout.BlobName(d), blobs[d]))
 	}
-	return writeTar(t, files, regtest.Epoch)
-}
-
-func writeTar(t testing.TB, files []layout.File, at time.Time) string {
-	t.Helper()
-	plan, err := layout.NewPlan(files, at)
+	plan, err := layout.NewPlan(files, regtest.Epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "broken.bundle.tar")
-	w, err := layout.Create(path, plan)
-	if err != nil {
+	var tar bytes.Buffer
+	if err := layout.Stream(&tar, plan, nil); err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
-	if err := w.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return tar.Bytes()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -27,18 +28,20 @@ const maxChart = 100 << 20
 
 // A ChartSpec is a chart and the inputs to render it with.
 type ChartSpec struct {
-	Ref         string   // folder, .tgz, oci://host/path[:version], or a name in Repo
-	Repo        string   // URL of an HTTP chart repository
-	Version     string   // exact, or a constraint where Repo is given; empty: newest
-	Username    string   // for Repo
-	Password    string   //
-	ValueFiles  []string // as helm's -f
-	Set         []string // as helm's --set
-	SetString   []string // as helm's --set-string
-	Release     string   // empty: the chart's name
-	Namespace   string   // empty: default
-	KubeVersion string   // empty: chart.DefaultKubeVersion
-	APIVersions []string // beyond those of a plain cluster
+	Ref         string         // folder, .tgz, oci://host/path[:version], or a name in Repo
+	Repo        string         // URL of an HTTP chart repository
+	Version     string         // exact, or a constraint where Repo is given; empty: newest
+	Username    string         // for Repo
+	Password    string         //
+	Values      map[string]any // below the files
+	ValueFiles  []string       // as helm's -f
+	Set         []string       // as helm's --set
+	SetString   []string       // as helm's --set-string
+	Release     string         // empty: the chart's name
+	Namespace   string         // empty: default
+	KubeVersion string         // empty: chart.DefaultKubeVersion
+	APIVersions []string       // beyond those of a plain cluster
+	SkipTests   bool           // leave out what only helm test runs
 }
 
 // A chartArtifact is a chart as it lies in the bundle: a Helm OCI manifest
@@ -51,8 +54,12 @@ type chartArtifact struct {
 }
 
 // loadChart reads the chart that spec names, wherever it is.
-func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArtifact, error) {
-	values, err := mergeValues(spec.ValueFiles, spec.Set, spec.SetString)
+func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*chartArtifact, error) {
+	files, err := readValues(spec.ValueFiles)
+	if err != nil {
+		return nil, err
+	}
+	values, err := mergeOnto(spec.Values, files, spec.Set, spec.SetString)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +67,7 @@ func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArt
 	if strings.HasPrefix(spec.Ref, "oci://") {
 		a, err = pullChart(ctx, c, spec.Ref, spec.Version)
 	} else {
-		a, err = packChart(ctx, c, spec)
+		a, err = packChart(ctx, c, spec, caFile)
 	}
 	if err != nil {
 		return nil, err
@@ -68,11 +75,15 @@ func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArt
 	a.record.Name, a.record.Version = a.chart.Name(), a.chart.Version()
 	a.record.AppVersion = a.chart.AppVersion()
 	a.record.Digest = a.root.Digest
-	a.record.Values = values
+	a.record.Values, a.record.Set = values, exactIntegers(values)
 	a.record.Release = orDefault(spec.Release, a.chart.Name())
 	a.record.Namespace = orDefault(spec.Namespace, "default")
+	if err := checkRelease(a.record.Release, a.record.Namespace); err != nil {
+		return nil, &UsageError{What: err.Error(), Advice: "see --release-name and --namespace"}
+	}
 	a.record.KubeVersion = orDefault(spec.KubeVersion, chart.DefaultKubeVersion)
 	a.record.APIVersions = spec.APIVersions
+	a.record.SkipTests = spec.SkipTests
 	return a, nil
 }
 
@@ -84,30 +95,46 @@ func orDefault(s, otherwise string) string {
 }
 
 // renderOptions are the inputs every render of the chart uses, here and on the
-// far side.
-func (r ChartRecord) renderOptions() chart.RenderOptions {
+// far side, with further values files laid over them.
+func (r ChartRecord) renderOptions(over ...chart.ValuesFile) (chart.RenderOptions, error) {
+	values, err := mergeOnto(r.Values, over, r.Set, nil)
 	return chart.RenderOptions{
-		Values:      r.Values,
+		Values:      values,
 		ReleaseName: r.Release,
 		Namespace:   r.Namespace,
 		KubeVersion: r.KubeVersion,
 		APIVersions: r.APIVersions,
-	}
+	}, err
 }
+
+// checkRelease requires names that Kubernetes and Helm take: they become
+// folders and words of a command.
+func checkRelease(release, namespace string) error {
+	if !dnsName.MatchString(release) || len(release) > 53 {
+		return fmt.Errorf("release name %q is not up to 53 lower-case letters, digits, dots and dashes", release)
+	}
+	if !dnsName.MatchString(namespace) || len(namespace) > 63 {
+		return fmt.Errorf("namespace %q is not up to 63 lower-case letters, digits and dashes", namespace)
+	}
+	return nil
+}
+
+// dnsName is a DNS subdomain (RFC 1123).
+var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 // label names the chart in findings and messages.
 func (r ChartRecord) label() string { return r.Name + "-" + r.Version }
 
 // packChart loads a chart that has no manifest yet and makes one, the same
 // each time.
-func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*chartArtifact, error) {
+func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*chartArtifact, error) {
 	ch, err := chart.Load(ctx, chart.Source{
 		Ref:      spec.Ref,
 		Repo:     spec.Repo,
 		Version:  spec.Version,
 		Username: spec.Username,
 		Password: spec.Password,
-	}, chart.LoadOptions{OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
+	}, chart.LoadOptions{CAFile: caFile, UserAgent: "bundle", OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
 		a, err := pullChart(ctx, c, ref, version)
 		if err != nil {
 			return nil, err

@@ -6,30 +6,66 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 )
 
-// emit writes what the far side needs to install the charts: values files, and
-// the list of images, old and new. Each file appears whole or not at all.
-func emit(dir string, charts []*relocated, report *ImportReport) error {
-	for i, c := range charts {
-		out := &report.Charts[i]
-		files := map[string][]byte{}
-		if len(c.record.Values) > 0 {
-			b, err := c.given()
-			if err != nil {
-				return err
-			}
-			files["values.given.yaml"] = b
+// emit writes what the far side needs: for each chart its values and, where
+// values do not move everything, the other ways; the list of images, old and
+// new; configuration for nodes. Each file appears whole or not at all.
+func (o *ImportOptions) emit(rec *Record, charts []*relocated, report *ImportReport) error {
+	files := o.mirrors(rec)
+	files["images.txt"] = imageList(report)
+	for _, c := range charts {
+		own, err := c.emitted()
+		if err != nil {
+			return err
 		}
-		files["values.yaml"] = c.values(report.Registry, out.Helm)
-		for _, name := range sortedKeys(files) {
-			if err := writeFile(filepath.Join(dir, c.dir, name), files[name]); err != nil {
-				return err
-			}
+		for name, content := range own {
+			files[filepath.Join(c.dir, name)] = content
 		}
 	}
-	return writeFile(filepath.Join(dir, "images.txt"), imageList(report))
+	if err := writeFiles(o.OutputDir, files); err != nil || o.RenderDir == "" {
+		return err
+	}
+	for _, c := range charts {
+		if err := writeFiles(filepath.Join(o.RenderDir, c.dir), c.resources()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emitted are the files of one chart, by name below its folder.
+func (c *relocated) emitted() (map[string][]byte, error) {
+	files := map[string][]byte{"values.yaml": c.values, "rewrite.map": c.rewriteFile()}
+	if len(c.record.Values) > 0 {
+		given, err := c.given()
+		if err != nil {
+			return nil, err
+		}
+		files["values.given.yaml"] = given
+	}
+	if !slices.ContainsFunc(c.left, func(l LeftFinding) bool { return l.Target != "" }) {
+		return files, nil
+	}
+	k, err := c.kustomization()
+	if err != nil {
+		return nil, err
+	}
+	for name, content := range k {
+		files[filepath.Join("kustomize", name)] = content
+	}
+	return files, nil
+}
+
+func writeFiles(dir string, files map[string][]byte) error {
+	for _, name := range sortedKeys(files) {
+		if err := writeFile(filepath.Join(dir, name), files[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // imageList is one line a reference: old, new, digest.

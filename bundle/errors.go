@@ -34,11 +34,12 @@ func KindOf(err error) Kind {
 		version    *VersionError
 		incomplete *IncompleteError
 		reg        *remote.Error
+		config     *ConfigError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Interrupted
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &config):
 		return Usage
 	case errors.As(err, &trust):
 		return Untrusted
@@ -74,14 +75,15 @@ func Hint(err error) string {
 
 var trustHints = map[checksum.Reason]string{
 	checksum.Unsigned:       "ask the sender for a signed bundle; --insecure-skip-signature takes this one unchecked",
-	checksum.NoTrust:        "give the sender's public key with --key FILE.pub, or --allowed-signers FILE",
+	checksum.NoTrust:        "give the sender's public key with --key FILE.pub, --allowed-signers FILE,\nor as bundle/allowed_signers in your configuration folder",
 	checksum.UnknownKey:     "compare the fingerprint with the sender; if it is theirs, give the public key with --key FILE.pub",
-	checksum.BadSignature:   "the bundle was changed after it was signed: do not use it, have it carried again",
+	checksum.BadSignature:   "the bundle was changed after it was signed: do not use it, have it carried again;\nwhere a .sig file beside it is named, that may belong to an earlier bundle of this name",
 	checksum.Malformed:      "the bundle was changed after it was signed: do not use it, have it carried again",
 	checksum.Expired:        "ask the sender to sign with a valid key, or renew it in allowed_signers",
 	checksum.NotYetValid:    "check the clock of this machine, or valid-after in allowed_signers",
 	checksum.WrongNamespace: "ask the sender to sign with `bundle export --key`, and allow the namespace bundle in allowed_signers",
-	checksum.Unsupported:    "ask the sender to sign with a plain Ed25519, ECDSA, RSA or FIDO key",
+	checksum.Unsupported:    "ask the sender to sign with an Ed25519, ECDSA, RSA or FIDO key, or a user certificate for one",
+	checksum.TooFew:         "have somebody else who is trusted run `bundle sign`, and carry the .sig file beside the bundle",
 	checksum.WeakKey:        "use an Ed25519, ECDSA or RSA key of at least 2048 bits",
 }
 

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,18 +17,21 @@ const DefaultJobs = 6
 
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
-	Charts    []ChartSpec
-	Images    []string   // references beside those found in charts
-	Platforms []Platform // empty: all
-	Output    string     // empty: named after the first chart
-	Signer    *Signer    // nil: needs Unsigned
-	Unsigned  bool
-	DryRun    bool      // plan and report, write nothing
-	Created   time.Time // of every entry and the record; zero: now
-	Tool      string    // name and version that go into the record
-	Jobs      int       // transfers at once; 0: DefaultJobs
-	Registry  RegistryOptions
-	Progress  Progress
+	Charts []ChartSpec
+	Images []string // references beside those found in charts
+	// Destinations are names that images shall have on the other side, by
+	// source reference; the import's registry takes the place of theirs.
+	Destinations map[string]string
+	Platforms    []Platform // empty: all
+	Output       string     // empty: named after the first chart
+	Signer       *Signer    // nil: needs Unsigned
+	Unsigned     bool
+	DryRun       bool      // plan and report, write nothing
+	Created      time.Time // of every entry and the record; zero: now
+	Tool         string    // name and version that go into the record
+	Jobs         int       // transfers at once; 0: DefaultJobs
+	Registry     RegistryOptions
+	Progress     Progress
 }
 
 // An ExportReport says what went into a bundle, or would.
@@ -105,7 +109,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	var charts []*chartArtifact
 	var findings []Finding
 	for _, spec := range o.Charts {
-		c, err := loadChart(ctx, client, spec)
+		c, err := loadChart(ctx, client, spec, o.Registry.CAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -135,15 +139,43 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	if err != nil {
 		return nil, err
 	}
+	if err := o.setDestinations(images); err != nil {
+		return nil, err
+	}
 	return planBundle(rec, images, charts)
+}
+
+// setDestinations gives images the names that the user chose for them.
+func (o *ExportOptions) setDestinations(images []*image) error {
+	byRef := make(map[string]string, len(o.Destinations))
+	for source, dest := range o.Destinations {
+		spec := ImageSpec{source, dest}
+		path, err := spec.destinationPath()
+		if err != nil {
+			return &UsageError{What: err.Error()}
+		}
+		ref, err := ParseReference(source)
+		if err != nil {
+			return &UsageError{What: err.Error()}
+		}
+		byRef[ref.String()] = path
+	}
+	for _, im := range images {
+		im.destination = byRef[im.ref.String()]
+	}
+	return nil
 }
 
 // findImages renders the chart with the user's values and returns every
 // reference in it, with the values keys that will move each.
 func findImages(ctx context.Context, c *chartArtifact) ([]Finding, error) {
+	render, err := c.record.renderOptions()
+	if err != nil {
+		return nil, err
+	}
 	res, err := relocate.Derive(ctx, relocate.Request{
 		Chart:  c.chart,
-		Render: c.record.renderOptions(),
+		Render: render,
 		Target: func(raw string) (string, bool) { return relocate.TargetName(raw, "registry."+localHost, false), true },
 	})
 	if err != nil {
@@ -151,15 +183,40 @@ func findImages(ctx context.Context, c *chartArtifact) ([]Finding, error) {
 	}
 	var all []Finding
 	for _, m := range res.Moved {
-		all = append(all, finding(c.record, m.Finding, m.Keys))
+		if !m.Test || !c.record.SkipTests {
+			all = append(all, finding(c.record, m.Finding, m.Keys))
+		}
 	}
 	for _, l := range res.Left {
-		all = append(all, finding(c.record, l.Finding, nil))
+		if !l.Test || !c.record.SkipTests {
+			all = append(all, finding(c.record, l.Finding, nil))
+		}
 	}
-	for _, raw := range c.chart.AnnotatedImages() {
+	annotated, err := annotatedImages(ctx, c, render)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, annotated...)
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Template, b.Template), cmp.Compare(a.Path, b.Path))
+	})
+	return all, nil
+}
+
+// annotatedImages lists what Chart.yaml names, of the chart and of those
+// dependencies that the values enable.
+func annotatedImages(ctx context.Context, c *chartArtifact, render chart.RenderOptions) ([]Finding, error) {
+	if len(c.chart.AnnotatedImages()) == 0 {
+		return nil, nil
+	}
+	out, err := c.chart.Render(ctx, render)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", c.record.label(), err)
+	}
+	var all []Finding
+	for _, raw := range out.AnnotatedImages() {
 		all = append(all, Finding{Raw: raw, Chart: c.record.label(), Confidence: string(chart.Image)})
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int { return compareStrings(a.Template, b.Template, a.Path, b.Path) })
 	return all, nil
 }
 
@@ -173,19 +230,6 @@ func finding(c ChartRecord, f chart.Finding, keys []string) Finding {
 		Confidence: string(f.Confidence),
 		Keys:       keys,
 	}
-}
-
-// compareStrings orders by the first pair that differs.
-func compareStrings(pairs ...string) int {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		switch a, b := pairs[i], pairs[i+1]; {
-		case a < b:
-			return -1
-		case a > b:
-			return 1
-		}
-	}
-	return 0
 }
 
 // splitFindings parts what can be pulled from what cannot. A reference without

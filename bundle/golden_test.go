@@ -64,8 +64,8 @@ func TestGoldenVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.Fingerprint != pub.Fingerprint() || r.Signer != tc.signer {
-					t.Errorf("signed by %s (%s), want %s (%s)", r.Fingerprint, r.Signer, pub.Fingerprint(), tc.signer)
+				if len(r.Signers) != 1 || r.Signers[0].Fingerprint != pub.Fingerprint() || r.Signers[0].Name() != tc.signer {
+					t.Errorf("signed by %+v, want %s (%s)", r.Signers, pub.Fingerprint(), tc.signer)
 				}
 			})
 		}

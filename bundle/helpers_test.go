@@ -263,6 +263,15 @@ func wantFiles(t testing.TB, dir string, want ...string) {
 	}
 }
 
+// wantValues requires that these values files, and no other, were emitted.
+func wantValues(t testing.TB, dir string, want ...string) {
+	t.Helper()
+	got := slices.DeleteFunc(listFiles(t, dir), func(f string) bool { return !strings.HasPrefix(filepath.Base(f), "values") })
+	if !slices.Equal(got, want) {
+		t.Errorf("values files %q, want %q", got, want)
+	}
+}
+
 // wantError requires an error of a kind whose text holds all parts.
 func wantError(t testing.TB, err error, kind Kind, parts ...string) {
 	t.Helper()

@@ -16,6 +16,9 @@ type ImportOptions struct {
 	SkipCharts       bool   // push images only, and derive no values
 	DryRun           bool   // check, compare and derive, but write nothing anywhere
 	OutputDir        string // where values files and reports go
+	Receipt          ReceiptOptions
+	PullSecret       string // name of the secret the nodes pull with; set wherever a chart takes one
+	RenderDir        string // where the rendered manifests go, one file a resource; empty: nowhere
 	ValueFiles       []string
 	Set, SetString   []string
 	Jobs             int // transfers at once; 0: DefaultJobs
@@ -25,13 +28,14 @@ type ImportOptions struct {
 
 // An ImportReport says what was verified, pushed and written.
 type ImportReport struct {
-	ID          string        `json:"id"`
-	Fingerprint string        `json:"fingerprint,omitempty"` // of the trusted key that signed; empty when that was not checked
-	Registry    string        `json:"registry"`
-	Images      []ImportImage `json:"images"`
-	Charts      []ImportChart `json:"charts,omitempty"`
-	Bytes       pushResult    `json:"bytes"`
-	OutputDir   string        `json:"outputDir,omitempty"` // empty after a dry run
+	ID string `json:"id"`
+	Vouched
+	Registry  string        `json:"registry"`
+	Images    []ImportImage `json:"images"`
+	Charts    []ImportChart `json:"charts,omitempty"`
+	Bytes     pushResult    `json:"bytes"`
+	OutputDir string        `json:"outputDir,omitempty"` // empty after a dry run
+	Receipt   string        `json:"receipt,omitempty"`   // where it was written
 }
 
 // An ImportImage is one reference, old and new.
@@ -73,18 +77,31 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err != nil {
 		return nil, err
 	}
+	if err := o.Receipt.prepare(o.DryRun); err != nil {
+		return nil, err
+	}
 	report := o.report(b, charts)
 	p := &pusher{client: client, bundle: b, jobs: o.Jobs, pr: o.Progress}
 	if err := o.push(ctx, p, places, report); err != nil {
 		return nil, err
 	}
 	if !o.DryRun {
-		if err := emit(o.OutputDir, charts, report); err != nil {
+		if err := o.emit(b.Record, charts, report); err != nil {
 			return nil, err
 		}
 		report.OutputDir = o.OutputDir
 	}
-	return report, incomplete(charts)
+	if report.Receipt = o.Receipt.Path; report.Receipt != "" {
+		r, err := o.receipt(path, b, charts, report)
+		if err == nil {
+			err = o.Receipt.write(r)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return report, incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
+		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node")
 }
 
 // place decides the name of every image and chart in the target registry.
@@ -95,11 +112,19 @@ func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]p
 		roots[d.Annotations[ocispec.AnnotationRefName]] = d
 	}
 	for _, im := range b.Record.Images {
+		if len(im.Found) == 0 {
+			if err := ps.add(im.Reference, im.Reference, roots[im.Reference]); err != nil {
+				return nil, err
+			}
+		}
 		for _, f := range im.Found {
 			if err := ps.add(f.Raw, im.Reference, roots[im.Reference]); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if err := ps.addOfficial(b.Record, roots); err != nil {
+		return nil, err
 	}
 	for _, c := range charts {
 		// Values given here may show another spelling of a reference.
@@ -122,10 +147,7 @@ func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]p
 }
 
 func (o *ImportOptions) report(b *Bundle, charts []*relocated) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Registry: o.Registry.String()}
-	if b.Signer != nil {
-		r.Fingerprint = b.Signer.Fingerprint
-	}
+	r := &ImportReport{ID: b.Record.ID, Vouched: b.Vouched, Registry: o.Registry.String()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.report(o))
 	}
@@ -171,14 +193,18 @@ func (o *ImportOptions) push(ctx context.Context, p *pusher, places []placement,
 }
 
 // incomplete collects what values could not move, over all charts.
-func incomplete(charts []*relocated) error {
+func incomplete(charts []*relocated, advice string) error {
 	e := &IncompleteError{
 		Summary: "these references still point outside, or cannot be pulled:",
-		Advice:  "change them in the chart, or mirror their registries at the nodes",
+		Advice:  advice,
 	}
 	for _, c := range charts {
 		for _, l := range c.left {
-			e.Items = append(e.Items, fmt.Sprintf("%s: %s: %s", l.Raw, l.Where(), l.Reason))
+			item := fmt.Sprintf("%s: %s: %s", l.Raw, l.Where(), l.Reason)
+			if len(l.Needs) > 0 {
+				item += "; moved by " + strings.Join(l.Needs, ", ")
+			}
+			e.Items = append(e.Items, item)
 		}
 	}
 	if len(e.Items) == 0 {

@@ -13,13 +13,14 @@ import (
 // An InspectReport shows a bundle without judging it, unless a Trust was
 // given.
 type InspectReport struct {
-	Path    string `json:"path"`
-	Size    int64  `json:"size"`
-	Signed  bool   `json:"signed"`
-	Key     string `json:"key,omitempty"` // fingerprint that the signature names
-	KeyType string `json:"keyType,omitempty"`
-	Checked bool   `json:"checked"` // the signature was checked against a trusted key
-	Blobs   int    `json:"blobs"`
+	Path    string    `json:"path"`
+	Size    int64     `json:"size"`
+	Signed  bool      `json:"signed"`
+	Key     string    `json:"key,omitempty"` // fingerprint that the signature names
+	KeyType string    `json:"keyType,omitempty"`
+	Checked bool      `json:"checked"`           // signatures were checked against trusted keys
+	Signers []Voucher `json:"signers,omitempty"` // those that were accepted
+	Blobs   int       `json:"blobs"`
 	*Record
 }
 
@@ -34,19 +35,18 @@ func Inspect(_ context.Context, path string, trust *Trust) (*InspectReport, erro
 		return nil, err
 	}
 	defer b.Close()
-	r := &InspectReport{Path: path, Checked: b.Signer != nil, Record: b.Record, Blobs: len(b.all), Size: b.size}
-	if _, ok := b.reader.Entry(layout.SignatureFile); !ok {
-		return r, nil
-	}
-	sig, err := b.reader.ReadFile(layout.SignatureFile, maxDocument)
-	if err != nil {
-		return nil, err
+	r := &InspectReport{Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.all), Size: b.size}
+	inside, err := b.signature()
+	if err != nil || len(inside) == 0 {
+		return r, err
 	}
 	// Whom nobody is trusted to be is still told by name.
+	s, err := checksum.Identify(b.list, inside[0].Armored)
 	var found *checksum.TrustError
-	if _, err = new(checksum.Trust).Verify(nil, sig, b.Record.Created); errors.As(err, &found) {
-		r.Signed, r.Key, r.KeyType = true, found.Fingerprint, found.KeyType
+	if errors.As(err, &found) {
+		s.Fingerprint, s.Type = found.Fingerprint, found.KeyType
 	}
+	r.Signed, r.Key, r.KeyType = true, s.Fingerprint, s.Type
 	return r, nil
 }
 

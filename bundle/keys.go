@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -22,11 +24,16 @@ type KeyOptions struct {
 }
 
 // LoadSigner reads an OpenSSH private key or, given a public one, finds its
-// other half in the ssh-agent, so that keys on hardware tokens work too.
+// other half in the ssh-agent, so that keys on hardware tokens work too. Given
+// a certificate, KEY-cert.pub, it takes the key from the agent or from KEY, and
+// signatures show the certificate.
 func LoadSigner(path string, o KeyOptions) (*Signer, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	if cert, cerr := checksum.ParseCertificate(b); cerr == nil {
+		return certSigner(path, cert, o)
 	}
 	if pub, perr := checksum.ParsePublicKey(b); perr == nil {
 		return agentSigner(path, pub, o)
@@ -53,8 +60,37 @@ func agentSigner(path string, pub checksum.PublicKey, o KeyOptions) (*Signer, er
 	return &Signer{key}, nil
 }
 
+// certSigner finds the key that a certificate is for, as ssh-keygen does: in
+// the agent, else in the file whose name lacks -cert.pub.
+func certSigner(path string, cert checksum.Certificate, o KeyOptions) (*Signer, error) {
+	keyFile, named := strings.CutSuffix(path, "-cert.pub")
+	s, err := agentSigner(path, cert.Key(), o)
+	if err != nil && named {
+		b, rerr := os.ReadFile(keyFile)
+		if errors.Is(rerr, fs.ErrNotExist) {
+			return nil, err
+		}
+		if rerr != nil {
+			return nil, fmt.Errorf("signing key: %w", rerr)
+		}
+		key, perr := checksum.ParsePrivateKey(b, o.Passphrase)
+		if perr != nil {
+			return nil, fmt.Errorf("signing key %s: %w", keyFile, perr)
+		}
+		s, err = &Signer{key}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	certified, err := cert.Certify(s.key, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	return &Signer{certified}, nil
+}
+
 // Fingerprint returns SHA256:… as ssh-keygen -l shows it.
-func (s *Signer) Fingerprint() string { return ssh.FingerprintSHA256(s.key.PublicKey()) }
+func (s *Signer) Fingerprint() string { return checksum.Fingerprint(s.key) }
 
 func (s *Signer) sign(message []byte) ([]byte, error) {
 	sig, err := checksum.Sign(message, s.key)
@@ -96,8 +132,17 @@ func writeNew(path string, b []byte, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// Trust is whom a reader believes.
+// Trust is whom a reader believes, and how many of them it wants.
 type Trust struct {
+	// Principals, where given, are the identities that may sign, as ssh-keygen
+	// -I: one of them has to stand in the line of allowed_signers.
+	Principals []string
+	// Require is how many distinct trusted signers there have to be; 0: one.
+	Require int
+	// Signatures are files with signatures, beside those that lie next to the
+	// bundle under its name.
+	Signatures []string
+
 	keys checksum.Trust
 	skip bool
 }
@@ -109,26 +154,85 @@ func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
 	for _, name := range keyFiles {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("trusted key: %w", err)
+			return nil, trustFile("trusted key", err)
 		}
 		pub, err := checksum.ParsePublicKey(b)
 		if err != nil {
-			return nil, fmt.Errorf("trusted key %s: %w", name, err)
+			return nil, trustFile("trusted key "+name, err)
 		}
 		t.keys.AddKey(pub)
 	}
 	if allowedSigners != "" {
 		b, err := os.ReadFile(allowedSigners)
 		if err != nil {
-			return nil, fmt.Errorf("allowed signers: %w", err)
+			return nil, trustFile("allowed signers", err)
 		}
 		if err := t.keys.AddAllowedSigners(b); err != nil {
-			return nil, fmt.Errorf("allowed signers %s: %w", allowedSigners, err)
+			return nil, trustFile("allowed signers "+allowedSigners, err)
 		}
 	}
 	return t, nil
 }
 
+// trustFile makes a file that cannot be used a usage error, but for a key that
+// nobody may trust.
+func trustFile(what string, err error) error {
+	var weak *checksum.TrustError
+	if errors.As(err, &weak) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return &UsageError{What: fmt.Sprintf("%s: %v", what, err)}
+}
+
 // TrustAnyone skips the signature. Checksums still hold, but say only that the
 // bundle is whole, not whose it is.
 func TrustAnyone() *Trust { return &Trust{skip: true} }
+
+// A Voucher is somebody who vouches for a bundle: whose signature verified,
+// and who is trusted.
+type Voucher struct {
+	Fingerprint string `json:"fingerprint"`          // SHA256:… of the key
+	KeyType     string `json:"keyType"`              // ssh-ed25519
+	Principals  string `json:"principals,omitempty"` // who that is, as far as allowed_signers says it
+	Comment     string `json:"comment,omitempty"`    // of the trusted key
+	Authority   string `json:"authority,omitempty"`  // fingerprint of the authority that certified the key
+	KeyID       string `json:"keyID,omitempty"`      // what the authority calls the certificate
+	Signature   string `json:"signature"`            // where it was: SHA256SUMS.sig in the bundle, or a file
+}
+
+// Name returns what is known of the signer's name, or nothing.
+func (v Voucher) Name() string { return orDefault(v.Comment, v.Principals) }
+
+// Vouched says on whose word a bundle was taken.
+type Vouched struct {
+	Signers          []Voucher `json:"signers,omitempty"`          // all that were accepted
+	SignatureSkipped bool      `json:"signatureSkipped,omitempty"` // nobody's: signatures were not checked, as the user wanted
+}
+
+// check verifies signatures over a list of checksums.
+func (t *Trust) check(list []byte, found []checksum.Candidate, now time.Time) (v Vouched, err error) {
+	if t == nil {
+		t = new(Trust)
+	}
+	if t.skip {
+		return Vouched{SignatureSkipped: true}, nil
+	}
+	keys := t.keys
+	keys.Principals = t.Principals
+	accepted, err := keys.Require(t.Require, list, found, now)
+	if err != nil {
+		return Vouched{}, err
+	}
+	for _, a := range accepted {
+		v.Signers = append(v.Signers, Voucher{
+			Fingerprint: a.Fingerprint,
+			KeyType:     a.Type,
+			Principals:  a.Principals,
+			Comment:     a.Comment,
+			Authority:   a.Authority,
+			KeyID:       a.KeyID,
+			Signature:   a.Name,
+		})
+	}
+	return v, nil
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -14,24 +15,25 @@ import (
 	"bundle/layout"
 )
 
-// maxDocument bounds each manifest, index, checksum list and record that is
-// read into memory.
-const maxDocument = 16 << 20
+// maxRecord bounds the bundle record, in bytes.
+const maxRecord = 16 << 20
 
 // A Bundle is an open bundle whose signature, checksum list, set of entries
 // and graph of descriptors have been checked. Its layers are checked as they
 // are read.
 type Bundle struct {
 	Record *Record
-	Signer *checksum.Signer // who signed it; nil when that was not checked
+	Vouched
 
-	file   io.Closer
-	reader *layout.Reader
-	size   int64
-	index  ocispec.Index
-	sums   map[string]digest.Digest // entry name → digest
-	docs   tree                     // manifests, indexes and the record, verified
-	all    []ocispec.Descriptor     // everything reachable, each once
+	file     io.Closer
+	reader   *layout.Reader
+	size     int64
+	list     []byte    // content of SHA256SUMS
+	verified time.Time // when its signatures were checked
+	index    ocispec.Index
+	heads    map[string]digest.Digest // of the entries that are not blobs
+	docs     documents
+	all      []ocispec.Descriptor // everything reachable, each once
 }
 
 // Open checks the bundle at path in the order of layout/SPEC.md, "Reading":
@@ -45,10 +47,14 @@ func Open(path string, trust *Trust) (*Bundle, error) {
 	if err == nil && !st.Mode().IsRegular() {
 		err = &UsageError{What: path + " is not a regular file"}
 	}
+	var beside []checksum.Candidate
+	if err == nil {
+		beside, err = trust.beside(path)
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	b, err := read(f, st.Size(), trust)
+	b, err := read(f, st.Size(), trust, beside...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
@@ -59,25 +65,27 @@ func Open(path string, trust *Trust) (*Bundle, error) {
 // Close closes the file.
 func (b *Bundle) Close() error { return b.file.Close() }
 
-func read(r io.ReaderAt, size int64, trust *Trust) (*Bundle, error) {
+// read opens the bundle of size bytes in r. beside are the signatures that
+// were found outside of it.
+func read(r io.ReaderAt, size int64, trust *Trust, beside ...checksum.Candidate) (*Bundle, error) {
 	lr, err := layout.NewReader(r, size)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{reader: lr, size: size, docs: make(tree)}
-	sums, err := lr.ReadFile(layout.SumsFile, maxDocument)
+	b := &Bundle{reader: lr, size: size}
+	b.docs = documents{b}
+	if b.list, err = lr.ReadFile(layout.SumsFile, checksum.MaxSize); err != nil {
+		return nil, err
+	}
+	inside, err := b.signature()
 	if err != nil {
 		return nil, err
 	}
-	if b.Signer, err = trust.check(lr, sums, time.Now()); err != nil {
+	b.verified = time.Now().UTC().Truncate(time.Second)
+	if b.Vouched, err = trust.check(b.list, append(inside, beside...), b.verified); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{
-		func() error { return b.matchEntries(sums) },
-		b.readHead,
-		b.walk,
-		b.readRecord,
-	} {
+	for _, step := range []func() error{b.matchEntries, b.readHead, b.walk, b.readRecord} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -85,70 +93,110 @@ func read(r io.ReaderAt, size int64, trust *Trust) (*Bundle, error) {
 	return b, nil
 }
 
-// check verifies the signature over sums.
-func (t *Trust) check(r *layout.Reader, sums []byte, now time.Time) (*checksum.Signer, error) {
-	if t.skip {
+// signature reads the one inside, if there is one.
+func (b *Bundle) signature() ([]checksum.Candidate, error) {
+	if _, ok := b.reader.Entry(layout.SignatureFile); !ok {
 		return nil, nil
 	}
-	var sig []byte
-	if _, ok := r.Entry(layout.SignatureFile); ok {
-		var err error
-		if sig, err = r.ReadFile(layout.SignatureFile, maxDocument); err != nil {
-			return nil, err
-		}
-	}
-	s, err := t.keys.Verify(sums, sig, now)
+	sig, err := b.reader.ReadFile(layout.SignatureFile, checksum.MaxSignatureSize)
 	if err != nil {
 		return nil, err
 	}
-	return &s, nil
+	return []checksum.Candidate{{Name: layout.SignatureFile, Armored: sig}}, nil
 }
 
 // matchEntries requires that the list of checksums and the set of entries are
 // the same, and that each blob is listed under its own digest.
-func (b *Bundle) matchEntries(list []byte) error {
-	sums, err := checksum.Parse(list)
-	if err != nil {
+func (b *Bundle) matchEntries() error {
+	b.heads = make(map[string]digest.Digest)
+	listed := 0
+	err := checksum.Walk(b.list, func(s checksum.Sum) error {
+		listed++
+		return b.matchSum(s)
+	})
+	var format *checksum.FormatError
+	if errors.As(err, &format) {
 		return &DamagedError{layout.SumsFile, err}
 	}
-	b.sums = make(map[string]digest.Digest, len(sums))
-	for _, s := range sums {
-		d := digest.NewDigestFromBytes(digest.SHA256, s.Digest[:])
-		if _, ok := b.reader.Entry(s.Name); !ok {
-			return &DamagedError{s.Name, errors.New("listed in SHA256SUMS, but not in the bundle")}
-		}
-		b.sums[s.Name] = d
+	if err != nil {
+		return err
 	}
-	for _, e := range b.reader.Entries() {
-		d, ok := b.sums[e.Name]
-		switch {
-		case e.Name == layout.SumsFile || e.Name == layout.SignatureFile:
-			if ok {
-				return &DamagedError{e.Name, errors.New("listed in SHA256SUMS, which cannot hold its own checksum")}
-			}
-		case !ok:
-			return &DamagedError{e.Name, errors.New("in the bundle, but not listed in SHA256SUMS")}
-		case e.Name != layout.LayoutFile && e.Name != layout.IndexFile && e.Name != layout.BlobName(d):
-			return &DamagedError{e.Name, fmt.Errorf("listed in SHA256SUMS with digest %s", d)}
-		}
+	return b.matchAll(listed)
+}
+
+// matchSum looks at one line of the list.
+func (b *Bundle) matchSum(s checksum.Sum) error {
+	d := digest.NewDigestFromBytes(digest.SHA256, s.Digest[:])
+	_, inside := b.reader.Entry(s.Name)
+	switch {
+	case s.Name == layout.SumsFile || s.Name == layout.SignatureFile:
+		return &DamagedError{s.Name, errors.New("listed in SHA256SUMS, which cannot hold its own checksum")}
+	case !inside:
+		return &DamagedError{s.Name, errors.New("listed in SHA256SUMS, but not in the bundle")}
+	case s.Name == layout.LayoutFile || s.Name == layout.IndexFile:
+		b.heads[s.Name] = d
+	case s.Name != layout.BlobName(d):
+		return &DamagedError{s.Name, fmt.Errorf("listed in SHA256SUMS with digest %s", d)}
 	}
 	return nil
 }
 
+// matchAll requires that no entry is without a line. Names stand once in the
+// list and once in the bundle, so counting is enough to know, and the list is
+// read again only to say which.
+func (b *Bundle) matchAll(listed int) error {
+	missing := make(map[string]bool)
+	entries := slices.DeleteFunc(b.reader.Entries(), func(e layout.Entry) bool {
+		return e.Name == layout.SumsFile || e.Name == layout.SignatureFile
+	})
+	if len(entries) == listed {
+		return nil
+	}
+	for _, e := range entries {
+		missing[e.Name] = true
+	}
+	err := checksum.Walk(b.list, func(s checksum.Sum) error {
+		delete(missing, s.Name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return &DamagedError{sortedKeys(missing)[0], errors.New("in the bundle, but not listed in SHA256SUMS")}
+}
+
+// digest is what the list says of an entry. It has no line for itself and its
+// signature.
+func (b *Bundle) digest(name string) (d digest.Digest, listed bool) {
+	if d, listed = layout.BlobDigest(name); listed {
+		return d, true
+	}
+	d, listed = b.heads[name]
+	return d, listed
+}
+
+// documents are the manifests and indexes of a bundle, read from it each time,
+// so that memory does not grow with their number.
+type documents struct{ bundle *Bundle }
+
+func (d documents) fetch(m ocispec.Descriptor) ([]byte, error) {
+	return d.bundle.readWhole(layout.BlobName(m.Digest), layout.MaxManifestSize)
+}
+
 // readBlob reads a small blob.
 func (b *Bundle) readBlob(d ocispec.Descriptor) ([]byte, error) {
-	return b.readWhole(layout.BlobName(d.Digest))
+	return b.readWhole(layout.BlobName(d.Digest), maxChart)
 }
 
 func (b *Bundle) readHead() error {
-	head, err := b.readWhole(layout.LayoutFile)
+	head, err := b.readWhole(layout.LayoutFile, int64(len(layout.LayoutContent())))
 	if err != nil {
 		return err
 	}
 	if err := layout.ParseLayout(head); err != nil {
 		return &DamagedError{layout.LayoutFile, err}
 	}
-	index, err := b.readWhole(layout.IndexFile)
+	index, err := b.readWhole(layout.IndexFile, layout.MaxIndexSize)
 	if err != nil {
 		return err
 	}
@@ -158,22 +206,24 @@ func (b *Bundle) readHead() error {
 	return nil
 }
 
-// readWhole reads a small entry and checks it against SHA256SUMS.
-func (b *Bundle) readWhole(name string) ([]byte, error) {
+// readWhole reads an entry of at most max bytes and checks it against
+// SHA256SUMS.
+func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 	e, ok := b.reader.Entry(name)
 	if !ok {
 		return nil, &DamagedError{name, errors.New("missing")}
 	}
-	if e.Size > maxChart {
-		return nil, &DamagedError{name, fmt.Errorf("%d bytes, more than the %d allowed for such a document", e.Size, int64(maxChart))}
+	if e.Size > max {
+		return nil, &DamagedError{name, fmt.Errorf("%d bytes, more than the %d allowed for such a document", e.Size, max)}
 	}
-	rc, err := b.reader.OpenFile(name, b.sums[name])
+	want, _ := b.digest(name)
+	rc, err := b.reader.OpenFile(name, want)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	content, err := io.ReadAll(rc)
-	if err != nil {
+	content := make([]byte, e.Size)
+	if _, err := io.ReadFull(rc, content); err != nil {
 		return nil, &DamagedError{name, err}
 	}
 	return content, nil
@@ -182,13 +232,7 @@ func (b *Bundle) readWhole(name string) ([]byte, error) {
 // walk reads every manifest and requires that what they name, and nothing
 // else, is inside.
 func (b *Bundle) walk() error {
-	all, err := layout.Reachable(b.index.Manifests, func(d ocispec.Descriptor) ([]byte, error) {
-		doc, err := b.readWhole(layout.BlobName(d.Digest))
-		if err == nil {
-			b.docs[d.Digest] = doc
-		}
-		return doc, err
-	})
+	all, err := layout.Reachable(b.index.Manifests, b.docs.fetch)
 	if err != nil {
 		var damaged *DamagedError
 		if errors.As(err, &damaged) {
@@ -197,10 +241,10 @@ func (b *Bundle) walk() error {
 		return &DamagedError{layout.IndexFile, err}
 	}
 	b.all = all
-	reached := make(map[string]bool, len(all))
+	reached := make(map[digest.Digest]bool, len(all))
 	for _, d := range all {
 		name := layout.BlobName(d.Digest)
-		reached[name] = true
+		reached[d.Digest] = true
 		e, ok := b.reader.Entry(name)
 		if !ok {
 			return &DamagedError{name, fmt.Errorf("named by a manifest as %s, but not in the bundle", d.MediaType)}
@@ -209,9 +253,9 @@ func (b *Bundle) walk() error {
 			return &DamagedError{name, fmt.Errorf("%d bytes, but its descriptor says %d", e.Size, d.Size)}
 		}
 	}
-	for name := range b.sums {
-		if name != layout.LayoutFile && name != layout.IndexFile && !reached[name] {
-			return &DamagedError{name, errors.New("nothing in index.json leads to this blob")}
+	for _, e := range b.reader.Entries() {
+		if d, blob := layout.BlobDigest(e.Name); blob && !reached[d] {
+			return &DamagedError{e.Name, errors.New("nothing in index.json leads to this blob")}
 		}
 	}
 	return nil
@@ -227,19 +271,28 @@ func (b *Bundle) readRecord() error {
 			found = append(found, d)
 			continue
 		}
-		names[d.Annotations[ocispec.AnnotationRefName]] = d.Digest
+		name := d.Annotations[ocispec.AnnotationRefName]
+		ref, err := ParseReference(name)
+		if err != nil || ref.String() != name || ref.Digest != "" && ref.Digest != d.Digest {
+			return &DamagedError{layout.IndexFile, fmt.Errorf("%q does not name what it stands for in full", name)}
+		}
+		names[name] = d.Digest
 	}
 	if len(found) != 1 {
 		return &DamagedError{layout.IndexFile, fmt.Errorf("%d bundle records, want one", len(found))}
 	}
-	children, err := layout.Children(found[0].MediaType, b.docs[found[0].Digest])
+	manifest, err := b.docs.fetch(found[0])
+	if err != nil {
+		return err
+	}
+	children, err := layout.Children(found[0].MediaType, manifest)
 	if err != nil {
 		return &DamagedError{"bundle record", err}
 	}
 	if len(children) != 2 || children[1].MediaType != RecordType {
 		return &DamagedError{"bundle record", errors.New("its manifest does not hold one layer of type " + RecordType)}
 	}
-	doc, err := b.readWhole(layout.BlobName(children[1].Digest))
+	doc, err := b.readWhole(layout.BlobName(children[1].Digest), maxRecord)
 	if err != nil {
 		return err
 	}
@@ -248,6 +301,9 @@ func (b *Bundle) readRecord() error {
 		return asDamaged("bundle record", err)
 	}
 	b.Record = rec
+	if !rec.Created.Equal(b.reader.ModTime()) {
+		return &DamagedError{"bundle record", fmt.Errorf("created %s, but its entries are of %s", rec.Created, b.reader.ModTime())}
+	}
 	if err := rec.agrees(names); err != nil {
 		return &DamagedError{"bundle record", err}
 	}
@@ -267,18 +323,24 @@ func asDamaged(subject string, err error) error {
 func (r *Record) agrees(names map[string]digest.Digest) error {
 	claimed := make(map[string]bool)
 	claim := func(name string, d digest.Digest) error {
-		if names[name] != d {
-			return fmt.Errorf("it says %s is %s; index.json says %q", name, d, names[name])
+		if got, ok := names[name]; !ok || got != d {
+			return fmt.Errorf("it says %s is %q; index.json says %q", name, d, got)
 		}
 		claimed[name] = true
 		return nil
 	}
 	for _, im := range r.Images {
+		if claimed[im.Reference] {
+			return fmt.Errorf("it names %s twice", im.Reference)
+		}
 		if err := claim(im.Reference, im.Digest); err != nil {
 			return err
 		}
 	}
 	for _, c := range r.Charts {
+		if err := checkRelease(c.Release, c.Namespace); err != nil {
+			return err
+		}
 		if err := claim(c.Reference, c.Digest); err != nil {
 			return err
 		}

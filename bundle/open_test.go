@@ -23,8 +23,8 @@ func TestOpenWhole(t *testing.T) {
 	signer, trust := newKey(t)
 	path := breakage{}.build(t, signer)
 	b := mustOpen(t, path, trust)
-	if b.Signer == nil || b.Signer.Fingerprint != signer.Fingerprint() {
-		t.Errorf("signer %+v, want %s", b.Signer, signer.Fingerprint())
+	if len(b.Signers) != 1 || b.Signers[0].Fingerprint != signer.Fingerprint() {
+		t.Errorf("signers %+v, want %s", b.Signers, signer.Fingerprint())
 	}
 	if _, err := Verify(context.Background(), path, trust, nil); err != nil {
 		t.Error(err)
@@ -105,7 +105,6 @@ var refusals = []struct {
 		lines[0], lines[1] = lines[1], lines[0]
 		return []byte(strings.Join(lines, ""))
 	}}, Damaged, []string{"SHA256SUMS"}},
-	{"list that is empty", breakage{list: func([]byte) []byte { return nil }}, Damaged, []string{"SHA256SUMS"}},
 	{"signature over something else", breakage{signed: func([]byte) []byte { return []byte("else") }}, Untrusted, []string{"signature"}},
 
 	// the graph
@@ -162,7 +161,6 @@ var refusals = []struct {
 	{"record without a format", breakage{document: replace(`"formatVersion": 1,`, ``)}, Damaged, []string{"version 0"}},
 	{"record that is not JSON", breakage{document: func(b []byte) []byte { return b[:len(b)/2] }}, Damaged, []string{"bundle record"}},
 	{"record with something behind it", breakage{document: func(b []byte) []byte { return append(b, '{', '}') }}, Damaged, []string{"bundle record"}},
-	{"record with a key twice", breakage{document: replace(`"tool": "test"`, `"tool": "test", "tool": "other"`)}, Damaged, []string{"bundle record", "tool"}},
 	{"image extra in the record", breakage{record: func(r *Record) {
 		r.Images = append(r.Images, ImageRecord{Reference: "ghcr.io/acme/extra:1", Digest: elsewhere, Found: []Finding{{Raw: "ghcr.io/acme/extra:1"}}})
 	}}, Damaged, []string{"ghcr.io/acme/extra:1"}},
@@ -172,7 +170,6 @@ var refusals = []struct {
 	{"image twice in the record", breakage{record: func(r *Record) { r.Images = append(r.Images, r.Images[0]) }}, Damaged, []string{brokenImage}},
 	{"image missing in the record", breakage{record: func(r *Record) { r.Images = nil }}, Damaged, []string{brokenImage}},
 	{"image with another digest in the record", breakage{record: func(r *Record) { r.Images[0].Digest = elsewhere }}, Damaged, []string{brokenImage, elsewhere.String()}},
-	{"image that nobody asked for", breakage{record: func(r *Record) { r.Images[0].Found = nil }}, Damaged, []string{brokenImage}},
 	{"chart missing in the record", breakage{record: func(r *Record) { r.Charts = nil }}, Damaged, []string{brokenChart}},
 	{"chart extra in the record", breakage{record: func(r *Record) {
 		c := r.Charts[0]
@@ -181,7 +178,7 @@ var refusals = []struct {
 	}}, Damaged, []string{"bundle.invalid/charts/extra:1"}},
 	{"chart with another digest in the record", breakage{record: func(r *Record) { r.Charts[0].Digest = elsewhere }}, Damaged, []string{brokenChart, elsewhere.String()}},
 	{"release that leads out of the folder", breakage{record: func(r *Record) { r.Charts[0].Release = "../../escaped" }}, Damaged, []string{"../../escaped"}},
-	{"release that is none", breakage{record: func(r *Record) { r.Charts[0].Release = "" }}, Damaged, []string{brokenChart}},
+	{"no release", breakage{record: func(r *Record) { r.Charts[0].Release = "" }}, Damaged, []string{"release"}},
 	{"time of another year", breakage{record: func(r *Record) { r.Created = r.Created.AddDate(1, 0, 0) }}, Damaged, []string{"created"}},
 
 	// the chart archive; only Import reads it, before it writes anything
@@ -199,14 +196,18 @@ func TestRefusals(t *testing.T) {
 	priv := startRegistry(t)
 	for _, tc := range refusals {
 		t.Run(tc.name, func(t *testing.T) {
+			priv.Log.Reset()
 			path := tc.broken.build(t, signer)
 			out := filepath.Join(t.TempDir(), "out")
 			o := onto(priv, trust)
 			o.OutputDir = out
 			r, err := Import(context.Background(), path, o)
-			wantError(t, err, tc.kind, append(tc.names, path)...)
-			if r != nil {
-				t.Errorf("a report beside the error: %+v", r)
+			wantError(t, err, tc.kind, tc.names...)
+			if err == nil {
+				t.Fatalf("pushed: %+v", r.Images)
+			}
+			if n := priv.Log.Count("", ""); n != 0 {
+				t.Errorf("the registry got %d requests", n)
 			}
 			if Hint(err) == "" {
 				t.Error("no hint")
@@ -215,9 +216,6 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the output folder: %v", err)
 			}
 		})
-	}
-	for _, r := range priv.Log.Requests() {
-		t.Errorf("the registry was asked: %s %s", r.Method, r.Path)
 	}
 }
 
@@ -231,9 +229,9 @@ func TestRefusalsWithoutKey(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			path := tc.broken.build(t, signer)
 			_, err := Verify(context.Background(), path, TrustAnyone(), nil)
-			wantError(t, err, Damaged, tc.names...)
+			wantError(t, err, Damaged, append(tc.names, path)...)
 			_, err = Inspect(context.Background(), path, nil)
-			wantError(t, err, Damaged, tc.names...)
+			wantError(t, err, Damaged, append(tc.names, path)...)
 		})
 	}
 }
@@ -275,8 +273,8 @@ func TestOpenUntrusted(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	b := mustOpen(t, unsigned, TrustAnyone())
-	if b.Signer != nil {
-		t.Errorf("signed by %+v", b.Signer)
+	if b.Signers != nil || !b.SignatureSkipped {
+		t.Errorf("signed by %+v", b.Signers)
 	}
 }
 

@@ -48,6 +48,7 @@ func planBundle(rec *Record, images []*image, charts []*chartArtifact) (*plan, e
 		created: rec.Created,
 	}
 	var index []ocispec.Descriptor
+	images = mergeEqual(images)
 	for _, im := range images {
 		ir, err := im.record()
 		if err != nil {
@@ -61,8 +62,14 @@ func planBundle(rec *Record, images []*image, charts []*chartArtifact) (*plan, e
 		rec.Charts = append(rec.Charts, c.record)
 		p.learn(c.content)
 		entry := named(c.root, c.record.Reference)
-		if !slices.ContainsFunc(index, func(d ocispec.Descriptor) bool { return sameEntry(d, entry) }) {
+		switch twin := slices.IndexFunc(index, func(d ocispec.Descriptor) bool { return nameOf(d) == nameOf(entry) }); {
+		case twin < 0:
 			index = append(index, entry)
+		case index[twin].Digest != entry.Digest:
+			return nil, &UsageError{
+				What:   fmt.Sprintf("two charts are both %s %s, and differ; the second is %s", c.record.Name, c.record.Version, c.record.Source),
+				Advice: "give one of them another version, or export them apart",
+			}
 		}
 	}
 	rec.ID = contentID(index)
@@ -82,7 +89,27 @@ func planBundle(rec *Record, images []*image, charts []*chartArtifact) (*plan, e
 	if err != nil {
 		return nil, fmt.Errorf("encode index.json: %w", err)
 	}
+	// What a reader would refuse is not written.
+	if _, err := layout.ParseIndex(p.index); err != nil {
+		return nil, err
+	}
 	return p, nil
+}
+
+// mergeEqual joins images that have one name and content: a platform choice
+// can turn an index into one that was asked for as well.
+func mergeEqual(images []*image) []*image {
+	var kept []*image
+	byName := make(map[string]*image)
+	for _, im := range images {
+		if twin := byName[im.name()]; twin != nil && twin.root.Digest == im.root.Digest {
+			twin.found = append(twin.found, im.found...)
+			continue
+		}
+		byName[im.name()] = im
+		kept = append(kept, im)
+	}
+	return kept
 }
 
 func (im *image) record() (ImageRecord, error) {
@@ -96,6 +123,8 @@ func (im *image) record() (ImageRecord, error) {
 		MediaType: im.root.MediaType,
 		Size:      size,
 		Found:     im.found,
+
+		Destination: im.destination,
 	}
 	if im.source.Digest != im.root.Digest {
 		r.SourceDigest = im.source.Digest
@@ -274,16 +303,14 @@ func named(d ocispec.Descriptor, name string) ocispec.Descriptor {
 	}
 }
 
-func sameEntry(a, b ocispec.Descriptor) bool {
-	return a.Digest == b.Digest && a.Annotations[ocispec.AnnotationRefName] == b.Annotations[ocispec.AnnotationRefName]
-}
+func nameOf(d ocispec.Descriptor) string { return d.Annotations[ocispec.AnnotationRefName] }
 
 // contentID names a set of images and charts: the first 16 hex digits of the
 // SHA-256 over their names and digests.
 func contentID(index []ocispec.Descriptor) string {
 	h := sha256.New()
 	for _, d := range index {
-		fmt.Fprintf(h, "%s %s\n", d.Digest, d.Annotations[ocispec.AnnotationRefName])
+		fmt.Fprintf(h, "%s %s\n", d.Digest, nameOf(d))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -39,10 +39,12 @@ type ChartRecord struct {
 	Reference   string         `json:"reference"`        // its name in index.json
 	Digest      digest.Digest  `json:"digest"`           // of its OCI manifest
 	Values      map[string]any `json:"values,omitempty"` // given by the user, merged
+	Set         []string       `json:"set,omitempty"`    // those of them that a values file would change, as helm's --set
 	Release     string         `json:"release"`          // helm's release name
 	Namespace   string         `json:"namespace"`        //
 	KubeVersion string         `json:"kubeVersion"`      // v1.34.0
 	APIVersions []string       `json:"apiVersions,omitempty"`
+	SkipTests   bool           `json:"skipTests,omitempty"` // what only helm test runs was left out
 }
 
 // An ImageRecord is one image or artifact.
@@ -53,6 +55,7 @@ type ImageRecord struct {
 	MediaType    string        `json:"mediaType"`
 	Size         int64         `json:"size"` // bytes of all its blobs, manifests included
 	Platforms    []string      `json:"platforms,omitempty"`
+	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
 	Found        []Finding     `json:"found,omitempty"`
 }
 

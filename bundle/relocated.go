@@ -15,13 +15,16 @@ import (
 	"bundle/bundle/internal/relocate"
 )
 
-// relocated is one chart of the bundle with the values that move it.
+// relocated is one chart with the values that move it to a registry.
 type relocated struct {
 	record ChartRecord
 	chart  *chart.Chart
+	naming naming
 	dir    string            // below the output folder
 	seen   map[string]string // raw reference in the render → name of the image in the bundle
 	result *relocate.Result
+	values []byte        // the emitted file
+	output *chart.Output // rendered with it, as helm install does
 	left   []LeftFinding
 }
 
@@ -36,13 +39,19 @@ type ImportChart struct {
 	Left    []LeftFinding `json:"left,omitempty"`
 	Renders int           `json:"renders"`
 	Helm    string        `json:"helm"` // the command that installs it
+
+	Secrets     int      `json:"secrets,omitempty"`     // pods proved to name the pull secret
+	SecretsLeft []string `json:"secretsLeft,omitempty"` // pods that do not, and why
+	Kubectl     string   `json:"kubectl,omitempty"`     // the command that creates the pull secret
 }
 
 // A LeftFinding is a reference that values do not move, or that nobody can
 // pull.
 type LeftFinding struct {
 	Finding
-	Reason string `json:"reason"`
+	Reason string   `json:"reason"`
+	Target string   `json:"target,omitempty"` // where it should point
+	Needs  []string `json:"needs,omitempty"`  // what can move it all the same, see the Way constants
 }
 
 // relocateCharts renders every chart as on the far side and derives its
@@ -51,33 +60,60 @@ func (o *ImportOptions) relocateCharts(ctx context.Context, b *Bundle, names nam
 	if o.SkipCharts {
 		return nil, nil
 	}
-	dirs := make(map[string]int)
+	files, err := readValues(o.ValueFiles)
+	if err != nil {
+		return nil, err
+	}
+	dirs := folders(b.Record.Charts)
 	var all []*relocated
-	for _, rec := range b.Record.Charts {
+	for i, rec := range b.Record.Charts {
 		ch, err := b.openChart(rec)
 		if err != nil {
 			return nil, err
 		}
-		if rec.Values, err = mergeOnto(rec.Values, o.ValueFiles, o.Set, o.SetString); err != nil {
+		if rec.Values, err = mergeOnto(rec.Values, files, slices.Concat(rec.Set, o.Set), o.SetString); err != nil {
 			return nil, err
 		}
-		c := &relocated{record: rec, chart: ch, dir: rec.Release}
-		if dirs[c.dir]++; dirs[c.dir] > 1 {
-			c.dir = fmt.Sprintf("%s-%d", c.dir, dirs[rec.Release])
-		}
-		if err := c.derive(ctx, b.Record, names); err != nil {
+		rec.Set = exactIntegers(rec.Values)
+		c := &relocated{record: rec, chart: ch, naming: names, dir: dirs[i]}
+		if err := c.derive(ctx, o); err != nil {
 			return nil, fmt.Errorf("chart %s: %w", rec.label(), err)
 		}
+		c.match(b.Record)
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// folders gives each chart one of its own: the release's name, with a number
+// where two releases share it.
+func folders(charts []ChartRecord) []string {
+	taken := make(map[string]bool)
+	for _, c := range charts {
+		taken[c.Release] = true
+	}
+	used := make(map[string]bool)
+	dirs := make([]string, len(charts))
+	for i, c := range charts {
+		dir := c.Release
+		for n := 2; used[dir] || dir != c.Release && taken[dir]; n++ {
+			dir = fmt.Sprintf("%s-%d", c.Release, n)
+		}
+		used[dir] = true
+		dirs[i] = dir
+	}
+	return dirs
 }
 
 // openChart reads a chart's archive out of its manifest.
 func (b *Bundle) openChart(rec ChartRecord) (*chart.Chart, error) {
 	damaged := func(err error) error { return &DamagedError{"chart " + rec.label(), err} }
 	var m ocispec.Manifest
-	if err := json.Unmarshal(b.docs[rec.Digest], &m); err != nil {
+	doc, err := b.docs.fetch(ocispec.Descriptor{Digest: rec.Digest})
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(doc, &m); err != nil {
 		return nil, damaged(err)
 	}
 	for _, l := range m.Layers {
@@ -103,16 +139,76 @@ func (b *Bundle) openChart(rec ChartRecord) (*chart.Chart, error) {
 	return nil, damaged(fmt.Errorf("its manifest has no layer of type %s", helmChartType))
 }
 
-func (c *relocated) derive(ctx context.Context, rec *Record, names naming) error {
-	res, err := relocate.Derive(ctx, relocate.Request{
+// derive finds the values, writes them as the file that is emitted, and proves
+// that file: it is read back and the chart is rendered with it.
+func (c *relocated) derive(ctx context.Context, o *ImportOptions) error {
+	render, err := c.record.renderOptions()
+	if err != nil {
+		return err
+	}
+	request := relocate.Request{
 		Chart:  c.chart,
-		Render: c.record.renderOptions(),
-		Target: func(raw string) (string, bool) { return names.target(raw), true },
-	})
+		Render: render,
+		Target: func(raw string) (string, bool) { return c.naming.target(raw), true },
+
+		PullSecret: o.PullSecret,
+	}
+	res, err := relocate.Derive(ctx, request)
 	if err != nil {
 		return err
 	}
 	c.result = res
+	c.values = relocate.FormatYAML(res, c.header(o))
+	emitted := chart.ValuesFile{Name: "emitted values", Data: c.values}
+	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{emitted}})
+	if err != nil {
+		return err
+	}
+	proof, err := relocate.Verify(ctx, request, overrides)
+	if err != nil {
+		return err
+	}
+	if len(proof.Moved) != len(res.Moved) || len(proof.Left) != len(res.Left) {
+		return fmt.Errorf("the emitted values move %d references when read back from the file, not %d", len(proof.Moved), len(res.Moved))
+	}
+	if render, err = c.record.renderOptions(emitted); err != nil {
+		return err
+	}
+	render.Strict = true
+	if c.output, err = c.chart.Render(ctx, render); err != nil {
+		return err
+	}
+	for _, l := range res.Left {
+		if !l.Test || !c.record.SkipTests {
+			c.leave(l.Finding, l.Reason)
+		}
+	}
+	return nil
+}
+
+// leave notes a reference that stays outside.
+func (c *relocated) leave(f chart.Finding, reason string) {
+	l := LeftFinding{Finding: finding(c.record, f, nil), Reason: reason}
+	if f.Confidence != chart.Placeholder && f.Raw != "" {
+		l.Target = c.naming.target(f.Raw)
+		l.Needs = ways(f, c.isHook(f))
+	}
+	c.left = append(c.left, l)
+}
+
+// isHook tells whether a finding stands in a hook, which Helm v3 does not hand
+// to post-renderers.
+func (c *relocated) isHook(f chart.Finding) bool {
+	for i := range c.output.Manifests {
+		if m := &c.output.Manifests[i]; strings.HasPrefix(f.Position, m.Position()+".") {
+			return len(m.Hooks) > 0
+		}
+	}
+	return false
+}
+
+// match looks every reference of the render up in the bundle.
+func (c *relocated) match(rec *Record) {
 	c.seen = make(map[string]string)
 	inside := make(map[string]string) // full source reference → name in the bundle
 	for _, im := range rec.Images {
@@ -123,35 +219,27 @@ func (c *relocated) derive(ctx context.Context, rec *Record, names naming) error
 			}
 		}
 	}
-	for _, m := range res.Moved {
-		c.check(m.Finding, inside, "")
-	}
-	for _, l := range res.Left {
-		c.check(l.Finding, inside, l.Reason)
-	}
-	return nil
-}
-
-// check notes one reference of the render: what the bundle has for it, and
-// why it is left, if it is.
-func (c *relocated) check(f chart.Finding, inside map[string]string, left string) {
-	if f.Confidence == chart.Image {
+	look := func(f chart.Finding, moved bool) {
 		ref, err := ParseReference(f.Raw)
-		name, ok := inside[ref.String()]
-		switch {
-		case err == nil && ok:
+		if err != nil || f.Confidence != chart.Image || f.Test && c.record.SkipTests {
+			return
+		}
+		if name, ok := inside[ref.String()]; ok {
 			c.seen[f.Raw] = name
-		case left == "":
-			left = "not in the bundle"
+		} else if moved {
+			c.left = append(c.left, LeftFinding{Finding: finding(c.record, f, nil), Reason: "not in the bundle"})
 		}
 	}
-	if left != "" {
-		c.left = append(c.left, LeftFinding{finding(c.record, f, nil), left})
+	for _, m := range c.result.Moved {
+		look(m.Finding, true)
+	}
+	for _, l := range c.result.Left {
+		look(l.Finding, false)
 	}
 }
 
 func (c *relocated) report(o *ImportOptions) ImportChart {
-	return ImportChart{
+	r := ImportChart{
 		Name:    c.record.Name,
 		Version: c.record.Version,
 		Target:  "oci://" + o.Registry.Charts() + "/" + c.record.Name,
@@ -162,6 +250,15 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
 	}
+	if o.PullSecret != "" {
+		r.Secrets = len(c.result.Secrets)
+		r.Kubectl = "kubectl create secret docker-registry " + shellQuote(o.PullSecret) + " --namespace " + shellQuote(c.record.Namespace) +
+			" --docker-server=" + shellQuote(o.Registry.Host) + " --docker-username=USER --docker-password=PASSWORD"
+		for _, l := range c.result.SecretsLeft {
+			r.SecretsLeft = append(r.SecretsLeft, fmt.Sprintf("%s: %s %s: %s", l.Template, l.Kind, l.Name, l.Reason))
+		}
+	}
+	return r
 }
 
 // helmInstall is the command that installs the chart with the emitted files.
@@ -171,6 +268,9 @@ func (c *relocated) helmInstall(o *ImportOptions) string {
 		"--namespace", r.Namespace, "--create-namespace"}
 	for _, f := range c.files() {
 		words = append(words, "-f", filepath.Join(o.OutputDir, f))
+	}
+	for _, s := range r.Set {
+		words = append(words, "--set", s)
 	}
 	if slices.Contains(o.RegistryOptions.PlainHTTP, o.Registry.Host) {
 		words = append(words, "--plain-http")
@@ -184,14 +284,16 @@ func (c *relocated) helmInstall(o *ImportOptions) string {
 	return strings.Join(words, " ")
 }
 
-// values is the file that moves the chart's references.
-func (c *relocated) values(registry, helm string) []byte {
-	return relocate.FormatYAML(c.result, []string{
-		"Values with which " + c.record.label() + " pulls its images from " + registry + ".",
+// header stands above the emitted values.
+func (c *relocated) header(o *ImportOptions) []string {
+	lines := []string{
+		"Values with which " + c.record.label() + " pulls its images from " + c.naming.registry.String() + ".",
 		"Derived by rendering the chart and proved by rendering it again.",
-		"",
-		helm,
-	})
+	}
+	if o.OutputDir != "" {
+		lines = append(lines, "", c.helmInstall(o))
+	}
+	return lines
 }
 
 // files names the values files for helm, in order, below the output folder.

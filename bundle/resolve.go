@@ -26,6 +26,8 @@ type image struct {
 	content   tree
 	platforms []Platform
 	found     []Finding
+
+	destination string // path:tag on the other side, where the user chose it
 }
 
 // name is the image's name in index.json. A reference pinned to a digest that

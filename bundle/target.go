@@ -57,9 +57,15 @@ type naming struct {
 	registry Registry
 	keepHost bool
 	moved    map[string]digest.Digest // pinned source digest → digest inside, where a platform choice changed it
+	chosen   map[string]string        // full source reference → path:tag that the user chose
 }
 
 func (n naming) target(raw string) string {
+	if len(n.chosen) > 0 {
+		if ref, err := ParseReference(raw); err == nil && n.chosen[ref.String()] != "" {
+			return n.registry.String() + "/" + n.chosen[ref.String()]
+		}
+	}
 	t := relocate.TargetName(strings.TrimPrefix(raw, "oci://"), n.registry.String(), n.keepHost)
 	if name, pin, ok := strings.Cut(t, "@"); ok {
 		if inside, changed := n.moved[pin]; changed {
@@ -71,8 +77,11 @@ func (n naming) target(raw string) string {
 
 // newNaming reads from the record which pinned digests are no longer true.
 func newNaming(rec *Record, r Registry, keepHost bool) naming {
-	n := naming{registry: r, keepHost: keepHost, moved: make(map[string]digest.Digest)}
+	n := naming{registry: r, keepHost: keepHost, moved: make(map[string]digest.Digest), chosen: make(map[string]string)}
 	for _, im := range rec.Images {
+		if im.Destination != "" {
+			n.chosen[im.Reference] = im.Destination
+		}
 		if im.SourceDigest != "" {
 			n.moved[im.SourceDigest.String()] = im.Digest
 		}
@@ -130,6 +139,21 @@ func (p *placements) addAt(target, source string, root ocispec.Descriptor) error
 	}
 	p.byName[key] = placement{source, ref, root}
 	p.order = append(p.order, key)
+	return nil
+}
+
+// addOfficial places Docker's official images under library/ too, whatever the
+// charts write: that is how a node asks a mirror of docker.io for them.
+func (p *placements) addOfficial(rec *Record, roots map[string]ocispec.Descriptor) error {
+	for _, im := range rec.Images {
+		ref, err := ParseReference(im.Reference)
+		if err != nil || ref.Host != "docker.io" || !strings.HasPrefix(ref.Path, "library/") {
+			continue
+		}
+		if err := p.add(im.Reference, im.Reference, roots[im.Reference]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -3,33 +3,70 @@ package bundle
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/chart"
 )
 
-// mergeValues combines -f, --set and --set-string as helm does.
-func mergeValues(files, set, setString []string) (map[string]any, error) {
-	return mergeOnto(nil, files, set, setString)
-}
-
-// mergeOnto is mergeValues with base below everything.
-func mergeOnto(base map[string]any, files, set, setString []string) (map[string]any, error) {
-	src := chart.ValueSources{Set: set, String: setString}
-	if len(base) > 0 {
-		b, err := yaml.Marshal(base)
-		if err != nil {
-			return nil, fmt.Errorf("values in the bundle: %w", err)
-		}
-		src.Files = append(src.Files, chart.ValuesFile{Name: "values in the bundle", Data: b})
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
+// readValues reads values files.
+func readValues(paths []string) ([]chart.ValuesFile, error) {
+	var files []chart.ValuesFile
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("values file: %w", err)
 		}
-		src.Files = append(src.Files, chart.ValuesFile{Name: name, Data: b})
+		files = append(files, chart.ValuesFile{Name: path, Data: b})
 	}
+	return files, nil
+}
+
+// mergeOnto lays -f, --set and --set-string over base, as helm does.
+func mergeOnto(base map[string]any, files []chart.ValuesFile, set, setString []string) (map[string]any, error) {
+	src := chart.ValueSources{Set: set, String: setString}
+	if len(base) > 0 {
+		// Through text, as helm will read it on the other side.
+		b, err := yaml.Marshal(base)
+		if err != nil {
+			return nil, fmt.Errorf("given values: %w", err)
+		}
+		src.Files = append(src.Files, chart.ValuesFile{Name: "given values", Data: b})
+	}
+	src.Files = append(src.Files, files...)
 	return chart.MergeValues(src)
 }
+
+// exactIntegers lists, as helm's --set takes them, the integers that a values
+// file would change: Helm reads every number of a file as a float, and from a
+// million on a template writes 2.0240101e+07 for it.
+func exactIntegers(values map[string]any) []string {
+	var set []string
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, k := range sortedKeys(v) {
+				below := setEscape.Replace(k)
+				if path != "" {
+					below = path + "." + below
+				}
+				walk(below, v[k])
+			}
+		case []any:
+			for i, item := range v {
+				walk(fmt.Sprintf("%s[%d]", path, i), item)
+			}
+		case int64:
+			if fmt.Sprint(v) != fmt.Sprint(float64(v)) {
+				set = append(set, fmt.Sprintf("%s=%d", path, v))
+			}
+		}
+	}
+	walk("", values)
+	return set
+}
+
+// setEscape writes a key so that --set takes it as one.
+var setEscape = strings.NewReplacer(`\`, `\\`, ".", `\.`, ",", `\,`, "=", `\=`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`)

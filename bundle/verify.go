@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 
@@ -13,35 +14,50 @@ import (
 
 // A VerifyReport says what was checked.
 type VerifyReport struct {
-	Path        string `json:"path"`
-	Fingerprint string `json:"fingerprint,omitempty"` // of the trusted key that signed; empty when that was not checked
-	Signer      string `json:"signer,omitempty"`      // principal or comment of that key
-	ID          string `json:"id"`
-	Entries     int    `json:"entries"`
-	Bytes       int64  `json:"bytes"` // content that was hashed
+	Path string `json:"path"`
+	Vouched
+	ID      string `json:"id"`
+	Entries int    `json:"entries"`
+	Bytes   int64  `json:"bytes"` // content that was hashed
 }
 
 // Verify checks everything there is to check in a bundle: signature, set of
-// entries, graph, and the checksum of every byte. All damaged entries are
-// named, not only the first.
+// entries, graph, the checksum of every byte, and that the charts open. All
+// damaged entries are named, not only the first.
 func Verify(ctx context.Context, path string, trust *Trust, pr Progress) (*VerifyReport, error) {
 	b, err := Open(path, trust)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	report := &VerifyReport{Path: path, ID: b.Record.ID, Entries: len(b.reader.Entries())}
-	if b.Signer != nil {
-		report.Fingerprint, report.Signer = b.Signer.Fingerprint, orDefault(b.Signer.Comment, b.Signer.Principals)
-	}
-	for name := range b.sums {
-		e, _ := b.reader.Entry(name)
-		report.Bytes += e.Size
-	}
-	if err := b.hashAll(ctx, orSilent(pr), report.Bytes); err != nil {
-		return nil, err
+	report := &VerifyReport{Path: path, Vouched: b.Vouched, ID: b.Record.ID, Entries: len(b.reader.Entries()), Bytes: b.payload()}
+	if err := b.checkAll(ctx, orSilent(pr)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return report, nil
+}
+
+// checkAll checks what Open leaves: every byte, and the charts.
+func (b *Bundle) checkAll(ctx context.Context, pr Progress) error {
+	if err := b.hashAll(ctx, pr, b.payload()); err != nil {
+		return err
+	}
+	for _, c := range b.Record.Charts {
+		if _, err := b.openChart(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// payload is the number of bytes that have a checksum.
+func (b *Bundle) payload() (n int64) {
+	for _, e := range b.reader.Entries() {
+		if _, listed := b.digest(e.Name); listed {
+			n += e.Size
+		}
+	}
+	return n
 }
 
 // hashAll reads every entry through a verifying reader, as many at once as
@@ -54,7 +70,7 @@ func (b *Bundle) hashAll(ctx context.Context, pr Progress, total int64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, e := range entries {
-		want, listed := b.sums[e.Name]
+		want, listed := b.digest(e.Name)
 		if !listed {
 			continue
 		}

@@ -22,7 +22,8 @@ func (e *AgentKeyError) Error() string {
 }
 
 // AgentSigner returns the signer that ssh-agent has for pub, hardware keys
-// included, or an [*AgentKeyError]. The caller connects to the agent (to the
+// included and keys that it holds with a certificate only, or an
+// [*AgentKeyError]. The caller connects to the agent (to the
 // socket that SSH_AUTH_SOCK names) and keeps the connection open for as long
 // as the signer is in use.
 func AgentSigner(conn io.ReadWriter, pub PublicKey) (ssh.Signer, error) {
@@ -34,11 +35,22 @@ func AgentSigner(conn io.ReadWriter, pub PublicKey) (ssh.Signer, error) {
 		return nil, fmt.Errorf("list keys of ssh-agent: %w", err)
 	}
 	missing := &AgentKeyError{Fingerprint: pub.Fingerprint()}
+	var certified ssh.Signer
 	for _, s := range signers {
-		if pub.equal(s.PublicKey()) {
+		// Parsed, because an agent shows blobs only.
+		held, err := ssh.ParsePublicKey(s.PublicKey().Marshal())
+		switch {
+		case err != nil:
+			continue // of a kind that is not known here
+		case pub.equal(held):
 			return s, nil
+		case pub.equal(plain(held)):
+			certified = show(s, plain(held))
 		}
-		missing.Held = append(missing.Held, ssh.FingerprintSHA256(s.PublicKey()))
+		missing.Held = append(missing.Held, fingerprint(held))
+	}
+	if certified != nil {
+		return certified, nil
 	}
 	return nil, missing
 }

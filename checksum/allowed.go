@@ -17,7 +17,7 @@ const maxAllowedSigners = 16 << 20
 type AllowedSigner struct {
 	Line          int       // counted from 1; 0 for a key that stands in no file
 	Principals    string    // pattern list of identities
-	CertAuthority bool      // the key signs certificates, not content
+	CertAuthority bool      // the key signs certificates of those who sign content
 	Namespaces    string    // pattern list of namespaces; empty: all
 	ValidAfter    time.Time // the first moment of validity; zero: always was
 	ValidBefore   time.Time // the last moment of validity; zero: for ever
@@ -237,18 +237,55 @@ func knownKeyType(name string) bool {
 	return false
 }
 
-// permits returns why this line does not let its key sign for the principal
-// at the given time, or nil.
-func (s AllowedSigner) permits(principal string, at time.Time) error {
+// permits returns who signed, as far as the line says it, or why it does not
+// let the key sign for one of the wanted identities at the given time. The key
+// is that of the line, or a certificate by it.
+func (s AllowedSigner) permits(key ssh.PublicKey, wanted []string, at time.Time) (who string, err error) {
 	if s.Line == 0 {
-		return nil
+		return "", nil
 	}
-	key, where := s.Key.key, fmt.Sprintf("allowed signers line %d", s.Line)
+	if cert, ok := key.(*ssh.Certificate); ok {
+		who, err = s.certifies(cert, wanted, at)
+	} else {
+		who, err = s.names(key, wanted)
+	}
+	if err != nil {
+		return "", err
+	}
+	return who, s.limits(key, at)
+}
+
+func (s AllowedSigner) where() string { return fmt.Sprintf("allowed signers line %d", s.Line) }
+
+// names returns which of the wanted identities the line gives to its key: its
+// whole pattern list, where none is wanted and it could match somebody.
+func (s AllowedSigner) names(key ssh.PublicKey, wanted []string) (string, error) {
+	if s.CertAuthority {
+		return "", keyError(Unsupported, key, s.where()+" lists it as cert-authority, which signs certificates only")
+	}
+	if len(wanted) == 0 {
+		if !couldMatch(s.Principals) {
+			return "", keyError(UnknownKey, key, fmt.Sprintf("%s is for nobody: %q", s.where(), clean(s.Principals)))
+		}
+		return s.Principals, nil
+	}
+	var has []string
+	for _, p := range wanted {
+		if matchList(p, s.Principals) {
+			has = append(has, p)
+		}
+	}
+	if len(has) == 0 {
+		return "", keyError(UnknownKey, key, fmt.Sprintf("%s is for %q, not for %s", s.where(), clean(s.Principals), quoteList(wanted, "")))
+	}
+	return strings.Join(has, ","), nil
+}
+
+// limits returns which option of the line keeps the key from signing at the
+// given time, or nil.
+func (s AllowedSigner) limits(key ssh.PublicKey, at time.Time) error {
+	where := s.where()
 	switch {
-	case s.CertAuthority:
-		return keyError(Unsupported, key, where+" lists it as cert-authority, which signs certificates only")
-	case !matchesPrincipal(principal, s.Principals):
-		return keyError(UnknownKey, key, fmt.Sprintf("%s is for %q, not for %q", where, clean(s.Principals), clean(principal)))
 	case s.Namespaces != "" && !matchList(Namespace, s.Namespaces):
 		return keyError(WrongNamespace, key, fmt.Sprintf("%s permits namespaces %q, not %q", where, clean(s.Namespaces), Namespace))
 	case !s.ValidAfter.IsZero() && at.Unix() < s.ValidAfter.Unix():
@@ -259,12 +296,8 @@ func (s AllowedSigner) permits(principal string, at time.Time) error {
 	return nil
 }
 
-// matchesPrincipal is matchList, but where no identity is asked for, a line
-// that could match somebody will do.
-func matchesPrincipal(principal, list string) bool {
-	if principal != "" {
-		return matchList(principal, list)
-	}
+// couldMatch reports whether a pattern list can match anything.
+func couldMatch(list string) bool {
 	for p := range strings.SplitSeq(list, ",") {
 		if p != "" && p[0] != '!' {
 			return true

@@ -142,6 +142,12 @@ func weakRSAKey(t testing.TB) *rsa.PrivateKey {
 // certify makes a user certificate for the key of s, signed by ca.
 func certify(t testing.TB, s, ca ssh.Signer) *ssh.Certificate {
 	t.Helper()
+	return certifyAs(t, s, ca, nil)
+}
+
+// certifyAs is certify with something changed before ca signs.
+func certifyAs(t testing.TB, s, ca ssh.Signer, edit func(*ssh.Certificate)) *ssh.Certificate {
+	t.Helper()
 	cert := &ssh.Certificate{
 		Key:             s.PublicKey(),
 		CertType:        ssh.UserCert,
@@ -149,7 +155,11 @@ func certify(t testing.TB, s, ca ssh.Signer) *ssh.Certificate {
 		ValidPrincipals: []string{"alice@example.org"},
 		ValidBefore:     ssh.CertTimeInfinity,
 	}
-	if err := cert.SignCert(rand.Reader, ca); err != nil {
+	if edit != nil {
+		edit(cert)
+	}
+	// Zeros for the nonce, so that a key makes the same certificate each time.
+	if err := cert.SignCert(bytes.NewReader(make([]byte, 32)), ca); err != nil {
 		t.Fatal(err)
 	}
 	return cert
@@ -212,14 +222,14 @@ type wireSignature struct {
 // forge signs as Sign does, but lets edit change what stands in the armor.
 func forge(t testing.TB, s ssh.Signer, namespace string, edit func(*wireSignature)) []byte {
 	t.Helper()
-	sig, err := sshsig.Sign(bytes.NewReader(message), s, sshsig.HashSHA512, namespace)
+	sig, err := sshsig.Sign(bytes.NewReader(message), show(s, plain(s.PublicKey())), sshsig.HashSHA512, namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := wireSignature{
 		Magic:     [6]byte([]byte("SSHSIG")),
 		Version:   1,
-		PublicKey: sig.PublicKey.Marshal(),
+		PublicKey: s.PublicKey().Marshal(),
 		Namespace: namespace,
 		Hash:      "sha512",
 		Signature: ssh.Marshal(sig.Signature),

@@ -17,6 +17,10 @@ const (
 	// (NIST SP 800-131A).
 	minRSABits = 2048
 
+	// maxRSABits is what OpenSSH makes at most (SSHBUF_MAX_BIGNUM). The time to
+	// verify grows with the square of it.
+	maxRSABits = 16384
+
 	// keyTypeDSA is gone from OpenSSH 10, but files with such keys are about.
 	keyTypeDSA = "ssh-dss"
 
@@ -76,24 +80,11 @@ func ParsePublicKey(b []byte) (PublicKey, error) {
 	if IsPrivateKey(b) {
 		return PublicKey{}, errors.New("this is a private key: the public one is needed, usually in the file with .pub at the end")
 	}
-	var found string
-	for n, line := range lines(b) {
-		if len(line) > maxLine {
-			return PublicKey{}, fmt.Errorf("line %d: too long for a public key", n)
-		}
-		line = strings.Trim(line, " \t")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		if found != "" {
-			return PublicKey{}, fmt.Errorf("line %d: a second public key, only one is allowed", n)
-		}
-		found = line
+	line, err := onlyLine(b)
+	if err != nil {
+		return PublicKey{}, err
 	}
-	if found == "" {
-		return PublicKey{}, errors.New("no public key")
-	}
-	key, err := parseKeyFields(found)
+	key, err := parseKeyFields(line)
 	if err != nil {
 		return PublicKey{}, err
 	}
@@ -101,6 +92,28 @@ func ParsePublicKey(b []byte) (PublicKey, error) {
 		return PublicKey{}, err
 	}
 	return key, nil
+}
+
+// onlyLine returns the one line of a key file that is neither empty nor a
+// comment.
+func onlyLine(b []byte) (found string, err error) {
+	for n, line := range lines(b) {
+		if len(line) > maxLine {
+			return "", fmt.Errorf("line %d: too long for a public key", n)
+		}
+		line = strings.Trim(line, " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if found != "" {
+			return "", fmt.Errorf("line %d: a second public key, only one is allowed", n)
+		}
+		found = line
+	}
+	if found == "" {
+		return "", errors.New("no public key")
+	}
+	return found, nil
 }
 
 // parseKeyFields reads key type, base64 and comment.
@@ -130,16 +143,20 @@ func checkKey(key ssh.PublicKey) error {
 		return nil
 	case ssh.KeyAlgoRSA:
 		bits := rsaBits(key)
-		if bits >= minRSABits {
+		switch {
+		case bits > maxRSABits:
+			detail = fmt.Sprintf("RSA of %d bits, at most %d allowed", bits, maxRSABits)
+		case bits < minRSABits:
+			reason, detail = WeakKey, fmt.Sprintf("RSA of %d bits, at least %d needed", bits, minRSABits)
+		default:
 			return nil
 		}
-		reason, detail = WeakKey, fmt.Sprintf("RSA of %d bits, at least %d needed", bits, minRSABits)
 	case keyTypeDSA:
 		reason, detail = WeakKey, "DSA"
 	default:
 		detail = "this kind of key is not supported"
 		if _, ok := key.(*ssh.Certificate); ok {
-			detail = "certificates are not supported, only plain keys"
+			detail = "a certificate vouches for nobody by itself: trust its authority, with a cert-authority line in allowed_signers"
 		}
 	}
 	return keyError(reason, key, detail)
@@ -157,7 +174,7 @@ func rsaBits(key ssh.PublicKey) int {
 func keyError(reason Reason, key ssh.PublicKey, detail string) *TrustError {
 	return &TrustError{
 		Reason:      reason,
-		Fingerprint: ssh.FingerprintSHA256(key),
+		Fingerprint: fingerprint(key),
 		KeyType:     key.Type(),
 		Detail:      detail,
 	}

@@ -16,6 +16,9 @@ const (
 	// ssh-keygen -n.
 	Namespace = "bundle"
 
+	// ReceiptNamespace is what signatures of receipts of an import are for.
+	ReceiptNamespace = "bundle-receipt"
+
 	// MaxSignatureSize is the largest armored signature that is read, in
 	// bytes. Those of RSA keys with 16384 bits take 6000.
 	MaxSignatureSize = 64 << 10
@@ -30,26 +33,42 @@ const (
 // byte for byte to what ssh-keygen -Y sign writes when the algorithm is
 // deterministic: always so for Ed25519 and RSA, never for ECDSA and security
 // keys. Weak keys are refused with a [*TrustError].
-func Sign(message []byte, s ssh.Signer) ([]byte, error) {
+func Sign(message []byte, s ssh.Signer) ([]byte, error) { return SignFor(Namespace, message, s) }
+
+// Fingerprint returns the fingerprint of a signer's key, as ssh-keygen -l shows
+// it.
+func Fingerprint(s ssh.Signer) string {
+	key, err := ssh.ParsePublicKey(s.PublicKey().Marshal())
+	if err != nil {
+		return ssh.FingerprintSHA256(s.PublicKey())
+	}
+	return fingerprint(key)
+}
+
+// SignFor is Sign for another namespace: such a signature is none of message
+// as content of a bundle.
+func SignFor(namespace string, message []byte, s ssh.Signer) ([]byte, error) {
 	// Parsed anew, because an agent shows its keys without their parameters.
 	pub, err := ssh.ParsePublicKey(s.PublicKey().Marshal())
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	if err := checkKey(pub); err != nil {
+	if err := checkKeyOrCertificate(pub); err != nil {
 		return nil, err
 	}
-	sig, err := sshsig.Sign(bytes.NewReader(message), s, sshsig.HashSHA512, Namespace)
+	// sshsig chooses the algorithm by the type of the key, and knows none of
+	// certificates.
+	sig, err := sshsig.Sign(bytes.NewReader(message), show(s, plain(pub)), sshsig.HashSHA512, namespace)
 	if err != nil {
-		return nil, fmt.Errorf("sign with %s: %w", ssh.FingerprintSHA256(pub), err)
+		return nil, fmt.Errorf("sign with %s: %w", fingerprint(pub), err)
 	}
+	sig.PublicKey = pub
 	armored := armor(sig.Marshal())
 	// Agents and tokens are other people's code: some ignore the wanted RSA
 	// algorithm, some sign without a touch. Better found here than when the
 	// bundle has arrived.
-	trust := Trust{entries: []AllowedSigner{{Key: PublicKey{key: pub}}}}
-	if _, err := trust.verify(message, armored); err != nil {
-		return nil, fmt.Errorf("sign with %s: the result does not verify: %w", ssh.FingerprintSHA256(pub), err)
+	if _, err := checkSignature(namespace, message, armored); err != nil {
+		return nil, fmt.Errorf("sign with %s: the result does not verify: %w", fingerprint(pub), err)
 	}
 	return armored, nil
 }
@@ -71,6 +90,10 @@ func parseSignature(armored []byte) (*sshsig.Signature, error) {
 	// fields, encodings of numbers, bytes after the signature proper, which
 	// only those of security keys have.
 	extra := len(sig.Signature.Rest) > 0 && !strings.HasPrefix(sig.PublicKey.Type(), "sk-")
+	// sshsig looks at plain keys only.
+	if sig.Signature.Format == ssh.KeyAlgoRSA {
+		return nil, &TrustError{Reason: Malformed, Detail: "RSA with SHA-1"}
+	}
 	if extra || !bytes.Equal(sig.Marshal(), blob) {
 		return nil, &TrustError{Reason: Malformed, Detail: "not in canonical form"}
 	}

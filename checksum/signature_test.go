@@ -108,12 +108,9 @@ func TestSignRefuses(t *testing.T) {
 			t.Errorf("message %q does not say what is weak", got)
 		}
 	})
-	t.Run("certificate", func(t *testing.T) {
-		s, err := ssh.NewCertSigner(certify(t, seedKey(t, 1), seedKey(t, 2)), seedKey(t, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = Sign(message, s)
+	t.Run("certificate of a host", func(t *testing.T) {
+		cert := certifyAs(t, seedKey(t, 1), seedKey(t, 2), func(c *ssh.Certificate) { c.CertType = ssh.HostCert })
+		_, err := Sign(message, show(seedKey(t, 1), cert))
 		wantReason(t, err, Unsupported)
 	})
 	failure := errors.New("card removed")
@@ -248,7 +245,7 @@ func TestVerifyRefusesChangedFields(t *testing.T) {
 			}), BadSignature},
 		"unknown key":                  {forge(t, two, Namespace, nil), UnknownKey},
 		"weak key":                     {forge(t, newSigner(t, weakRSAKey(t)), Namespace, nil), WeakKey},
-		"certificate for trusted key":  {forge(t, cert, Namespace, nil), Unsupported},
+		"certificate for trusted key":  {forge(t, cert, Namespace, nil), UnknownKey},
 		"security key was not touched": {forge(t, untouched, Namespace, nil), BadSignature},
 		"touch relabeled": {
 			forge(t, untouched, Namespace, func(w *wireSignature) { w.Signature[len(w.Signature)-5] |= 1 }), BadSignature},
@@ -290,7 +287,12 @@ func FuzzVerify(f *testing.F) {
 	f.Add(forge(f, ed25519SecurityKey(3), Namespace, nil))
 	f.Add(forge(f, rsaKey(f), Namespace, nil))
 	f.Add(forge(f, ecdsaSecurityKey(f), Namespace, nil))
-	accepted := [][]byte{[]byte(golden), forge(f, ed25519SecurityKey(3), Namespace, nil)}
+	certified := forge(f, show(seedKey(f, 1), certify(f, seedKey(f, 1), seedKey(f, 2))), Namespace, nil)
+	f.Add(certified)
+	if err := trust.AddAllowedSigners([]byte("* cert-authority " + publicKey(f, seedKey(f, 2), "").String())); err != nil {
+		f.Fatal(err)
+	}
+	accepted := [][]byte{[]byte(golden), forge(f, ed25519SecurityKey(3), Namespace, nil), certified}
 	f.Fuzz(func(t *testing.T, armored []byte) {
 		signer, err := trust.Verify(message, armored, now)
 		if err != nil {

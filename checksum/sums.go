@@ -94,15 +94,32 @@ func (s Sums) sorted() Sums {
 // Parse reads a manifest in canonical form, and nothing else: for every b that
 // it accepts, Format returns b again. Errors are of type [*FormatError].
 func Parse(b []byte) (Sums, error) {
-	if len(b) > MaxSize {
-		return nil, tooLarge(len(b))
+	sums := make(Sums, 0, bytes.Count(b[:min(len(b), MaxSize)], []byte{'\n'}))
+	err := Walk(b, func(s Sum) error {
+		sums = append(sums, s)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	sums := make(Sums, 0, bytes.Count(b, []byte{'\n'}))
+	return sums, nil
+}
+
+// Walk is Parse without the list: it calls visit for each line in turn, and
+// ends with the first error of it. Lines before one that is not canonical have
+// been visited when its [*FormatError] is returned.
+func Walk(b []byte, visit func(Sum) error) error {
+	switch {
+	case len(b) > MaxSize:
+		return tooLarge(len(b))
+	case len(b) == 0:
+		return &FormatError{What: "empty"}
+	}
 	last := ""
 	for n := 1; len(b) > 0; n++ {
 		line, rest, ended := bytes.Cut(b, []byte{'\n'})
 		if !ended {
-			return nil, &FormatError{n, "no newline at the end"}
+			return &FormatError{n, "no newline at the end"}
 		}
 		sum, what := parseLine(line)
 		switch {
@@ -113,15 +130,14 @@ func Parse(b []byte) (Sums, error) {
 			what = fmt.Sprintf("not sorted: %q after %q", sum.Name, last)
 		}
 		if what != "" {
-			return nil, &FormatError{n, what}
+			return &FormatError{n, what}
 		}
-		sums = append(sums, sum)
+		if err := visit(sum); err != nil {
+			return err
+		}
 		b, last = rest, sum.Name
 	}
-	if len(sums) == 0 {
-		return nil, &FormatError{What: "empty"}
-	}
-	return sums, nil
+	return nil
 }
 
 // parseLine reads one line without its newline, or says what is wrong.

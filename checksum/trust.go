@@ -15,16 +15,24 @@ type Signer struct {
 	Fingerprint string // SHA256:…
 	Type        string // such as ssh-ed25519
 	Comment     string // of the trusted key, not of the signature
-	Principals  string // pattern list of the allowed_signers line; empty for a key added by AddKey
+
+	// Principals is who that is, as far as it is known: of the identities that
+	// were asked for, those the key has; where none was, the pattern list of
+	// the allowed_signers line; for a certificate, those of its principals that
+	// the line covers. Empty for a key added by AddKey.
+	Principals string
+	Authority  string // fingerprint of the authority that certified the key; empty: the key is trusted by itself
+	KeyID      string // what the authority calls the certificate
 }
 
 // Trust is whom to believe. The zero value believes nobody. It is safe for
 // concurrent use once filled.
 type Trust struct {
-	// Principal, when set, is the identity that lines of allowed_signers must
-	// list, as ssh-keygen -I. When empty, any line with the right key will
-	// do. Keys added by AddKey have no identity and are not affected.
-	Principal string
+	// Principals, when set, are the identities that may sign, each as
+	// ssh-keygen -I: lines of allowed_signers must list one of them. When
+	// empty, any line with the right key will do. Keys added by AddKey have no
+	// identity and are not affected.
+	Principals []string
 
 	entries []AllowedSigner
 }
@@ -49,70 +57,118 @@ func (t *Trust) AddAllowedSigners(b []byte) error {
 
 // Verify checks that armored is one signature of message, for [Namespace], by
 // somebody who is trusted at the given time, and says by whom. Any other
-// outcome is a [*TrustError]. Where several people sign, each signature is an
-// armored text of its own: verify one after the other and count fingerprints.
+// outcome is a [*TrustError]. Where several people sign, see [Trust.Require].
 func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
-	lines, err := t.verify(message, armored)
+	if len(t.entries) == 0 {
+		sig, err := parseSignature(armored)
+		if err != nil {
+			return Signer{}, &TrustError{Reason: NoTrust}
+		}
+		return Signer{}, keyError(NoTrust, sig.PublicKey, "")
+	}
+	sig, err := checkSignature(Namespace, message, armored)
 	if err != nil {
 		return Signer{}, err
 	}
+	var signer Signer
+	var trusted bool
 	var refused error
-	for _, line := range lines {
-		err := line.permits(t.Principal, at)
-		if err == nil {
-			return Signer{
-				Fingerprint: line.Key.Fingerprint(),
-				Type:        line.Key.Type(),
-				Comment:     line.Key.Comment(),
-				Principals:  line.Principals,
-			}, nil
-		}
-		if refused == nil {
+	for _, line := range t.find(sig.PublicKey) {
+		who, err := line.permits(sig.PublicKey, t.Principals, at)
+		if err != nil && refused == nil {
 			refused = err
 		}
+		// A line that says who it is says more than a bare key.
+		if err == nil && (!trusted || signer.Principals == "") {
+			signer, trusted = signerOf(sig.PublicKey, line, who), true
+		}
 	}
-	return Signer{}, refused
+	switch {
+	case trusted:
+		return signer, nil
+	case refused != nil:
+		return Signer{}, refused
+	}
+	return Signer{}, t.unknown(sig.PublicKey)
 }
 
-// verify does all that does not depend on time and identity. It returns the
-// entries with the key that signed, at least one.
-func (t *Trust) verify(message, armored []byte) ([]AllowedSigner, error) {
-	sig, err := parseSignature(armored)
-	if len(t.entries) == 0 {
-		if err != nil {
-			return nil, &TrustError{Reason: NoTrust}
-		}
-		return nil, keyError(NoTrust, sig.PublicKey, "")
+// Identify returns the key that made a signature, or the certificate's, and
+// says nothing about whether to believe it: of the result, only Fingerprint,
+// Type, Authority and KeyID are set. A signature that is not valid for message
+// is a [*TrustError].
+func Identify(message, armored []byte) (Signer, error) {
+	sig, err := checkSignature(Namespace, message, armored)
+	if err != nil {
+		return Signer{}, err
 	}
+	return signerOf(sig.PublicKey, AllowedSigner{}, ""), nil
+}
+
+func signerOf(key ssh.PublicKey, line AllowedSigner, who string) Signer {
+	s := Signer{Fingerprint: fingerprint(key), Type: key.Type(), Comment: line.Key.Comment(), Principals: who}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		s.Authority, s.KeyID, s.Comment = fingerprint(cert.SignatureKey), clean(cert.KeyId), ""
+	}
+	return s
+}
+
+// checkSignature does all that does not depend on trust, time and identity.
+func checkSignature(namespace string, message, armored []byte) (*sshsig.Signature, error) {
+	sig, err := parseSignature(armored)
 	if err != nil {
 		return nil, err
 	}
 	key := sig.PublicKey
-	if sig.Namespace != Namespace {
+	if sig.Namespace != namespace {
 		return nil, keyError(WrongNamespace, key,
-			fmt.Sprintf("made for namespace %q, not %q", clean(sig.Namespace), Namespace))
+			fmt.Sprintf("made for namespace %q, not %q", clean(sig.Namespace), namespace))
 	}
-	if err := checkKey(key); err != nil {
+	if err := checkKeyOrCertificate(key); err != nil {
 		return nil, err
 	}
-	lines := t.find(key)
-	if len(lines) == 0 {
-		return nil, keyError(UnknownKey, key, "")
-	}
-	if err := sshsig.Verify(bytes.NewReader(message), sig, key, sig.HashAlgorithm, Namespace); err != nil {
+	if err := sshsig.Verify(bytes.NewReader(message), sig, key, sig.HashAlgorithm, namespace); err != nil {
 		bad := keyError(BadSignature, key, "")
 		bad.Err = err
 		return nil, bad
 	}
-	return lines, nil
+	return sig, nil
 }
 
+func checkKeyOrCertificate(key ssh.PublicKey) error {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return checkCertificate(cert)
+	}
+	return checkKey(key)
+}
+
+// find returns the entries that may speak for a key: for a certificate those
+// of its authority, and of no other. As in ssh-keygen, trust in a key is no
+// trust in what an authority says about it.
 func (t *Trust) find(key ssh.PublicKey) []AllowedSigner {
+	wanted := key
+	cert, certified := key.(*ssh.Certificate)
+	if certified {
+		wanted = cert.SignatureKey
+	}
 	var found []AllowedSigner
 	for _, e := range t.entries {
-		if e.Key.equal(key) {
+		if e.Key.equal(wanted) && (!certified || e.CertAuthority) {
 			found = append(found, e)
 		}
 	}
 	return found
+}
+
+// unknown is the error for a key that nobody listed.
+func (t *Trust) unknown(key ssh.PublicKey) error {
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return keyError(UnknownKey, key, "")
+	}
+	what := fmt.Sprintf("its certificate %q is by the authority %s, which no cert-authority line lists",
+		clean(cert.KeyId), fingerprint(cert.SignatureKey))
+	if len(t.find(cert.Key)) > 0 {
+		what += "; the key itself is trusted, but it signed by its certificate"
+	}
+	return keyError(UnknownKey, key, what)
 }

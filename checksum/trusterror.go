@@ -15,12 +15,13 @@ const (
 	Malformed                        // the signature cannot be read
 	NoTrust                          // nobody was named to be trusted
 	UnknownKey                       // made with a key that is not trusted
-	BadSignature                     // made with a trusted key, over other content
+	BadSignature                     // not valid: over other content, or not by the key it names
 	WrongNamespace                   // made for another purpose, or the key is trusted for others only
 	Expired                          // the key is not trusted any more
 	NotYetValid                      // the key is not trusted yet
 	WeakKey                          // RSA under 2048 bits, or DSA
-	Unsupported                      // a certificate, or a kind of key that is not known here
+	Unsupported                      // a kind of key or certificate that cannot be used
+	TooFew                           // fewer distinct signers than are needed
 )
 
 var reasonNames = map[Reason]string{
@@ -34,6 +35,7 @@ var reasonNames = map[Reason]string{
 	NotYetValid:    "not-yet-valid",
 	WeakKey:        "weak-key",
 	Unsupported:    "unsupported",
+	TooFew:         "too-few",
 }
 
 // String returns a short name, fit for a report read by programs.
@@ -79,7 +81,7 @@ func (e *TrustError) message() string {
 	case UnknownKey:
 		return "signed with " + key + ", which is not trusted"
 	case BadSignature:
-		return "the signature by the trusted " + key + " is not valid for this content"
+		return "the signature by " + key + " is not valid for this content"
 	case WrongNamespace:
 		return "the signature by " + key + " is not for this purpose"
 	case Expired:
@@ -90,6 +92,8 @@ func (e *TrustError) message() string {
 		return key + " is too weak"
 	case Unsupported:
 		return key + " cannot be used"
+	case TooFew:
+		return "not signed by enough people who are trusted"
 	}
 	return e.Reason.String()
 }

@@ -21,3 +21,20 @@ func allocate(file *os.File, size int64) error {
 		}
 	}
 }
+
+// nextData returns the first range of data from at on. Where the file system
+// cannot tell, everything is data.
+func nextData(file *os.File, at, end int64) (from, to int64) {
+	from, err := unix.Seek(int(file.Fd()), at, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) {
+		return end, end
+	}
+	if err != nil {
+		return at, end
+	}
+	to, err = unix.Seek(int(file.Fd()), from, unix.SEEK_HOLE)
+	if err != nil || to > end {
+		to = end
+	}
+	return from, to
+}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPartial opens an empty file for a run that is the only one to write it.
+// openPartial opens or makes a file for a run that is the only one to write it.
 // The lock dies with the run, so that a file left behind blocks nobody.
 func openPartial(path string) (*os.File, error) {
 	for {
@@ -21,9 +21,6 @@ func openPartial(path string) (*os.File, error) {
 			return nil, err
 		}
 		current, err := lockPartial(file, path)
-		if err == nil && current {
-			err = file.Truncate(0)
-		}
 		if err != nil {
 			_ = file.Close()
 			return nil, err
@@ -61,7 +58,7 @@ func lockPartial(file *os.File, path string) (current bool, err error) {
 }
 
 // commitFile renames while the lock is held: a run that waits for the name
-// cannot truncate the file in between.
+// cannot touch the file in between.
 func commitFile(file *os.File, from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err

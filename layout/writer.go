@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -27,11 +28,17 @@ type Writer struct {
 	blobs map[digest.Digest]*pending // those without Data in the plan
 	left  int                        // how many of them are not done
 	err   error                      // set once the writer is at its end
+
+	written atomic.Int64 // bytes of them that are in the file, verified or not
+	resumed int64        // those that an earlier run wrote
+	old     *Reader      // a partial file of another plan; nil: none
+	oldFile *os.File
 }
 
 // pending is a blob that the plan leaves to be written.
 type pending struct {
 	entry Entry
+	left  []Range // what the file has of it, unverified
 	open  bool
 	done  bool
 }
@@ -46,9 +53,10 @@ var (
 // reserved where the file system can. What stands at path stays as it is until
 // [Writer.Commit].
 //
-// A partial file that a dead run left behind is overwritten; one that another
-// run is writing gives [ErrInUse]. Too little room gives a [*SpaceError]. After
-// an error nothing is left behind.
+// A partial file that a dead run with the same plan left behind is gone on with:
+// [Writer.Resumed] says how much of it is there. From one of another plan,
+// [Writer.Salvage] takes blobs. One that another run is writing gives [ErrInUse].
+// Too little room gives a [*SpaceError].
 func Create(path string, p *Plan) (*Writer, error) {
 	if err := checkDestination(path); err != nil {
 		return nil, fmt.Errorf("create bundle: %w", err)
@@ -59,15 +67,38 @@ func Create(path string, p *Plan) (*Writer, error) {
 		return nil, fmt.Errorf("create bundle: %s: %w", partial, err)
 	}
 	w := &Writer{plan: p, path: path, partial: partial, file: file, blobs: make(map[digest.Digest]*pending)}
-	err = reserve(file, path, p.size)
-	if err == nil {
-		err = w.writeKnown()
+	for i, e := range p.entries {
+		if p.data[i] == nil {
+			d, _ := BlobDigest(e.Name)
+			w.blobs[d] = &pending{entry: e}
+		}
 	}
-	if err != nil {
+	w.left = len(w.blobs)
+	if err := w.begin(); err != nil {
 		_ = w.Close() // the first error says more
 		return nil, fmt.Errorf("create bundle: %w", err)
 	}
 	return w, nil
+}
+
+// begin goes on with what is in the file, or writes it anew.
+func (w *Writer) begin() error {
+	if w.continues() {
+		return w.resume()
+	}
+	if err := w.setAside(); err != nil {
+		return err
+	}
+	err := reserve(w.file, w.path, w.plan.size)
+	var space *SpaceError
+	if errors.As(err, &space) && w.old != nil {
+		w.dropOld() // no room for both
+		err = reserve(w.file, w.path, w.plan.size)
+	}
+	if err != nil {
+		return err
+	}
+	return w.writeKnown()
 }
 
 // checkDestination refuses early what the rename at the end would refuse, or
@@ -125,15 +156,10 @@ func (w *Writer) writeKnown() error {
 		if err != nil {
 			return err
 		}
-		if w.plan.data[i] == nil {
-			d, _ := BlobDigest(e.Name)
-			w.blobs[d] = &pending{entry: e}
-		}
 		if err := w.writeAt(e, append(block, w.plan.data[i]...), e.Offset-blockSize); err != nil {
 			return err
 		}
 	}
-	w.left = len(w.blobs)
 	return nil
 }
 
@@ -147,9 +173,19 @@ func (w *Writer) writeAt(e Entry, p []byte, offset int64) error {
 // Blob begins the content of a blob that the plan has without Data. Size and
 // digest are checked while writing: a Write beyond the size, and a Close of
 // content that is short or wrong, fail with a [*ContentError]. Errors stay.
-// After a failure the blob may be begun again. Several blobs may be written at
-// the same time, each by one goroutine.
+// A blob that failed may be begun again. What an earlier run left of it is
+// written over; [Writer.Assemble] makes use of that.
 func (w *Writer) Blob(d digest.Digest) (io.WriteCloser, error) {
+	a, err := w.Assemble(d)
+	if err != nil {
+		return nil, err
+	}
+	a.Reset()
+	return &blobWriter{Assembly: a}, nil
+}
+
+// take marks a blob as being written.
+func (w *Writer) take(d digest.Digest) (*pending, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := w.blobs[d]
@@ -164,7 +200,7 @@ func (w *Writer) Blob(d digest.Digest) (io.WriteCloser, error) {
 		return nil, fmt.Errorf("write blob %s: being written already", d)
 	}
 	b.open = true
-	return &blobWriter{writer: w, pending: b, content: newContent(b.entry.Size, d)}, nil
+	return b, nil
 }
 
 // Commit ends a bundle whose blobs are all written: it makes the file durable,
@@ -188,6 +224,7 @@ func (w *Writer) Commit() error {
 		return fmt.Errorf("commit bundle: %w", err)
 	}
 	w.err = errCommitted
+	w.dropOld()
 	if err := syncFolder(filepath.Dir(w.path)); err != nil {
 		_ = os.Remove(w.path) // a power cut might take it as well
 		return fmt.Errorf("commit bundle: %w", err)
@@ -223,56 +260,34 @@ func (w *Writer) Close() error {
 	return nil
 }
 
+// Suspend ends the work on a bundle that is not committed, and leaves the
+// partial file: a later [Create] with the same plan goes on with it. After
+// Commit or Close it does nothing.
+func (w *Writer) Suspend() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return nil
+	}
+	w.err = errAborted
+	w.dropOld()
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("suspend bundle: %w", err)
+	}
+	return nil
+}
+
 func (w *Writer) abort() error {
 	w.err = errAborted
+	w.dropOld()
 	return discardFile(w.file, w.partial)
 }
 
-// blobWriter writes one blob.
-type blobWriter struct {
-	content
-	writer  *Writer
-	pending *pending
-	closed  bool
-	err     error
-}
-
-func (b *blobWriter) Write(p []byte) (int, error) {
-	switch {
-	case b.closed:
-		return 0, fmt.Errorf("write blob %s: %w", b.want, fs.ErrClosed)
-	case b.err != nil:
-		return 0, b.err
-	case int64(len(p)) > b.left:
-		b.err = contentErrorf(b.pending.entry.Name, "is longer than %d bytes", b.size)
-		return 0, b.err
-	}
-	offset := b.pending.entry.Offset + b.size - b.left
-	if b.err = b.writer.writeAt(b.pending.entry, p, offset); b.err != nil {
-		return 0, b.err
-	}
-	b.add(p)
-	return len(p), nil
-}
-
-func (b *blobWriter) Close() error {
-	if b.closed {
-		return b.err
-	}
-	b.closed = true
-	if b.err == nil {
-		if what := b.check(); what != "" {
-			b.err = contentErrorf(b.pending.entry.Name, "%s", what)
-		}
-	}
-	b.writer.release(b.pending, b.err == nil)
-	return b.err
-}
-
-func (w *Writer) release(b *pending, done bool) {
+// release ends the work on a blob. left is what the file has of it.
+func (w *Writer) release(b *pending, left []Range, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b.open, b.done = false, done
+	b.open, b.done, b.left = false, done, left
 	if done {
 		w.left--
 	}

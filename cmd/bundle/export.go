@@ -14,11 +14,11 @@ import (
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
-		spec      bundle.ChartSpec
+		chart     chartFlags
 		reg       registryFlags
-		values    valuesFlags
 		platforms []string
 		key       string
+		config    string
 	)
 	cmd := &cobra.Command{
 		Use:   "export [CHART] [-o FILE] --key FILE",
@@ -35,13 +35,17 @@ The file appears only when it is complete; a failed run leaves nothing.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec.ValueFiles, spec.Set, spec.SetString = values.files, values.set, values.setString
 			if len(args) == 1 {
-				spec.Ref = args[0]
-				if err := repoCredential(cmd, &reg, &spec); err != nil {
+				spec, err := chart.chart(cmd, &reg, args[0])
+				if err != nil {
 					return err
 				}
-				o.Charts = []bundle.ChartSpec{spec}
+				o.Charts = append(o.Charts, spec)
+			}
+			if config != "" {
+				if err := addConfig(&o, config); err != nil {
+					return err
+				}
 			}
 			return runExport(cmd, &o, &reg, platforms, key)
 		},
@@ -54,30 +58,28 @@ The file appears only when it is complete; a failed run leaves nothing.`,
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
-	fl.StringVar(&spec.Repo, "repo", "", "`URL` of the chart repository that has CHART")
-	fl.StringVar(&spec.Version, "version", "", "chart `VERSION` (default the newest)")
-	fl.StringVar(&spec.Release, "release-name", "", "render with this release `NAME` (default the chart's name)")
-	fl.StringVarP(&spec.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default default)")
-	fl.StringVar(&spec.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION`: that of the isolated cluster")
-	fl.StringArrayVar(&spec.APIVersions, "api-versions", nil, "render as if the cluster had this `API` too (repeatable)")
-	values.add(cmd)
+	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
+	chart.add(cmd)
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
 }
 
-func repoCredential(cmd *cobra.Command, reg *registryFlags, spec *bundle.ChartSpec) error {
-	c, ok, err := reg.credential(cmd.InOrStdin())
+// addConfig adds what a configuration file lists to what the command line says.
+func addConfig(o *bundle.ExportOptions, path string) error {
+	c, err := bundle.LoadConfig(path)
 	if err != nil {
 		return err
 	}
-	if ok && spec.Repo == "" {
-		return &bundle.UsageError{
-			What:   "--username is for the chart repository of --repo",
-			Advice: "for registries, log in with docker login or podman login",
+	o.Charts = append(o.Charts, c.Charts...)
+	o.Platforms = append(o.Platforms, c.Platforms...)
+	o.Destinations = make(map[string]string)
+	for _, im := range c.Images {
+		o.Images = append(o.Images, im.Source)
+		if im.Destination != "" {
+			o.Destinations[im.Source] = im.Destination
 		}
 	}
-	spec.Username, spec.Password = c.Username, c.Password
 	return nil
 }
 

@@ -72,29 +72,6 @@ func (f *registryFlags) credential(in io.Reader) (c bundle.Credential, ok bool, 
 	return bundle.Credential{Username: f.username, Password: strings.TrimRight(line, "\r\n")}, true, nil
 }
 
-// trustFlags are those of every command that reads a bundle.
-type trustFlags struct {
-	keys           []string
-	allowedSigners string
-	skip           bool
-}
-
-func (f *trustFlags) add(cmd *cobra.Command) {
-	fl := cmd.Flags()
-	fl.StringArrayVar(&f.keys, "key", nil, "trust the OpenSSH public key in `FILE.pub` (repeatable)")
-	fl.StringVar(&f.allowedSigners, "allowed-signers", "", "trust the keys in this OpenSSH allowed_signers `FILE`")
-	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
-}
-
-func (f *trustFlags) given() bool { return len(f.keys) > 0 || f.allowedSigners != "" || f.skip }
-
-func (f *trustFlags) trust() (*bundle.Trust, error) {
-	if f.skip {
-		return bundle.TrustAnyone(), nil
-	}
-	return bundle.LoadTrust(f.keys, f.allowedSigners)
-}
-
 // valuesFlags are helm's, under helm's names.
 type valuesFlags struct {
 	files          []string
@@ -106,6 +83,43 @@ func (f *valuesFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVarP(&f.files, "values", "f", nil, "values `FILE` for the chart, as helm's -f (repeatable)")
 	fl.StringArrayVar(&f.set, "set", nil, "set a value, as helm's --set (repeatable)")
 	fl.StringArrayVar(&f.setString, "set-string", nil, "set a string value, as helm's --set-string (repeatable)")
+}
+
+// chartFlags name one chart and the inputs to render it with.
+type chartFlags struct {
+	spec   bundle.ChartSpec
+	values valuesFlags
+}
+
+func (f *chartFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.spec.Repo, "repo", "", "`URL` of the chart repository that has CHART")
+	fl.StringVar(&f.spec.Version, "version", "", "chart `VERSION` (default the newest)")
+	fl.StringVar(&f.spec.Release, "release-name", "", "render with this release `NAME` (default the chart's name)")
+	fl.StringVarP(&f.spec.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default default)")
+	fl.StringVar(&f.spec.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION`: that of the isolated cluster")
+	fl.StringArrayVar(&f.spec.APIVersions, "api-versions", nil, "render as if the cluster had this `API` too (repeatable)")
+	fl.BoolVar(&f.spec.SkipTests, "skip-tests", false, "leave out what only helm test runs")
+	f.values.add(cmd)
+}
+
+// chart completes the spec for the chart named ref, with the credential for
+// its repository.
+func (f *chartFlags) chart(cmd *cobra.Command, reg *registryFlags, ref string) (bundle.ChartSpec, error) {
+	f.spec.Ref = ref
+	f.spec.ValueFiles, f.spec.Set, f.spec.SetString = f.values.files, f.values.set, f.values.setString
+	c, ok, err := reg.credential(cmd.InOrStdin())
+	if err != nil {
+		return f.spec, err
+	}
+	if ok && f.spec.Repo == "" {
+		return f.spec, &bundle.UsageError{
+			What:   "--username is for the chart repository of --repo",
+			Advice: "for registries, log in with docker login or podman login",
+		}
+	}
+	f.spec.Username, f.spec.Password = c.Username, c.Password
+	return f.spec, nil
 }
 
 // created is the time that goes into the bundle: SOURCE_DATE_EPOCH (see

@@ -14,11 +14,12 @@ import (
 
 func newImport() *cobra.Command {
 	var (
-		o        bundle.ImportOptions
-		reg      registryFlags
-		trust    trustFlags
-		values   valuesFlags
-		registry string
+		o          bundle.ImportOptions
+		reg        registryFlags
+		trust      trustFlags
+		values     valuesFlags
+		registry   string
+		receiptKey string
 	)
 	cmd := &cobra.Command{
 		Use:   "import BUNDLE --registry HOST[:PORT][/PREFIX] --key FILE.pub",
@@ -45,20 +46,40 @@ been verified. References that values cannot move are named, with exit code 6.`,
 			if o.OutputDir == "" {
 				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(args[0]), ".tar"), ".bundle") + ".import"
 			}
+			if err := addReceipt(cmd, &o.Receipt, receiptKey); err != nil {
+				return err
+			}
 			return runImport(cmd, args[0], &o, &reg)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
+	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	fl.BoolVar(&o.KeepRegistryHost, "keep-registry-host", false, "keep the source host in target names: HOST/ghcr.io/org/app")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "push images only, and emit no values")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
+	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
 	values.add(cmd)
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addReceipt completes the options of the receipt.
+func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err error) {
+	o.Tool = toolName()
+	if key == "" {
+		return nil
+	}
+	if o.Path == "" {
+		return &bundle.UsageError{What: "--receipt-key without a receipt", Advice: "give --receipt FILE too"}
+	}
+	o.Signer, err = bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+	return err
 }
 
 func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
@@ -80,7 +101,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report) }, err)
+	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report, o.PullSecret) }, err)
 }
 
 func pointing(n int) string {
@@ -90,8 +111,8 @@ func pointing(n int) string {
 	return fmt.Sprintf("%d references point", n)
 }
 
-func printImport(w io.Writer, r *bundle.ImportReport) {
-	printTrust(w, r.Fingerprint, "")
+func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
+	printTrust(w, r.Vouched)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, im := range r.Images {
 		state := "there already"
@@ -110,6 +131,19 @@ func printImport(w io.Writer, r *bundle.ImportReport) {
 		for _, f := range c.Files {
 			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
 		}
+		printSecrets(w, c, pullSecret)
 		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
 	}
+}
+
+// printSecrets says which pods pull with the secret, and how to make it.
+func printSecrets(w io.Writer, c bundle.ImportChart, name string) {
+	if name == "" {
+		return
+	}
+	fmt.Fprintf(w, "%s with secret %s\n", count(c.Secrets, "pod spec"), name)
+	for _, l := range c.SecretsLeft {
+		fmt.Fprintf(w, "  without it: %s\n", l)
+	}
+	fmt.Fprintf(w, "create it with\n  %s\n", c.Kubectl)
 }

@@ -43,10 +43,12 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
 	switch {
+	case r.Checked:
+		for _, s := range r.Signers {
+			fmt.Fprintf(w, "signed   by %s (%s), trusted\n", s.Fingerprint, s.KeyType)
+		}
 	case !r.Signed:
 		fmt.Fprintln(w, "signed   no")
-	case r.Checked:
-		fmt.Fprintf(w, "signed   by %s (%s), trusted\n", r.Key, r.KeyType)
 	default:
 		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
 	}
@@ -57,16 +59,5 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	printImages(w, r.Images)
 	for _, f := range r.Unresolved {
 		fmt.Fprintf(w, "not inside: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
-	}
-}
-
-func printTrust(w io.Writer, fingerprint, signer string) {
-	switch {
-	case fingerprint == "":
-		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
-	case signer == "":
-		fmt.Fprintf(w, "signed by %s\n", fingerprint)
-	default:
-		fmt.Fprintf(w, "signed by %s (%s)\n", fingerprint, signer)
 	}
 }

@@ -64,6 +64,7 @@ func TestImportDirections(t *testing.T) {
 		"bundle": {"layout", "checksum", "bundle/internal/chart", "bundle/internal/remote",
 			"bundle/internal/relocate"},
 		"cmd/bundle":       {"bundle"},
+		"cmd/bench":        {"testdata/regtest"},
 		"cmd/demo":         {"testdata/regtest"},
 		"testdata/regtest": {},
 	}
@@ -74,7 +75,7 @@ func TestImportDirections(t *testing.T) {
 		"github.com/spf13/":                      {"cmd/bundle"},
 		"github.com/schollz/":                    {"cmd/bundle"},
 		"golang.org/x/term":                      {"cmd/bundle"},
-		"net/http":                               {"bundle/internal/remote", "bundle/internal/chart", "testdata/regtest"},
+		"net/http":                               {"bundle/internal/remote", "bundle/internal/chart", "testdata/regtest", "cmd/bench"},
 		"net":                                    {"bundle/internal/remote", "bundle/internal/chart", "testdata/regtest", "cmd/bundle"},
 	}
 	for _, s := range sources(t) {

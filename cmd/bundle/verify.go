@@ -12,9 +12,9 @@ func newVerify() *cobra.Command {
 	var trust trustFlags
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE --key FILE.pub",
-		Short: "Check signature, set of entries, graph and every byte of a bundle",
+		Short: "Check signatures, set of entries, graph, charts and every byte of a bundle",
 		Example: `  bundle verify app.bundle.tar --key release-key.pub
-  bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers`,
+  bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := trust.trust()
@@ -32,7 +32,7 @@ func newVerify() *cobra.Command {
 			return output(cmd, report, func() {
 				w := cmd.ErrOrStderr()
 				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s\n", report.Path, report.Entries, size(report.Bytes), report.ID)
-				printTrust(w, report.Fingerprint, report.Signer)
+				printTrust(w, report.Vouched)
 			}, nil)
 		},
 	}

@@ -32,7 +32,8 @@
 //
 // The ordinal counts the documents of one kind within one template, because
 // names of objects may be random. The path addresses a scalar: keys that are
-// not plain words are quoted, and documents inside a string are entered
+// not plain words are quoted, entries of an env list are addressed by their
+// names (env["X_IMAGE"].value), and documents inside a string are entered
 // through |yaml, |json or |base64 (|yaml/1 is the second document of a
 // string). The token, if any, is the number of a word within that scalar (see
 // [Output.Lookup]) or "ref" for a reference that is spread over sibling keys;

@@ -80,8 +80,9 @@ func (d *document) collect(n *node, path string) {
 			d.collect(n.items[i], path+keyStep(k))
 		}
 	case sequenceNode:
+		steps := itemSteps(n)
 		for i, item := range n.items {
-			d.collect(item, path+indexStep(i))
+			d.collect(item, path+steps[i])
 		}
 	default:
 		before := len(d.leaves)
@@ -114,6 +115,28 @@ func isWord(s string) bool {
 }
 
 func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// itemSteps are the steps to the items of a list: their indexes, but the names of
+// env entries, so that one more entry leaves the positions of the others alone.
+func itemSteps(n *node) []string {
+	steps, names, values := make([]string, len(n.items)), map[string]bool{}, false
+	for i, item := range n.items {
+		name := item.text("name")
+		value := item.get("value") != nil || item.get("valueFrom") != nil
+		if name == "" || names[name] || len(item.keys) > 2 || len(item.keys) == 2 && !value {
+			values = false
+			break
+		}
+		names[name], values = true, values || value
+		steps[i] = "[" + strconv.Quote(name) + "]"
+	}
+	if !values {
+		for i := range steps {
+			steps[i] = indexStep(i)
+		}
+	}
+	return steps
+}
 
 // formStep enters document i of a string.
 func formStep(form string, i int) string {

@@ -182,9 +182,10 @@ var containerLists = []string{"containers", "initContainers", "ephemeralContaine
 
 func (f *finder) walkSequence(n *node, path string, s scope) {
 	var env []field
+	steps := itemSteps(n)
 	for i, item := range n.items {
 		if name := entryName(item); name != "" {
-			env = append(env, field{key: name, path: path + indexStep(i) + ".value", node: item.get("value")})
+			env = append(env, field{key: name, path: path + steps[i] + ".value", node: item.get("value")})
 		}
 	}
 	f.compose(env, scope{embedded: s.embedded})
@@ -202,7 +203,7 @@ func (f *finder) walkSequence(n *node, path string, s scope) {
 		} else {
 			flag = ""
 		}
-		f.walk(item, path+indexStep(i), c)
+		f.walk(item, path+steps[i], c)
 	}
 }
 

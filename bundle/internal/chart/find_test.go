@@ -192,15 +192,15 @@ spec:
         - {name: FROM, valueFrom: {fieldRef: {fieldPath: metadata.name}}}`,
 		want: []string{
 			"image org/op:1 .spec.template.spec.containers[0].image",
-			"image org/db:5 .spec.template.spec.containers[0].env[0].value",
-			"image quay.io/org/side:2 .spec.template.spec.containers[0].env[1].value",
-			"repository org/base .spec.template.spec.containers[0].env[4].value",
-			"repository ghcr.io/scan/db .spec.template.spec.containers[0].env[5].value~0",
-			"repository quay.io/scan/db .spec.template.spec.containers[0].env[5].value~1",
-			"image quay.io/org/kafka:4.0 .spec.template.spec.containers[0].env[6].value~1",
-			"image quay.io/org/kafka:4.1 .spec.template.spec.containers[0].env[6].value~3",
-			"image org/kafka:4.0 .spec.template.spec.containers[0].env[7].value~1",
-			"image org/kafka:4.1 .spec.template.spec.containers[0].env[7].value~3",
+			`image org/db:5 .spec.template.spec.containers[0].env["RELATED_IMAGE_DB"].value`,
+			`image quay.io/org/side:2 .spec.template.spec.containers[0].env["SIDECAR_IMAGE"].value`,
+			`repository org/base .spec.template.spec.containers[0].env["BASE_IMAGE"].value`,
+			`repository ghcr.io/scan/db .spec.template.spec.containers[0].env["DB_REPOSITORY"].value~0`,
+			`repository quay.io/scan/db .spec.template.spec.containers[0].env["DB_REPOSITORY"].value~1`,
+			`image quay.io/org/kafka:4.0 .spec.template.spec.containers[0].env["KAFKA_IMAGES"].value~1`,
+			`image quay.io/org/kafka:4.1 .spec.template.spec.containers[0].env["KAFKA_IMAGES"].value~3`,
+			`image org/kafka:4.0 .spec.template.spec.containers[0].env["SHORT_IMAGES"].value~1`,
+			`image org/kafka:4.1 .spec.template.spec.containers[0].env["SHORT_IMAGES"].value~3`,
 		},
 	},
 	{
@@ -222,10 +222,10 @@ spec:
     - {name: SEARCH_VERSION, value: 1.7}`,
 		want: []string{
 			"image a/b:1 .spec.containers[0].image",
-			"image quay.io/org/init:1.9 .spec.containers[0].env[0].value~ref",
-			"image quay.io/org/db:v2 .spec.containers[0].env[2].value~ref",
-			"repository quay.io/org/server .spec.containers[0].env[4].value~ref",
-			"image quay.io/org/search:1.7 .spec.containers[0].env[7].value~ref",
+			`image quay.io/org/init:1.9 .spec.containers[0].env["INIT_IMAGE_REPOSITORY"].value~ref`,
+			`image quay.io/org/db:v2 .spec.containers[0].env["DB_IMAGE_REPOSITORY"].value~ref`,
+			`repository quay.io/org/server .spec.containers[0].env["SERVER_IMAGE"].value~ref`,
+			`image quay.io/org/search:1.7 .spec.containers[0].env["SEARCH_NAME"].value~ref`,
 		},
 	},
 	{
@@ -368,7 +368,7 @@ spec:
   parameters: [{name: image.repository, value: org/app}, {name: image.tag, value: v1}]
   from: {kind: DockerImage, name: "org/builder:2"}`,
 		want: []string{
-			"image org/app:v1 .spec.parameters[0].value~ref",
+			`image org/app:v1 .spec.parameters["image.repository"].value~ref`,
 			"image org/builder:2 .spec.from.name",
 		},
 	},

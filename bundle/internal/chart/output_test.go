@@ -45,7 +45,7 @@ spec: {template: {spec: {containers: [{image: "{{ .Values.hub }}/second:1"}]}}}
 	const file = "app/templates/all.yaml"
 	want := [][3]string{
 		{file + "#Deployment/0.spec.template.spec.containers[0].image", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
-		{file + "#Deployment/0.spec.template.spec.containers[0].env[0].value~ref", "docker.io/x:v1", "zs1z.probe.io:5000/a/x:v1"},
+		{file + `#Deployment/0.spec.template.spec.containers[0].env["X_IMAGE_REPOSITORY"].value~ref`, "docker.io/x:v1", "zs1z.probe.io:5000/a/x:v1"},
 		{file + "#Deployment/0.spec.template.spec.containers[0].args[0]~1", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
 		{file + "#Deployment/0.spec.template.spec.containers[0].args[0]~2", "quay.io/org/sync", "zs2z.probe.io:5000/sync"},
 		{file + "#ConfigMap/0.data.conf|yaml.image.repository~ref", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},

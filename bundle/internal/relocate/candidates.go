@@ -84,8 +84,8 @@ func findCandidates(values map[string]any, raws []string, guesses []path, subcha
 	c := &candidates{}
 	known := prefixes(raws)
 	walk(nil, values, func(p path, v any) bool {
-		if len(p) > 1 && p[len(p)-1] == "global" && subcharts[p[:len(p)-1].String()] {
-			return false // a copy of the global values, or defaults that they replace
+		if globalCopy(p, subcharts) {
+			return false
 		}
 		switch v := v.(type) {
 		case string:
@@ -105,6 +105,12 @@ func findCandidates(values map[string]any, raws []string, guesses []path, subcha
 		}
 	}
 	return c
+}
+
+// globalCopy tells whether p leads to the global values as a subchart sees them:
+// a copy, or defaults that they replace.
+func globalCopy(p path, subcharts map[string]bool) bool {
+	return len(p) > 1 && p[len(p)-1] == "global" && subcharts[p[:len(p)-1].String()]
 }
 
 func (c *candidates) addEmpty(p path) {

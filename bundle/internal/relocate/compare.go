@@ -122,11 +122,29 @@ func (d *derivation) changes(ctx context.Context, r *Result, out *chart.Output) 
 	slices.Sort(differ)
 	for _, at := range differ {
 		was, had := before[at]
+		if d.secretChange(at, before, after) {
+			continue
+		}
 		if v, has := again[at]; has == had && v == was {
 			r.Changed = append(r.Changed, change(at, was, after[at]))
 		}
 	}
 	return nil
+}
+
+// secretChange tells whether a scalar changed only because the pull secret is
+// named there now.
+func (d *derivation) secretChange(at string, before, after map[string]string) bool {
+	if d.secret == "" {
+		return false
+	}
+	if now, ok := after[at]; ok {
+		if entry, found := strings.CutSuffix(at, ".name"); found && aboutSecrets(entry, after) {
+			return namesSecret(after[entry+".value"], d.secret) // a new env entry
+		}
+		return namesSecret(now, d.secret) && aboutSecrets(at, after)
+	}
+	return aboutSecrets(at, before) && slices.Contains([]string{"", "null", "~"}, before[at])
 }
 
 // manifestOf cuts the path off a position.

@@ -20,6 +20,9 @@ type Request struct {
 	// target with another tag or digest than the reference has them changed in
 	// the values too; otherwise no tag and no digest is ever set.
 	Target func(raw string) (string, bool)
+	// PullSecret is the name of a secret that the pods with moved images need
+	// to pull them; empty for none. Secrets that are named already stay.
+	PullSecret string
 }
 
 // A Move is a reference that the values move.
@@ -54,7 +57,12 @@ type Result struct {
 	Moved     []Move         // in the order of the manifests
 	Left      []Left
 	Changed   []Change // sorted by position
-	Renders   int
+
+	SecretKeys  []string     // those of Keys that name the pull secret
+	Secrets     []SecretMove // sorted by position, pods first
+	SecretsLeft []SecretLeft // sorted by position; never an error, and no matter of Complete
+
+	Renders int
 }
 
 // Complete tells whether every reference moved.
@@ -76,6 +84,9 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := d.pullSecrets(ctx, plan, banned); err != nil {
+			return nil, err
+		}
 		proved, refused, err := d.prove(ctx, plan)
 		if err != nil {
 			return nil, err
@@ -84,6 +95,9 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 			return d.result(ctx, proved)
 		}
 		for _, key := range refused {
+			if s, ok := plan.secrets[key]; ok {
+				key = shapeKey(key, shapeOf(s.value))
+			}
 			banned[key] = true
 		}
 		d.noteRefused(plan, refused)
@@ -94,12 +108,13 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 type derivation struct {
 	*prober
 	target  func(string) (string, bool)
+	secret  string // name of the pull secret, or empty
 	form    form
 	before  *chart.Output // lenient, without overrides
 	found   []chart.Finding
 	guesses []path
-	charts  map[string]bool   // values paths of subcharts
-	refused map[string]string // position → key that would move it, but that the chart refuses
+	reader  *reader           // see templates
+	refused map[string]string // position → key that would move it, or name the pull secret, but that the chart refuses
 }
 
 // A plan is a set of values, and the keys that move each spot.
@@ -109,6 +124,9 @@ type plan struct {
 	unlocked []string
 	probed   *chart.Output // lenient, with overlay less what was unlocked
 	out      *chart.Output // strict, with overlay
+
+	secrets    overlay             // the part of overlay that names the pull secret
+	secretKeys map[string][]string // place → keys that name it there
 }
 
 // begin renders the chart as it is and lists the spots. A lenient render does:
@@ -118,7 +136,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
 		prober:  &prober{chart: r.Chart, options: r.Render},
 		target:  r.Target,
-		charts:  map[string]bool{},
+		secret:  r.PullSecret,
 		refused: map[string]string{},
 	}
 	var err error
@@ -164,17 +182,13 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 		return &plan{probed: d.before}, nil
 	}
 	if d.guesses == nil {
-		templates := d.chart.Templates()
-		for _, t := range templates {
-			d.charts[t.Path] = true
-		}
-		d.guesses = guessKeys(templates, d.base)
+		d.guesses = d.templates().imageKeys(d.base)
 	}
 	var raws []string
 	for _, s := range d.spots {
 		raws = append(raws, s.finding.Raw)
 	}
-	stages := findCandidates(d.base, raws, d.guesses, d.charts).stages()
+	stages := findCandidates(d.base, raws, d.guesses, d.templates().charts).stages()
 	for i := range stages {
 		stages[i] = pick(stages[i], func(s *slot) bool { return !banned[s.path.String()] })
 	}
@@ -195,8 +209,23 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 	return &plan{overlay: o, keys: s.keys, probed: s.now.out}, nil
 }
 
-// noteRefused remembers for which spots a refused key was meant.
+// templates returns what the templates read; they are parsed once.
+func (d *derivation) templates() *reader {
+	if d.reader == nil {
+		d.reader = readTemplates(d.chart.Templates())
+	}
+	return d.reader
+}
+
+// noteRefused remembers for which spots and pods a refused key was meant.
 func (d *derivation) noteRefused(p *plan, refused []string) {
+	for at, keys := range p.secretKeys {
+		for _, key := range keys {
+			if slices.Contains(refused, key) {
+				d.refused[at] = key
+			}
+		}
+	}
 	for i, s := range d.spots {
 		for _, key := range p.keys[i] {
 			if slices.Contains(refused, key) {
@@ -216,6 +245,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 		}
 	}
 	d.compare(r, p.out)
+	d.secrets(r, p)
 	if err := d.changes(ctx, r, p.probed); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ type golden struct {
 	digests  map[string]string // digest in the chart → digest in the target
 	named    map[string]string // raw → target, before the usual rule
 	leave    string            // prefix of references that stay
+	secret   string            // name of the pull secret
 }
 
 var variants = []golden{
@@ -60,6 +61,19 @@ var variants = []golden{
 	}},
 	{name: "hooks-left-alone", chart: "hooks", leave: "docker.io/"},
 	{name: "absent-global-local", chart: "absent-global", registry: "localhost:5000"},
+	{name: "pull-secrets-named", chart: "pull-secrets", secret: "plant"},
+	{name: "pull-secrets-given", chart: "pull-secrets", secret: "plant", values: map[string]any{
+		"global": map[string]any{"imagePullSecrets": []any{map[string]any{"name": "mine"}}},
+		"worker": map[string]any{"pullSecrets": []any{"mine", "other"}},
+	}},
+	{name: "secret-shapes-named", chart: "secret-shapes", secret: "plant"},
+	{name: "secret-shapes-given", chart: "secret-shapes", secret: "plant", values: map[string]any{
+		"single": map[string]any{"imagePullSecret": "mine"},
+	}},
+	{name: "secret-schema-named", chart: "secret-schema", secret: "plant"},
+	{name: "secret-global-named", chart: "secret-global", secret: "plant"},
+	{name: "hooks-named", chart: "hooks", leave: "docker.io/", secret: "plant"},
+	{name: "components-named", chart: "components", secret: "plant"},
 }
 
 func goldens(t testing.TB) []golden {
@@ -105,6 +119,7 @@ func (g golden) request(t testing.TB) Request {
 			}
 			return target, true
 		},
+		PullSecret: g.secret,
 	}
 }
 
@@ -175,6 +190,16 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)
 	}
+	if req.PullSecret != "" {
+		b.WriteString("# pull secret\n")
+		for _, m := range r.Secrets {
+			fmt.Fprintf(&b, "%s\n    through %q by %s\n", m.Position, m.Through, strings.Join(m.Keys, ", "))
+		}
+		b.WriteString("# no pull secret\n")
+		for _, l := range r.SecretsLeft {
+			fmt.Fprintf(&b, "%s\n    %s\n", l.Position, l.Reason)
+		}
+	}
 	b.WriteString("# lines that name a public registry\n")
 	for _, line := range foreign(t, req, r) {
 		b.WriteString(line + "\n")
@@ -244,6 +269,12 @@ func TestVerify(t *testing.T) {
 			if diff := cmp.Diff(derived.Left, verified.Left); diff != "" {
 				t.Errorf("left (-Derive +Verify):\n%s", diff)
 			}
+			for i := range derived.Secrets {
+				derived.Secrets[i].Keys = nil
+			}
+			if diff := cmp.Diff(derived.Secrets, verified.Secrets); diff != "" {
+				t.Errorf("pull secret (-Derive +Verify):\n%s", diff)
+			}
 			if diff := cmp.Diff(derived.Changed, verified.Changed); diff != "" {
 				t.Errorf("changed (-Derive +Verify):\n%s", diff)
 			}
@@ -264,7 +295,7 @@ func TestMinimal(t *testing.T) {
 			}
 			for _, key := range res.Keys {
 				v, err := Verify(t.Context(), req, cut(res.Overrides, key))
-				if err == nil && len(v.Moved) >= len(res.Moved) {
+				if err == nil && len(v.Moved) >= len(res.Moved) && len(v.Secrets) >= len(res.Secrets) {
 					t.Errorf("%s is not needed", key)
 				}
 			}

@@ -8,53 +8,86 @@ import (
 	"bundle/bundle/internal/chart"
 )
 
-// guessKeys collects keys that the templates read and whose name says registry
-// or image, as paths in the root chart's values, and adds the keys that
-// templates read of "some image map" (.imageRoot.registry) to every image map
-// in values. It returns the paths sorted, each once.
-func guessKeys(templates []chart.TemplateFile, values map[string]any) []path {
-	where := map[string]bool{"": true} // values paths of all charts
+// A reader knows what the templates of a chart read.
+type reader struct {
+	templates []chart.TemplateFile
+	readings  []*reading
+	charts    map[string]bool // values paths of the chart and its subcharts
+	relative  map[string]bool // keys read of maps that are not known
+}
+
+// readTemplates parses the templates of a chart and of its subcharts.
+func readTemplates(templates []chart.TemplateFile) *reader {
+	r := &reader{templates: templates, charts: map[string]bool{"": true}, relative: map[string]bool{}}
 	for _, t := range templates {
-		where[t.Path] = true
-	}
-	found := map[string]path{}
-	add := func(p path) {
-		if kindOf(p) != otherKey {
-			found[p.String()] = p
+		r.charts[t.Path] = true
+		one := readTemplate(t)
+		r.readings = append(r.readings, one)
+		for key := range one.relative {
+			r.relative[key] = true
 		}
 	}
-	relative := map[string]bool{}
-	for _, t := range templates {
-		r := readTemplate(t)
-		for _, p := range r.absolute {
-			for _, at := range scopes(t, where) {
+	return r
+}
+
+// keys lists the paths in the root chart's values that templates read and that
+// are wanted, each once, sorted.
+func (r *reader) keys(wanted func(path) bool) []path {
+	found := map[string]path{}
+	for i, t := range r.templates {
+		for _, p := range r.readings[i].absolute {
+			for _, at := range scopes(t, r.charts) {
 				if p.global() {
 					at = nil
 				}
-				add(at.join(p...))
+				if full := at.join(p...); wanted(full) {
+					found[full.String()] = full
+				}
 			}
 		}
+	}
+	return sortedPaths(found)
+}
+
+// below lists the wanted keys that templates read of maps they are given, as
+// keys of each of the maps.
+func (r *reader) below(maps []path, wanted func(path) bool) []path {
+	found := map[string]path{}
+	for _, at := range maps {
 		for key := range r.relative {
-			relative[key] = true
-		}
-	}
-	for _, at := range imageMaps(values, found) {
-		for _, key := range sortedKeys(relative) {
-			if kindOf(path{key}) != otherKey {
-				add(at.join(key))
+			if p := at.join(key); wanted(p) {
+				found[p.String()] = p
 			}
 		}
 	}
-	var list []path
-	for _, k := range sortedKeys(found) {
-		list = append(list, found[k])
+	return sortedPaths(found)
+}
+
+func sortedPaths(m map[string]path) []path {
+	list := make([]path, 0, len(m))
+	for _, k := range sortedKeys(m) {
+		list = append(list, m[k])
 	}
 	return list
 }
 
+// imageKeys guesses keys whose name says registry or image: those that
+// templates read, and those that they read of "some image map"
+// (.imageRoot.registry) in every image map of values.
+func (r *reader) imageKeys(values map[string]any) []path {
+	place := func(p path) bool { return kindOf(p) != otherKey }
+	known := r.keys(place)
+	more := r.below(imageMaps(values, known), func(p path) bool { return kindOf(path{p.key()}) != otherKey })
+	found := map[string]path{}
+	for _, p := range slices.Concat(known, more) {
+		found[p.String()] = p
+	}
+	return sortedPaths(found)
+}
+
 // imageMaps lists the maps in values that describe an image, and those that
 // templates read as if there were some.
-func imageMaps(values map[string]any, read map[string]path) []path {
+func imageMaps(values map[string]any, read []path) []path {
 	var list []path
 	walk(nil, values, func(p path, v any) bool {
 		m, ok := v.(map[string]any)
@@ -63,10 +96,10 @@ func imageMaps(values map[string]any, read map[string]path) []path {
 		}
 		return ok // not into lists: a guess is not worth carrying one whole
 	})
-	for _, k := range sortedKeys(read) {
-		v, _ := read[k].lookup(values)
-		if m, ok := v.(map[string]any); (v == nil || ok && !isImageMap(m)) && strings.HasSuffix(strings.ToLower(read[k].key()), "image") {
-			list = append(list, read[k])
+	for _, p := range read {
+		v, _ := p.lookup(values)
+		if m, ok := v.(map[string]any); (v == nil || ok && !isImageMap(m)) && strings.HasSuffix(strings.ToLower(p.key()), "image") {
+			list = append(list, p)
 		}
 	}
 	return list

@@ -222,7 +222,7 @@ func TestGuessKeys(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := chart.TemplateFile{Name: "x/templates/x.yaml", Path: tt.path, Library: tt.library, Text: tt.text}
 			var got []string
-			for _, p := range guessKeys([]chart.TemplateFile{file}, values) {
+			for _, p := range readTemplates([]chart.TemplateFile{file}).imageKeys(values) {
 				got = append(got, p.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -239,7 +239,7 @@ func FuzzReadTemplate(f *testing.F) {
 	f.Add(`{{ dig }}{{ get }}{{ index . }}{{ pluck "a" }}{{ coalesce }}{{ default }}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		file := chart.TemplateFile{Name: "x", Text: text}
-		for _, p := range guessKeys([]chart.TemplateFile{file}, map[string]any{"image": map[string]any{"tag": "1", "name": "x"}}) {
+		for _, p := range readTemplates([]chart.TemplateFile{file}).imageKeys(map[string]any{"image": map[string]any{"tag": "1", "name": "x"}}) {
 			if len(p) == 0 || kindOf(p) == otherKey {
 				t.Errorf("guessed %q", p)
 			}

@@ -35,6 +35,7 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 		return false
 	})
 	d.compare(res, out)
+	d.secrets(res, &plan{out: out})
 	if err := d.changes(ctx, res, probed); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ var dotted = regexp.MustCompile(`[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+`)
 func (d *derivation) unlock(message string, o overlay) path {
 	for _, name := range dotted.FindAllString(message, -1) {
 		name = strings.TrimPrefix(name, "Values.")
-		for _, at := range sortedKeys(d.charts) {
+		for _, at := range sortedKeys(d.templates().charts) {
 			p := splitPath(at).join(splitPath(name)...)
 			if v, ok := p.lookup(d.base); !ok || v != false {
 				continue

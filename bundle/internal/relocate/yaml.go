@@ -54,6 +54,10 @@ func comments(r *Result) map[string]string {
 	for _, key := range r.Unlocked {
 		all[key] = "The chart refuses other images otherwise."
 	}
+	for _, key := range r.SecretKeys {
+		key, _, _ = strings.Cut(key, "[")
+		all[key] = strings.TrimPrefix(all[key]+"\n"+"The pull secret.", "\n")
+	}
 	return all
 }
 

@@ -43,7 +43,7 @@ type Credential struct{ Username, Password string }
 
 // Retry bounds what is done about faults. Zero fields have defaults.
 type Retry struct {
-	Attempts int           // tries in a row without any progress; default 5
+	Attempts int           // tries in a row without any progress; default 8, but 3 at a host that never answered
 	MinWait  time.Duration // pause after the first failure, doubled after each further one; default 500ms
 	MaxWait  time.Duration // longest pause; default 30s
 
@@ -51,15 +51,15 @@ type Retry struct {
 	// one fails at once. Default 2m.
 	MaxRetryAfter time.Duration
 
-	// Stall is how long a connection may be silent before it counts as broken.
-	// An upload that was sent completely may be processed ten times as long.
+	// Stall is how long a connection may be silent, or all but silent, before it
+	// counts as broken. An upload that was sent completely may be processed ten times as long.
 	// Default 60s.
 	Stall time.Duration
 }
 
 func (r Retry) withDefaults() Retry {
 	if r.Attempts <= 0 {
-		r.Attempts = 5
+		r.Attempts = 8
 	}
 	for _, d := range []struct {
 		value *time.Duration
@@ -193,6 +193,15 @@ type repository struct {
 	oras *remote.Repository
 
 	credentialsKnown atomic.Bool // credentials were found and sent
+}
+
+// Host is the host that is contacted for a repository.
+func (c *Client) Host(repo string) string {
+	r, err := c.repository(repo)
+	if err != nil {
+		return ""
+	}
+	return r.host
 }
 
 // repository returns the one object for a canonical repository name.

@@ -19,25 +19,66 @@ type meter struct {
 	at       int64 // position in the blob, as progress was told
 	sent     int64
 	err      error // from the source
+
+	spare   io.ReadCloser // the source, where a reader left it that ended in good order
+	spareAt int64
 }
 
-// open retires the reader before and returns one from offset on, left bytes long.
-func (m *meter) open(src BlobSource, offset, left int64) (io.ReadCloser, error) {
+// open retires the reader before and returns one from offset up to end, in a
+// blob of size bytes.
+func (m *meter) open(src BlobSource, offset, end, size int64) (io.ReadCloser, error) {
 	m.retire()
-	rc, err := src.Open()
+	rc, err := m.source(src, offset)
 	if err != nil {
 		return nil, m.fail(err)
 	}
-	if _, err := io.CopyN(io.Discard, rc, offset); err != nil {
-		_ = rc.Close() // nothing was written
-		return nil, m.fail(fmt.Errorf("skip %d bytes: %w", offset, err))
-	}
-	b := &meteredBody{meter: m, rc: rc, left: left}
+	b := &meteredBody{meter: m, rc: rc, left: end - offset, after: size - end, end: end}
 	m.mu.Lock()
 	m.current, m.progress = b, src.Progress
 	m.mu.Unlock()
 	m.set(offset)
 	return b, nil
+}
+
+// source returns the content from offset on.
+func (m *meter) source(src BlobSource, offset int64) (io.ReadCloser, error) {
+	m.mu.Lock()
+	rc := m.spare
+	m.spare = nil
+	m.mu.Unlock()
+	if rc != nil && m.spareAt == offset {
+		return rc, nil
+	}
+	if rc != nil {
+		_ = rc.Close() // nothing was written
+	}
+	rc, err := src.Open()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, rc, offset); err != nil {
+		_ = rc.Close() // nothing was written
+		return nil, fmt.Errorf("skip %d bytes: %w", offset, err)
+	}
+	return rc, nil
+}
+
+// keep takes the source back from a reader that ended in good order.
+func (m *meter) keep(rc io.ReadCloser, at int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spare, m.spareAt = rc, at
+}
+
+// close closes the source.
+func (m *meter) close() {
+	m.retire()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spare != nil {
+		_ = m.spare.Close() // nothing was written
+		m.spare = nil
+	}
 }
 
 // set says that the registry has n bytes, whatever was sent.
@@ -97,7 +138,7 @@ func (m *meter) count(b *meteredBody, n int) bool {
 	return true
 }
 
-// meteredBody is the rest of a blob. It demands that the source holds exactly the
+// meteredBody is a part of a blob. The last one demands that the source holds exactly the
 // bytes that were announced.
 type meteredBody struct {
 	meter *meter
@@ -105,6 +146,8 @@ type meteredBody struct {
 	mu     sync.Mutex // serializes the source's methods
 	rc     io.ReadCloser
 	left   int64
+	after  int64 // bytes of the blob that are not this reader's
+	end    int64 // where in the blob this reader ends
 	closed bool
 }
 
@@ -117,8 +160,13 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	if b.closed {
 		return 0, errRetired
 	}
+	if b.after > 0 {
+		if p = p[:min(int64(len(p)), b.left)]; b.left == 0 {
+			return 0, io.EOF
+		}
+	}
 	n, err := b.rc.Read(p)
-	for err == nil && int64(n) == b.left {
+	for err == nil && int64(n) == b.left && b.after == 0 {
 		var more [1]byte
 		var extra int
 		extra, err = b.rc.Read(more[:])
@@ -129,8 +177,8 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 		return 0, b.meter.fail(err)
 	case int64(n) > b.left:
 		return 0, b.meter.fail(errors.New("content is longer than its descriptor says"))
-	case err == io.EOF && int64(n) < b.left:
-		return 0, b.meter.fail(fmt.Errorf("content ends %d bytes early: %w", b.left-int64(n), io.ErrUnexpectedEOF))
+	case err == io.EOF && int64(n) < b.left+b.after:
+		return 0, b.meter.fail(fmt.Errorf("content ends %d bytes early: %w", b.left+b.after-int64(n), io.ErrUnexpectedEOF))
 	}
 	b.left -= int64(n)
 	if !b.meter.count(b, n) {
@@ -147,5 +195,9 @@ func (b *meteredBody) Close() error {
 		return nil
 	}
 	b.closed = true
+	if b.left == 0 && b.after > 0 {
+		b.meter.keep(b.rc, b.end)
+		return nil
+	}
 	return b.rc.Close()
 }

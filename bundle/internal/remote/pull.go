@@ -55,6 +55,29 @@ func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (bool, 
 		return true, nil
 	case http.StatusNotFound:
 		return false, nil
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return r.probeBlob(ctx, d)
+	}
+	return false, newStatusError(resp)
+}
+
+// probeBlob finds out whether a blob is there where a HEAD is not answered.
+func (r *repository) probeBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("blobs/"+d.Digest.String()), nil)
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Range", "bytes=0-0")
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable: // the last one: it is empty
+		return true, nil
+	case http.StatusNotFound:
+		return false, nil
 	}
 	return false, newStatusError(resp)
 }
@@ -64,17 +87,38 @@ func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (bool, 
 // bytes have d's digest is for the caller to check. ctx covers the reading, too.
 // The reader is for one goroutine; Close ends its connection.
 func (c *Client) Blob(ctx context.Context, repo string, d ocispec.Descriptor) (io.ReadCloser, error) {
+	return c.BlobRange(ctx, repo, d, BlobRange{To: d.Size})
+}
+
+// A BlobRange is a part of a blob: the bytes from From up to To, To not included.
+type BlobRange struct {
+	From, To int64
+	// Strict demands that the registry begins at From by itself: ErrNoRanges where
+	// it sends all of the blob. Otherwise what comes before From is skipped.
+	Strict bool
+}
+
+// ErrNoRanges says that a registry sends blobs only as a whole.
+var ErrNoRanges = errors.New("the registry sends blobs only as a whole")
+
+// BlobRange is Blob for a part of a blob.
+func (c *Client) BlobRange(ctx context.Context, repo string, d ocispec.Descriptor, part BlobRange) (io.ReadCloser, error) {
 	r, err := c.repository(repo)
 	if err != nil {
 		return nil, err
 	}
 	b := &blobReader{
-		repo: r, desc: d, retry: c.backoff(),
-		get: func(offset int64) (io.ReadCloser, error) { return r.openBlob(ctx, d, offset) },
+		repo: r, desc: d, retry: c.backoff(r.host), offset: part.From, end: part.To,
+		get: func(offset int64) (io.ReadCloser, error) {
+			return r.openBlob(ctx, d, BlobRange{From: offset, To: part.To, Strict: part.Strict})
+		},
 	}
 	b.again = func(err error) error { return b.retry.again(ctx, err) }
 	if err := checkDescriptor(d); err != nil {
 		return nil, b.fail(err)
+	}
+	if part.From < 0 || part.From > part.To || part.To > d.Size {
+		return nil, b.fail(refuse("no bytes %d to %d in a blob of %d", part.From, part.To, d.Size))
 	}
 	if err := b.connect(); err != nil {
 		return nil, err
@@ -92,6 +136,7 @@ type blobReader struct {
 
 	body   io.ReadCloser // nil: not connected
 	offset int64
+	end    int64
 	since  int64 // offset at which the connection began
 	err    error // sticky
 }
@@ -119,8 +164,11 @@ func (b *blobReader) Read(p []byte) (int, error) {
 			}
 		}
 		n, err := b.body.Read(p)
-		if int64(n) > b.desc.Size-b.offset {
-			return 0, b.fail(refuse("blob is longer than the %d bytes that its descriptor says", b.desc.Size))
+		if int64(n) > b.end-b.offset {
+			if b.end == b.desc.Size {
+				return 0, b.fail(refuse("blob is longer than the %d bytes that its descriptor says", b.desc.Size))
+			}
+			n, err = int(b.end-b.offset), io.EOF // a registry without ranges goes on to the end
 		}
 		b.offset += int64(n)
 		if err != nil {
@@ -137,7 +185,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 func (b *blobReader) broken(err error) {
 	_ = b.body.Close() // it has failed or ended already
 	b.body = nil
-	if b.offset == b.desc.Size {
+	if b.offset == b.end {
 		b.err = io.EOF
 		return
 	}
@@ -171,46 +219,49 @@ func (b *blobReader) Close() error {
 	return err
 }
 
-// openBlob asks for a blob from an offset on, once.
-func (r *repository) openBlob(ctx context.Context, d ocispec.Descriptor, offset int64) (io.ReadCloser, error) {
+// openBlob asks for a part of a blob, once.
+func (r *repository) openBlob(ctx context.Context, d ocispec.Descriptor, part BlobRange) (io.ReadCloser, error) {
 	ctx = r.scoped(ctx, auth.ActionPull)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("blobs/"+d.Digest.String()), nil)
 	if err != nil {
 		return nil, err
 	}
-	if offset > 0 && offset < d.Size {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
+	if part.From < part.To && (part.From > 0 || part.To < d.Size) {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", part.From, part.To-1))
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkBlob(resp, d, offset); err != nil {
+	if err := r.checkBlob(resp, d, part); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	return resp.Body, nil
 }
 
-// checkBlob checks that a response holds the blob from offset on, and skips to
-// there when the registry sends all of it.
-func (r *repository) checkBlob(resp *http.Response, d ocispec.Descriptor, offset int64) error {
-	want := d.Size
+// checkBlob checks that a response holds the part of the blob, and skips to its
+// begin when the registry sends all of it.
+func (r *repository) checkBlob(resp *http.Response, d ocispec.Descriptor, part BlobRange) error {
+	want, skip := d.Size, part.From
 	switch resp.StatusCode {
 	case http.StatusOK:
+		if part.Strict && skip > 0 {
+			return ErrNoRanges
+		}
 	case http.StatusPartialContent:
 		got := resp.Header.Get("Content-Range")
-		if first, last, ok := parseContentRange(got); !ok || first != offset || last != d.Size-1 {
-			return refuse("asked for bytes %d-%d, got Content-Range %q", offset, d.Size-1, printable(got))
+		if first, last, ok := parseContentRange(got); !ok || first != part.From || last != part.To-1 {
+			return refuse("asked for bytes %d-%d, got Content-Range %q", part.From, part.To-1, printable(got))
 		}
-		want, offset = d.Size-offset, 0
+		want, skip = part.To-part.From, 0
 	default:
 		return newStatusError(resp)
 	}
 	if resp.ContentLength >= 0 && resp.ContentLength != want {
 		return refuse("registry sends %d bytes, want %d", resp.ContentLength, want)
 	}
-	if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
+	if _, err := io.CopyN(io.Discard, resp.Body, skip); err != nil {
 		return &netError{Host: r.host, Err: err}
 	}
 	return nil

@@ -24,6 +24,14 @@ type BlobSource struct {
 	// MountFrom is a repository of the same registry that has the blob, or empty.
 	MountFrom string
 
+	// Missing says that the repository is known to lack the blob: it is not asked
+	// again.
+	Missing bool
+
+	// Chunk, if positive, is the largest request body in bytes: the blob is sent
+	// in as many requests as that takes. Some proxies limit bodies.
+	Chunk int64
+
 	// Progress, if set, is told how many more bytes were handed over; after a
 	// restart it is negative. It is called by one goroutine at a time, and not
 	// after PushBlob has returned.
@@ -47,15 +55,19 @@ func (c *Client) PushBlob(ctx context.Context, repo string, d ocispec.Descriptor
 		return PushResult{}, err
 	}
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
-	exists, err := r.hasBlob(ctx, d)
-	if exists {
-		return PushResult{Existed: true}, nil
-	}
-	// A registry that refuses the question may well take the upload.
-	var e *Error
-	refused := errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
-	if err != nil && !refused {
-		return PushResult{}, err
+	if !src.Missing {
+		exists, err := r.hasBlob(ctx, d)
+		if exists {
+			return PushResult{Existed: true}, nil
+		}
+		// A registry that refuses the question may well take the upload.
+		var e *Error
+		refused := errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
+		if err != nil && !refused {
+			return PushResult{}, err
+		}
+	} else if err := checkDescriptor(d); err != nil {
+		return PushResult{}, r.fail("push blob", repo+"@"+d.Digest.String(), 0, err)
 	}
 	u := &upload{repo: r, desc: d, src: src}
 	if src.MountFrom != "" && src.MountFrom != repo {
@@ -64,6 +76,7 @@ func (c *Client) PushBlob(ctx context.Context, repo string, d ocispec.Descriptor
 		}
 	}
 	err = u.run(ctx)
+	u.meter.close()
 	return u.result, err
 }
 
@@ -84,7 +97,7 @@ type upload struct {
 
 // run makes attempts until the blob is there.
 func (u *upload) run(ctx context.Context) error {
-	b := u.repo.client.backoff()
+	b := u.repo.client.backoff(u.repo.host)
 	for {
 		before := u.meter.total()
 		err := u.attempt(ctx)
@@ -251,9 +264,12 @@ func uploadOffset(header string) (int64, bool) {
 	return n + 1, err == nil && first == "0" && n > 0
 }
 
-// sendAll sends the whole blob in one request.
+// sendAll sends the whole blob, in one request where that is allowed.
 func (u *upload) sendAll(ctx context.Context) error {
-	resp, err := u.send(ctx, http.MethodPut, 0)
+	if u.src.Chunk > 0 && u.desc.Size > u.src.Chunk {
+		return u.sendRest(ctx)
+	}
+	resp, err := u.send(ctx, http.MethodPut, 0, u.desc.Size)
 	if err != nil {
 		return err
 	}
@@ -262,29 +278,41 @@ func (u *upload) sendAll(ctx context.Context) error {
 
 // sendRest sends what the registry lacks, then ends the session.
 func (u *upload) sendRest(ctx context.Context) error {
-	if u.offset < u.desc.Size {
-		resp, err := u.send(ctx, http.MethodPatch, u.offset)
-		if err != nil {
+	for u.offset < u.desc.Size {
+		end := u.desc.Size
+		if u.src.Chunk > 0 {
+			end = min(end, u.offset+u.src.Chunk)
+		}
+		if err := u.sendPart(ctx, end); err != nil {
 			return err
 		}
-		defer resp.Body.Close()
-		if resp.StatusCode/100 != 2 {
-			return newStatusError(resp)
-		}
-		if u.location, err = u.repo.uploadLocation(resp); err != nil {
-			return err
-		}
-		u.offset = u.desc.Size
 	}
-	resp, err := u.send(ctx, http.MethodPut, u.desc.Size)
+	resp, err := u.send(ctx, http.MethodPut, u.desc.Size, u.desc.Size)
 	if err != nil {
 		return err
 	}
 	return u.created(resp)
 }
 
-// send makes one request with the blob's bytes from offset on.
-func (u *upload) send(ctx context.Context, method string, offset int64) (*http.Response, error) {
+// sendPart appends to the session up to end.
+func (u *upload) sendPart(ctx context.Context, end int64) error {
+	resp, err := u.send(ctx, http.MethodPatch, u.offset, end)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return newStatusError(resp)
+	}
+	if u.location, err = u.repo.uploadLocation(resp); err != nil {
+		return err
+	}
+	u.offset = end
+	return nil
+}
+
+// send makes one request with the blob's bytes from offset up to end.
+func (u *upload) send(ctx context.Context, method string, offset, end int64) (*http.Response, error) {
 	target, err := url.Parse(u.location)
 	if err != nil {
 		return nil, err
@@ -299,15 +327,15 @@ func (u *upload) send(ctx context.Context, method string, offset int64) (*http.R
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
-	if left := u.desc.Size - offset; left > 0 {
-		req.GetBody = func() (io.ReadCloser, error) { return u.meter.open(u.src, offset, left) }
+	if left := end - offset; left > 0 {
+		req.GetBody = func() (io.ReadCloser, error) { return u.meter.open(u.src, offset, end, u.desc.Size) }
 		if req.Body, err = req.GetBody(); err != nil {
 			return nil, err
 		}
 		req.ContentLength = left
 	}
 	if method == http.MethodPatch {
-		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, u.desc.Size-1))
+		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, end-1))
 	}
 	resp, err := u.repo.http.Do(req)
 	if failed := u.meter.failed(); failed != nil {

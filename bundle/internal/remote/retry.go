@@ -12,11 +12,26 @@ import (
 // backoff counts the failures of one operation and pauses between them.
 type backoff struct {
 	policy   Retry
-	failures int // in a row without progress
-	attempts int // in all
+	answered func() bool // the host has answered in this run
+	failures int         // in a row without progress
+	attempts int         // in all
 }
 
-func (c *Client) backoff() *backoff { return &backoff{policy: c.opts.Retry, attempts: 1} }
+func (c *Client) backoff(host string) *backoff {
+	return &backoff{policy: c.opts.Retry, answered: func() bool { return c.transport.answered(host) }, attempts: 1}
+}
+
+// strangerAttempts is how often a host is tried that has never answered: it is
+// more likely a wrong name than a registry that restarts.
+const strangerAttempts = 3
+
+// budget is how many failures in a row are borne.
+func (b *backoff) budget() int {
+	if b.answered() {
+		return b.policy.Attempts
+	}
+	return min(strangerAttempts, b.policy.Attempts)
+}
 
 // progress says that the last attempt moved something before it failed.
 func (b *backoff) progress() { b.failures = 0 }
@@ -28,7 +43,7 @@ func (b *backoff) again(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	b.failures++
-	if !retryable(err) || b.failures >= b.policy.Attempts {
+	if !retryable(err) || b.failures >= b.budget() {
 		return err
 	}
 	wait, ok := b.wait(err, time.Now())
@@ -76,7 +91,7 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 
 // retry runs f until it succeeds or fails for good.
 func (r *repository) retry(ctx context.Context, op, subject string, f func() error) error {
-	b := r.client.backoff()
+	b := r.client.backoff(r.host)
 	for {
 		err := f()
 		if err == nil {

@@ -23,6 +23,13 @@ type transport struct {
 	verified, unverified *http.Transport
 	plain, insecure      map[string]bool
 	stall                time.Duration
+	hosts                sync.Map // those that have answered
+}
+
+// answered reports whether a host has answered a request.
+func (t *transport) answered(host string) bool {
+	_, ok := t.hosts.Load(strings.ToLower(host))
+	return ok
 }
 
 // processing is how many times the stall limit a registry may work on an upload
@@ -58,6 +65,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, w.explain(err)
 	}
+	t.hosts.Store(host, true)
 	resp.Request = req
 	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w}
 	if retryableStatus(resp.StatusCode) {
@@ -142,13 +150,25 @@ func (b *sentBody) Read(p []byte) (int, error) {
 // receivedBody is a response body under watch while it is being read.
 type receivedBody struct {
 	io.ReadCloser
-	watch *watch
+	watch  *watch
+	waited time.Duration // for the bytes that moved
+	moved  int
 }
 
+// drip is how many bytes have to come within the stall limit for a connection
+// not to count as silent.
+const drip = 1 << 10
+
 func (b *receivedBody) Read(p []byte) (int, error) {
-	b.watch.start(b.watch.limit)
+	begun := time.Now()
+	b.watch.start(b.watch.limit - b.waited)
 	n, err := b.ReadCloser.Read(p)
 	b.watch.stop()
+	b.moved += n
+	b.waited += time.Since(begun)
+	if b.moved >= drip {
+		b.moved, b.waited = 0, 0
+	}
 	if err != nil && err != io.EOF {
 		err = b.watch.explain(err)
 	}

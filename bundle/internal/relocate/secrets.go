@@ -1,0 +1,331 @@
+package relocate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// A SecretMove is a place that names the pull secret: a pod, or else a custom
+// resource or setting that tells a controller which secret its pods need.
+type SecretMove struct {
+	Position string // of the pod spec, or of the setting; as in chart.Finding
+	Template string
+	Kind     string
+	Name     string   // of the object; it may be random, never part of Position
+	Through  string   // position of the ServiceAccount that gives the secret to the pod; "" when its own spec does
+	Keys     []string // dotted paths of the values that put it there; none when it is there anyway
+}
+
+// A SecretLeft is a pod whose images moved and that does not get the pull
+// secret.
+type SecretLeft struct {
+	Position string // of the pod spec
+	Template string
+	Kind     string
+	Name     string
+	Reason   string
+}
+
+// A secretSolver looks for values that put the pull secret into pods.
+type secretSolver struct {
+	*derivation
+	base   overlay         // what moves images
+	open   map[string]bool // positions of pods that need the secret, and have it not
+	before *coverage
+	chosen overlay
+	keys   map[string][]string // place → keys
+	now    *coverage
+	out    *chart.Output
+}
+
+// pullSecrets adds values to the plan that put the pull secret into every pod
+// with a moved image, and wherever else the chart takes one. banned holds keys
+// with shapes that the chart refuses.
+func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string]bool) error {
+	if d.secret == "" {
+		return nil
+	}
+	s := &secretSolver{
+		derivation: d, base: p.overlay, chosen: overlay{}, keys: map[string][]string{},
+		open: map[string]bool{}, out: p.probed,
+	}
+	s.before = s.cover(p.probed)
+	s.now = s.before
+	for at, pod := range s.before.pods {
+		if d.private(pod.Pod) && !slices.Contains(pod.names, d.secret) {
+			s.open[at] = true
+		}
+	}
+	for i, slots := range d.secretSlots(p.overlay) {
+		if i == absentSecrets && len(s.open) == 0 {
+			break // a guess is for pods alone
+		}
+		for _, slot := range slots {
+			slot.shapes = slices.DeleteFunc(slot.shapes, func(sh shape) bool { return banned[shapeKey(slot.path.String(), sh)] })
+		}
+		if err := s.stage(ctx, slots); err != nil {
+			return err
+		}
+	}
+	if err := s.prune(ctx); err != nil {
+		return err
+	}
+	p.overlay, p.probed = p.overlay.with(s.chosen), s.out
+	p.secrets, p.secretKeys = s.chosen, s.keys
+	return nil
+}
+
+func shapeKey(key string, s shape) string { return fmt.Sprintf("%s#%d", key, s) }
+
+// shapeOf tells in which shape a value names secrets.
+func shapeOf(v any) shape {
+	list, ok := v.([]any)
+	if !ok {
+		return singleShape
+	}
+	if _, ok := list[len(list)-1].(map[string]any); ok {
+		return mapShape
+	}
+	return stringShape
+}
+
+// cover reads the pull secrets in a render.
+func (d *derivation) cover(out *chart.Output) *coverage {
+	return cover(out, cmp.Or(d.options.Namespace, "default"))
+}
+
+// private tells whether a pod has an image at its target.
+func (d *derivation) private(p chart.Pod) bool {
+	for _, s := range d.spots {
+		if slices.Contains(p.Images, s.final) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(d.stay, func(f chart.Finding) bool {
+		target, ok := d.target(f.Raw)
+		return ok && target == f.Raw && slices.Contains(p.Images, f.Raw)
+	})
+}
+
+// stage tries slots, in one shape after the other, until nothing is open or no
+// slot does anything.
+func (s *secretSolver) stage(ctx context.Context, slots []*secretSlot) error {
+	for {
+		slots = slices.DeleteFunc(slots, func(c *secretSlot) bool { return len(c.shapes) == 0 })
+		if len(slots) == 0 {
+			return nil
+		}
+		for i, c := range slots {
+			c.sentinel = fmt.Sprintf("zs%dz-pull", i)
+		}
+		seen := map[*secretSlot][]string{}
+		if err := s.observe(ctx, slots, seen); err != nil {
+			return err
+		}
+		if err := s.adopt(ctx, slots, seen); err != nil {
+			return err
+		}
+		for _, c := range slots {
+			c.shapes = c.shapes[1:] // another shape may do more
+			if _, done := s.chosen[c.path.String()]; done {
+				c.shapes = nil
+			}
+		}
+	}
+}
+
+// observe puts sentinels into all slots and notes the places of each that still
+// lack the secret. Slots that the chart does not render with are found by
+// halving.
+func (s *secretSolver) observe(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
+	o := s.base.with(s.chosen)
+	for _, c := range slots {
+		o = o.with(overlay{c.path.String(): {c.path, c.with(c.sentinel)}})
+	}
+	out, err := s.probe(ctx, o)
+	if err != nil {
+		if refusal(err) == nil {
+			return err
+		}
+		if len(slots) == 1 {
+			return nil
+		}
+		half := len(slots) / 2
+		if err := s.observe(ctx, slots[:half], seen); err != nil {
+			return err
+		}
+		return s.observe(ctx, slots[half:], seen)
+	}
+	now := s.cover(out)
+	for _, c := range slots {
+		if now.mistaken(c.sentinel) {
+			continue
+		}
+		for at := range s.open {
+			if slices.Contains(now.pods[at].names, c.sentinel) {
+				seen[c] = append(seen[c], at)
+			}
+		}
+		for at, text := range now.others {
+			if namesSecret(text, c.sentinel) && !namesSecret(s.now.others[at], s.secret) {
+				seen[c] = append(seen[c], at)
+			}
+		}
+	}
+	return nil
+}
+
+// namesSecret tells whether a text has the name as a word of its own.
+func namesSecret(text, name string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,=:\"'\n;", r) }), func(w string) bool { return w == name })
+}
+
+// adopt takes the fewest slots that serve all places seen, those that serve
+// most first.
+func (s *secretSolver) adopt(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
+	served := map[string]bool{}
+	gain := func(c *secretSlot) int {
+		n := 0
+		for _, at := range seen[c] {
+			if !served[at] {
+				n++
+			}
+		}
+		return n
+	}
+	for {
+		best := slices.MaxFunc(slots, func(a, b *secretSlot) int {
+			return cmp.Or(cmp.Compare(gain(a), gain(b)), cmp.Compare(len(b.path), len(a.path)))
+		})
+		if gain(best) == 0 {
+			return nil
+		}
+		if err := s.take(ctx, best, seen[best], served); err != nil {
+			return err
+		}
+		delete(seen, best)
+	}
+}
+
+// take sets one slot, unless it does not do what its sentinel promised.
+func (s *secretSolver) take(ctx context.Context, c *secretSlot, places []string, served map[string]bool) error {
+	key := c.path.String()
+	chosen := s.chosen.with(overlay{key: {c.path, c.with(s.secret)}})
+	out, err := s.probe(ctx, s.base.with(chosen))
+	if err != nil {
+		if refusal(err) == nil {
+			return err
+		}
+		return nil
+	}
+	now := s.cover(out)
+	if s.loses(now) {
+		return nil
+	}
+	got := false
+	for _, at := range places {
+		if s.has(now, at) && !s.has(s.now, at) {
+			got, served[at] = true, true
+			delete(s.open, at)
+			s.keys[at] = append(s.keys[at], key)
+		}
+	}
+	if got {
+		s.chosen, s.now, s.out = chosen, now, out
+	}
+	return nil
+}
+
+// has tells whether a place names the secret.
+func (s *secretSolver) has(c *coverage, at string) bool {
+	if pod, ok := c.pods[at]; ok {
+		return slices.Contains(pod.names, s.secret)
+	}
+	return namesSecret(c.others[at], s.secret)
+}
+
+// loses tells whether a pod has lost a secret, or a place the wanted one.
+func (s *secretSolver) loses(now *coverage) bool {
+	for at, pod := range s.before.pods {
+		for _, name := range pod.names {
+			if !slices.Contains(now.pods[at].names, name) {
+				return true
+			}
+		}
+	}
+	for at := range s.keys {
+		if !s.has(now, at) {
+			return true
+		}
+	}
+	return false
+}
+
+// prune drops keys that later ones made superfluous.
+func (s *secretSolver) prune(ctx context.Context) error {
+	if len(s.chosen) < 2 {
+		return nil
+	}
+	for _, key := range sortedKeys(s.chosen) {
+		fewer := s.chosen.without(key)
+		out, err := s.probe(ctx, s.base.with(fewer))
+		if err != nil {
+			if refusal(err) == nil {
+				return err
+			}
+			continue
+		}
+		if now := s.cover(out); !s.loses(now) {
+			s.chosen, s.now, s.out = fewer, now, out
+			for at, keys := range s.keys {
+				s.keys[at] = slices.DeleteFunc(keys, func(k string) bool { return k == key })
+			}
+		}
+	}
+	return nil
+}
+
+// Reasons why a pod does not get the pull secret.
+const (
+	reasonNoSecret    = "no value of the chart puts a pull secret there"
+	reasonRefused     = "the chart refuses the key that would put it there: "
+	reasonOtherSecret = "it names other pull secrets, and no value of the chart adds one"
+)
+
+// secrets fills in which pods and settings of the strict render name the pull
+// secret, and which pods with a moved image do not.
+func (d *derivation) secrets(r *Result, p *plan) {
+	if d.secret == "" {
+		return
+	}
+	r.SecretKeys = sortedKeys(p.secrets)
+	c := d.cover(p.out)
+	for _, at := range sortedKeys(c.pods) {
+		pod := c.pods[at]
+		if !d.private(pod.Pod) {
+			continue
+		}
+		if slices.Contains(pod.names, d.secret) {
+			r.Secrets = append(r.Secrets, SecretMove{at, pod.Template, pod.Kind, pod.Name, pod.through, p.secretKeys[at]})
+			continue
+		}
+		reason := reasonNoSecret
+		if key := d.refused[at]; key != "" {
+			reason = reasonRefused + key
+		} else if len(pod.names) > 0 {
+			reason = reasonOtherSecret
+		}
+		r.SecretsLeft = append(r.SecretsLeft, SecretLeft{at, pod.Template, pod.Kind, pod.Name, reason})
+	}
+	for _, at := range sortedKeys(c.others) {
+		if namesSecret(c.others[at], d.secret) {
+			where := change(at, "", "")
+			r.Secrets = append(r.Secrets, SecretMove{Position: at, Template: where.Template, Kind: where.Kind, Keys: p.secretKeys[at]})
+		}
+	}
+}

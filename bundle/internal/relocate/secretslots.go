@@ -1,0 +1,298 @@
+package relocate
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// A shape is a form in which charts take the names of pull secrets.
+type shape int
+
+const (
+	mapShape    shape = iota // a list of {name: secret}, as pods have it
+	stringShape              // a list of names
+	singleShape              // one name
+)
+
+// A secretSlot is a place in the values that may take a pull secret.
+type secretSlot struct {
+	path   path
+	now    any     // what is there; nil for nothing
+	shapes []shape // still to be tried, the likeliest first
+	absent bool
+	// sentinel is the name that is put there to see where it shows up.
+	sentinel string
+}
+
+// with is the value with one more secret: what is there stays.
+func (s *secretSlot) with(name string) any {
+	var item any = name
+	switch s.shapes[0] {
+	case singleShape:
+		return name
+	case mapShape:
+		item = map[string]any{"name": name}
+	}
+	list, _ := s.now.([]any)
+	return append(slices.Clone(list), item)
+}
+
+var (
+	pullSecretKey = regexp.MustCompile(`(?i)pull[_-]?(secret|cred)|(image|registry|docker)[_-]?(secret|cred)|^reg-?cred`)
+	belowSecret   = regexp.MustCompile(`(?i)^(name|names|secret|secrets|secretname|secretnames|existingsecret)$`)
+	secretOf      = regexp.MustCompile(`(?i)^(secret|secrets|secretname|secretnames|existingsecret|credentials|creds)$`)
+	secretParent  = regexp.MustCompile(`(?i)image|registry|docker`)
+	// notSecret are last words of keys that say something else about a secret.
+	notSecret = regexp.MustCompile(`(?i)(data|json|password|passwd|user|username|email|server|create|enabled?|annotations?|labels?|content|namespace|policy|key|path|type)$`)
+	oneSecret = regexp.MustCompile(`(?i)(secret|cred|name)$`)
+)
+
+// takesSecret judges a key by its name.
+func takesSecret(p path) bool {
+	key, parent := p.key(), p.parentKey()
+	if _, ok := p[len(p)-1].(string); !ok || notSecret.MatchString(key) {
+		return false
+	}
+	return pullSecretKey.MatchString(key) ||
+		pullSecretKey.MatchString(parent) && belowSecret.MatchString(key) ||
+		secretParent.MatchString(parent) && secretOf.MatchString(key)
+}
+
+// newSecretSlot returns nil for a value that cannot take a secret; user holds
+// the values that the user gave, of which none is replaced.
+func newSecretSlot(p path, v any, user map[string]any) *secretSlot {
+	s := &secretSlot{path: p, now: v}
+	switch v := v.(type) {
+	case []any:
+		if len(v) == 0 {
+			s.shapes = []shape{mapShape, stringShape}
+			break
+		}
+		switch first := v[0].(type) {
+		case string:
+			s.shapes = []shape{stringShape}
+		case map[string]any:
+			if _, ok := first["name"].(string); !ok {
+				return nil
+			}
+			s.shapes = []shape{mapShape}
+		default:
+			return nil
+		}
+	case string:
+		if given, _ := p.lookup(user); v != "" && given != nil {
+			return nil
+		}
+		s.shapes = []shape{singleShape}
+		if v == "" {
+			s.shapes = []shape{singleShape, mapShape, stringShape}
+		}
+	case map[string]any:
+		if len(v) > 0 {
+			return nil
+		}
+		s.shapes = []shape{mapShape, stringShape, singleShape}
+	case nil:
+		s.shapes = []shape{mapShape, stringShape, singleShape}
+		if oneSecret.MatchString(p.key()) {
+			s.shapes = []shape{singleShape, mapShape, stringShape}
+		}
+	default:
+		return nil
+	}
+	return s
+}
+
+// absentSecrets is the stage of keys that only templates know.
+const absentSecrets = 2
+
+// secretSlots lists the slots of a chart in stages: what is passed down to
+// subcharts, keys of the values, keys that only templates know.
+func (d *derivation) secretSlots(o overlay) [][]*secretSlot {
+	stages := make([][]*secretSlot, absentSecrets+1)
+	add := func(p path, v any, absent bool) {
+		s := newSecretSlot(p, v, d.options.Values)
+		if s == nil || collides(p, o) {
+			return
+		}
+		s.absent = absent
+		switch {
+		case p.global():
+			stages[0] = append(stages[0], s)
+		case !absent:
+			stages[1] = append(stages[1], s)
+		default:
+			stages[absentSecrets] = append(stages[absentSecrets], s)
+		}
+	}
+	read := d.templates()
+	walk(nil, d.base, func(p path, v any) bool {
+		if globalCopy(p, read.charts) {
+			return false
+		}
+		if len(p) > 0 && takesSecret(p) {
+			add(p, v, false)
+		}
+		return true
+	})
+	known := read.keys(takesSecret)
+	for _, p := range slices.Concat(known, read.below(podMaps(d.base), takesSecret)) {
+		if _, ok := p.lookup(d.base); !ok && reachable(p, d.base) && !slices.ContainsFunc(stages[absentSecrets], func(s *secretSlot) bool { return s.path.String() == p.String() }) {
+			add(p, nil, true)
+		}
+	}
+	return stages
+}
+
+// collides tells whether a path is the same as, above or below one that is set.
+func collides(p path, o overlay) bool {
+	for _, s := range o {
+		n := min(len(p), len(s.path))
+		if slices.Equal(p[:n], s.path[:n]) {
+			return true
+		}
+	}
+	return false
+}
+
+// podMaps lists the maps in values that seem to describe an image, or a
+// component that has one.
+func podMaps(values map[string]any) []path {
+	var list []path
+	walk(nil, values, func(p path, v any) bool {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		has := func(keys ...string) bool {
+			return slices.ContainsFunc(keys, func(k string) bool { _, ok := m[k]; return ok })
+		}
+		if isImageMap(m) || has("image", "images", "podSecurityContext", "serviceAccount", "nodeSelector") {
+			list = append(list, p)
+		}
+		return true
+	})
+	return list
+}
+
+// A coverage says which pods get a pull secret.
+type coverage struct {
+	pods map[string]podSecrets // by position
+	// others are further places where a secret's name stands: custom resources,
+	// settings of controllers, service accounts of pods that are made later.
+	others map[string]string // place → its text
+	// wrong are scalars where a name has no business to be: a list of names where
+	// Kubernetes wants maps, or a map or list as Go prints it.
+	wrong []string
+}
+
+// mistaken tells whether a secret's name is at a wrong place: the value has not
+// the shape that the chart expects.
+func (c *coverage) mistaken(name string) bool {
+	return slices.ContainsFunc(c.wrong, func(text string) bool { return strings.Contains(text, name) })
+}
+
+// podSecrets is what counts for one pod.
+type podSecrets struct {
+	chart.Pod
+	names   []string
+	through string // the position of the ServiceAccount they come from
+}
+
+// cover reads the pull secrets of all pods. The secrets of a service account
+// count for the pods that run under it and have none of their own: that is how
+// Kubernetes admits pods.
+func cover(out *chart.Output, namespace string) *coverage {
+	space := map[string]string{}
+	for i := range out.Manifests {
+		m := &out.Manifests[i]
+		if space[m.Position()] = m.Namespace; m.Namespace == "" {
+			space[m.Position()] = namespace
+		}
+	}
+	account := func(p chart.Pod) string {
+		name := p.ServiceAccount
+		if name == "" {
+			name = "default"
+		}
+		return space[manifestOf(p.Position)] + "/" + name
+	}
+	c := &coverage{pods: map[string]podSecrets{}, others: map[string]string{}}
+	accounts, used := map[string]chart.Pod{}, map[string]bool{}
+	all := out.Pods()
+	for _, p := range all {
+		if p.Kind == "ServiceAccount" {
+			accounts[account(p)] = p
+		}
+	}
+	skip := map[string]bool{}
+	for _, p := range all {
+		if p.Kind == "ServiceAccount" {
+			continue
+		}
+		skip[p.Position] = true
+		s := podSecrets{Pod: p, names: p.PullSecrets}
+		if a, ok := accounts[account(p)]; ok {
+			used[a.Position] = true
+			if len(s.names) == 0 {
+				s.names, s.through = a.PullSecrets, a.Position
+			}
+		}
+		c.pods[p.Position] = s
+	}
+	for at := range used {
+		skip[at] = true
+	}
+	c.readOthers(out, skip)
+	return c
+}
+
+var (
+	secretPlace = regexp.MustCompile(`(?i)pull[_-]?secret`)
+	podSecret   = regexp.MustCompile(`^(.*)\.imagePullSecrets\[\d+\]\.name$`)
+	wrongSecret = regexp.MustCompile(`\.imagePullSecrets(\[\d+\](\.name.+)?)?$|\.env\[[^\]]*\]\.value[.\[]`)
+	itemOf      = regexp.MustCompile(`^(.*(?i:pull[_-]?secrets?)[^\[|]*)\[`)
+)
+
+// readOthers collects the scalars outside of pods whose path, or name of an env
+// entry, or flag speaks of pull secrets.
+func (c *coverage) readOthers(out *chart.Output, skip map[string]bool) {
+	leaves := out.Leaves()
+	for _, at := range sortedKeys(leaves) {
+		if !aboutSecrets(at, leaves) {
+			continue
+		}
+		if strings.Contains(leaves[at], "map[name:") || strings.HasPrefix(leaves[at], "[") || wrongSecret.MatchString(at) && !strings.Contains(at, "|") {
+			c.wrong = append(c.wrong, leaves[at])
+			continue
+		}
+		if m := podSecret.FindStringSubmatch(at); m != nil && skip[m[1]] {
+			continue
+		}
+		place := at
+		if m := itemOf.FindStringSubmatch(at); m != nil {
+			place = m[1]
+		}
+		c.others[place] += " " + leaves[at]
+	}
+}
+
+// aboutSecrets tells whether a scalar is about pull secrets: by its path, by
+// the name of an env entry, or by its flag.
+func aboutSecrets(at string, leaves map[string]string) bool {
+	if secretPlace.MatchString(pathIn(at)) {
+		return true
+	}
+	if entry, ok := strings.CutSuffix(at, ".value"); ok && secretPlace.MatchString(leaves[entry+".name"]) {
+		return true
+	}
+	return strings.HasPrefix(leaves[at], "-") && secretPlace.MatchString(leaves[at])
+}
+
+// pathIn is the part of a position within its document.
+func pathIn(position string) string {
+	return strings.TrimPrefix(position, manifestOf(position))
+}

@@ -1,0 +1,171 @@
+package bundle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"bundle/checksum"
+)
+
+// receiptVersion is the version of the receipt's format.
+const receiptVersion = 1
+
+// ReceiptOptions say where an import writes what it did, for the audit file.
+type ReceiptOptions struct {
+	Path   string  // empty: nowhere
+	Signer *Signer // signs it into Path.sig, in a namespace of its own; nil: nobody does
+	Tool   string  // name and version of the calling program
+}
+
+// A Receipt says what was verified, on whose word, and what was pushed where.
+type Receipt struct {
+	Version  int       `json:"receiptVersion"`
+	Tool     string    `json:"tool"`
+	Verified time.Time `json:"verified"` // when signatures were checked, UTC
+	Finished time.Time `json:"finished"` // when all was pushed and written, UTC
+	Vouched
+	Bundle   ReceiptBundle  `json:"bundle"`
+	Registry string         `json:"registry"`
+	Images   []ReceiptImage `json:"images"` // charts as well, as what they are in a registry
+	Charts   []ReceiptChart `json:"charts,omitempty"`
+	Complete bool           `json:"complete"` // false: references are left that point outside, or that nobody can pull
+}
+
+// A ReceiptBundle says which bundle it was.
+type ReceiptBundle struct {
+	Path    string        `json:"path"`
+	Size    int64         `json:"size"`
+	ID      string        `json:"id"`
+	Created time.Time     `json:"created"`
+	Tool    string        `json:"tool"`
+	Sums    digest.Digest `json:"sums"` // of SHA256SUMS, and so of everything
+}
+
+// A ReceiptImage is one name in the target registry.
+type ReceiptImage struct {
+	Source string        `json:"source"`
+	Target string        `json:"target"`
+	Digest digest.Digest `json:"digest"`
+	State  string        `json:"state"` // pushed, or present: it was there before
+}
+
+// A ReceiptChart is a chart and the values files that were written for it.
+type ReceiptChart struct {
+	Name    string        `json:"name"`
+	Version string        `json:"version"`
+	Target  string        `json:"target"`
+	Archive digest.Digest `json:"archive"` // of the .tgz
+	Files   []ReceiptFile `json:"files"`
+	Left    []LeftFinding `json:"left,omitempty"` // references that values did not move
+}
+
+// A ReceiptFile is a file that was written.
+type ReceiptFile struct {
+	Path   string        `json:"path"`
+	Digest digest.Digest `json:"digest"`
+}
+
+// prepare finds out before the first push whether a receipt can be written.
+func (o ReceiptOptions) prepare(dryRun bool) error {
+	if o.Path == "" {
+		return nil
+	}
+	if dryRun {
+		return &UsageError{What: "a dry run does nothing that a receipt could be given for"}
+	}
+	if st, err := os.Stat(o.Path); err == nil && !st.Mode().IsRegular() {
+		return &UsageError{What: "receipt " + o.Path + " is not a regular file"}
+	}
+	probe, err := os.CreateTemp(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return &UsageError{What: fmt.Sprintf("receipt %s: no folder %s", o.Path, filepath.Dir(o.Path))}
+	}
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// write writes the receipt and its signature, each whole or not at all, the
+// signature last.
+func (o ReceiptOptions) write(r *Receipt) error {
+	if o.Path == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	b = append(b, '\n')
+	var sig []byte
+	if o.Signer != nil {
+		if sig, err = checksum.SignFor(checksum.ReceiptNamespace, b, o.Signer.key); err != nil {
+			return fmt.Errorf("receipt: %w", err)
+		}
+	}
+	if err := writeSynced(o.Path, b); err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	if sig == nil {
+		// One of an earlier receipt would be none of this.
+		if err := os.Remove(o.Path + ".sig"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("receipt: %w", err)
+		}
+		return nil
+	}
+	if err := writeSynced(o.Path+".sig", sig); err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	return nil
+}
+
+// receipt gathers what an import did.
+func (o *ImportOptions) receipt(path string, b *Bundle, charts []*relocated, report *ImportReport) (*Receipt, error) {
+	r := &Receipt{
+		Version:  receiptVersion,
+		Tool:     o.Receipt.Tool,
+		Verified: b.verified,
+		Finished: time.Now().UTC().Truncate(time.Second),
+		Vouched:  b.Vouched,
+		Bundle: ReceiptBundle{
+			Path:    path,
+			Size:    b.size,
+			ID:      b.Record.ID,
+			Created: b.Record.Created,
+			Tool:    b.Record.Tool,
+			Sums:    digest.FromBytes(b.list),
+		},
+		Registry: report.Registry,
+		Images:   []ReceiptImage{},
+		Complete: true,
+	}
+	for _, im := range report.Images {
+		state := "present"
+		if im.Pushed {
+			state = "pushed"
+		}
+		r.Images = append(r.Images, ReceiptImage{im.Source, im.Target, digest.Digest(im.Digest), state})
+	}
+	for i, c := range charts {
+		out := report.Charts[i]
+		rc := ReceiptChart{Name: out.Name, Version: out.Version, Target: out.Target, Archive: digest.FromBytes(c.chart.Archive()), Left: out.Left}
+		for _, name := range out.Files {
+			file := filepath.Join(o.OutputDir, name)
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("receipt: %w", err)
+			}
+			rc.Files = append(rc.Files, ReceiptFile{file, digest.FromBytes(content)})
+		}
+		r.Charts = append(r.Charts, rc)
+		r.Complete = r.Complete && len(out.Left) == 0
+	}
+	return r, nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newSign() *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use:   "sign BUNDLE --key FILE",
+		Short: "Add a signature to a bundle, in a file beside it",
+		Long: `Add a signature to a bundle, in a file beside it: BUNDLE.KEY.sig. Carry it along;
+verify and import find it, and --require N there demands N distinct signers.
+
+Who signs vouches for the content: every byte is checked before, and a bundle
+that is not whole is not signed. Whether to believe those who signed before is
+not asked here; bundle verify does that. The bundle itself is not touched.`,
+		Example: `  bundle sign app.bundle.tar --key second-key
+  bundle verify app.bundle.tar --allowed-signers allowed_signers --require 2`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if key == "" {
+				return &bundle.UsageError{What: "no key to sign with", Advice: "give --key FILE; `bundle keygen` makes one"}
+			}
+			signer, err := bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+			if err != nil {
+				return err
+			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			report, err := bundle.Sign(cmd.Context(), args[0], signer, pr)
+			if err != nil {
+				return err
+			}
+			return output(cmd, report, func() { printSign(cmd.ErrOrStderr(), report) }, nil)
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "sign with the private key in `FILE`; with a public key or certificate, by the ssh-agent")
+	return cmd
+}
+
+func printSign(w io.Writer, r *bundle.SignReport) {
+	fmt.Fprintf(w, "%s: whole: id %s, created %s, %s\n", r.Path, r.ID, r.Created.Format(time.RFC3339),
+		strings.Join(append(r.Charts, count(r.Images, "image")), ", "))
+	for _, o := range r.Others {
+		fmt.Fprintf(w, "signed already by %s, not checked for trust\n", o.Fingerprint)
+	}
+	if r.Already {
+		fmt.Fprintf(w, "signed already by this key, %s: %s\n", r.Fingerprint, r.Signature)
+		return
+	}
+	fmt.Fprintf(w, "signed with %s\n  %s\n", r.Fingerprint, r.Signature)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+// trustFlags are those of every command that reads a bundle.
+type trustFlags struct {
+	keys           []string
+	allowedSigners string
+	principals     []string
+	signatures     []string
+	require        int
+	skip           bool
+}
+
+func (f *trustFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.keys, "key", nil, "trust the OpenSSH public key in `FILE.pub` (repeatable)")
+	fl.StringVar(&f.allowedSigners, "allowed-signers", "", "trust whom this OpenSSH allowed_signers `FILE` lists\n(default, without --key: "+defaultSigners()+")")
+	fl.StringArrayVar(&f.principals, "principal", nil, "take signatures only from this `IDENTITY` in allowed_signers, as ssh-keygen -I (repeatable)")
+	fl.StringArrayVar(&f.signatures, "signature", nil, "take this `FILE.sig` too, beside those next to the bundle (repeatable)")
+	fl.IntVar(&f.require, "require", 1, "want `N` distinct trusted signers")
+	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
+}
+
+// given tells a command that also works without trust that it was asked for.
+func (f *trustFlags) given() bool {
+	return len(f.keys)+len(f.principals)+len(f.signatures) > 0 || f.allowedSigners != "" || f.require != 1 || f.skip
+}
+
+func (f *trustFlags) trust() (*bundle.Trust, error) {
+	if f.require < 1 {
+		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
+	}
+	if f.skip {
+		f.skip = false
+		if f.given() {
+			return nil, &bundle.UsageError{
+				What:   "--insecure-skip-signature checks no signature, and other flags say which to check",
+				Advice: "drop the one or the others",
+			}
+		}
+		return bundle.TrustAnyone(), nil
+	}
+	signers, err := f.signers()
+	if err != nil {
+		return nil, err
+	}
+	if len(f.principals) > 0 && signers == "" {
+		return nil, &bundle.UsageError{
+			What:   "--principal needs an allowed_signers file: a key has no identity by itself",
+			Advice: "give --allowed-signers FILE, or write " + defaultSigners(),
+		}
+	}
+	t, err := bundle.LoadTrust(f.keys, signers)
+	if err != nil {
+		return nil, err
+	}
+	t.Principals, t.Signatures, t.Require = f.principals, f.signatures, f.require
+	return t, nil
+}
+
+// signers is the allowed_signers file to read: the one that was named or, when
+// nobody was named to be trusted, that of the user, if there is one.
+func (f *trustFlags) signers() (string, error) {
+	if f.allowedSigners != "" || len(f.keys) > 0 {
+		return f.allowedSigners, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", nil // an account without a home has no file there
+	}
+	path := filepath.Join(dir, "bundle", "allowed_signers")
+	_, err = os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return path, err
+}
+
+// defaultSigners names that file in words for people.
+func defaultSigners() string { return "bundle/allowed_signers in the user's configuration folder" }
+
+// printTrust says on whose word the bundle was taken.
+func printTrust(w io.Writer, v bundle.Vouched) {
+	if v.SignatureSkipped {
+		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
+	}
+	for _, s := range v.Signers {
+		line := "signed by " + s.Fingerprint
+		if s.Name() != "" {
+			line += " (" + s.Name() + ")"
+		}
+		if s.Authority != "" {
+			line += ", certified by " + s.Authority
+		}
+		fmt.Fprintln(w, line)
+	}
+}

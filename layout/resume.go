@@ -1,0 +1,159 @@
+package layout
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// OpenPartial opens what a dead run left of the bundle at path. Its headers and
+// what was known when it began are there; blobs may be there, too, and are
+// verified as they are read. It fails with fs.ErrNotExist where nothing was
+// left, and with a [*FormatError] where too little was.
+func OpenPartial(path string) (*Reader, io.Closer, error) {
+	file, err := os.Open(path + partialSuffix)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	var r *Reader
+	if err == nil {
+		r, err = NewReader(file, info.Size())
+	}
+	if err != nil {
+		_ = file.Close() // nothing was written
+		return nil, nil, fmt.Errorf("%s: %w", path+partialSuffix, err)
+	}
+	return r, file, nil
+}
+
+// continues reports whether the file is what this plan writes, but for blobs.
+func (w *Writer) continues() bool {
+	r, err := w.leftover()
+	if err != nil || r.mtime != w.plan.mtime || !slices.Equal(r.entries, w.plan.entries) {
+		return false
+	}
+	for i, e := range w.plan.entries {
+		data := w.plan.data[i]
+		if data == nil {
+			continue
+		}
+		got := make([]byte, len(data))
+		if err := r.readAt(got, e.Offset, e.Name); err != nil || !bytes.Equal(got, data) {
+			return false
+		}
+	}
+	return true
+}
+
+// leftover reads the headers of the file as it was found.
+func (w *Writer) leftover() (*Reader, error) {
+	info, err := w.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return NewReader(w.file, info.Size())
+}
+
+// resume finds out which ranges of blobs are there.
+func (w *Writer) resume() error {
+	if err := allocate(w.file, w.plan.size); err != nil {
+		return fmt.Errorf("%s: reserve %d bytes: %w", w.path, w.plan.size, err)
+	}
+	for _, b := range w.blobs {
+		b.left = written(w.file, b.entry)
+		for _, r := range b.left {
+			w.resumed += r.To - r.From
+		}
+	}
+	w.written.Store(w.resumed)
+	return nil
+}
+
+// shared is how close to the end of data the file system's word for it ends to
+// count: whole blocks are called data as soon as one byte was written.
+const shared = 64 << 10
+
+// written returns the ranges of an entry's content that were written, as far as
+// the file system can tell.
+func written(file *os.File, e Entry) []Range {
+	var all []Range
+	end := e.Offset + e.Size
+	for at := e.Offset; at < end; {
+		from, to := nextData(file, at, end)
+		if from >= end {
+			break
+		}
+		at = to
+		r := Range{0, e.Size}
+		if from > e.Offset {
+			r.From = from - e.Offset + shared
+		}
+		if to < end {
+			r.To = to - e.Offset - shared
+		}
+		if r.From < r.To {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// setAside makes place for another plan's file, and keeps this one open where
+// blobs can be taken from it.
+func (w *Writer) setAside() error {
+	r, err := w.leftover()
+	if err != nil {
+		return w.file.Truncate(0)
+	}
+	old := w.file
+	if err := os.Remove(w.partial); err != nil {
+		return err
+	}
+	file, err := openPartial(w.partial)
+	if err != nil {
+		w.err = errAborted // what stands under the name now is another run's
+		return errors.Join(err, old.Close())
+	}
+	w.file, w.old, w.oldFile = file, r, old
+	return nil
+}
+
+func (w *Writer) dropOld() {
+	if w.oldFile != nil {
+		_ = w.oldFile.Close() // nobody can see it any more
+		w.old, w.oldFile = nil, nil
+	}
+}
+
+// Resumed returns how many bytes of blobs an earlier run left. They are not
+// verified yet.
+func (w *Writer) Resumed() int64 { return w.resumed }
+
+// Written returns how many bytes of blobs are in the file, those that an earlier
+// run left included. Content that turned out to be wrong does not count.
+func (w *Writer) Written() int64 { return w.written.Load() }
+
+// Salvage opens a blob that stands whole in a partial file of another plan, and
+// reports whether there is one. Reading verifies it.
+func (w *Writer) Salvage(d digest.Digest) (io.ReadCloser, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.old == nil {
+		return nil, false
+	}
+	e, ok := w.old.Entry(BlobName(d))
+	if !ok || !slices.Equal(written(w.oldFile, e), []Range{{0, e.Size}}) {
+		return nil, false
+	}
+	rc, err := w.old.OpenBlob(d)
+	return rc, err == nil
+}
