@@ -101,8 +101,9 @@ func (k breakage) build(t testing.TB, signer *Signer) string {
 func (k breakage) bytes(t testing.TB, signer *Signer) []byte {
 	t.Helper()
 	blobs := make(blobSet)
+	config := blobs.put(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
 	image := blobs.putManifest(t, ocispec.Manifest{
-		Config: blobs.put(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)),
+		Config: config,
 		Layers: []ocispec.Descriptor{blobs.put(ocispec.MediaTypeImageLayer, brokenLayer)},
 	}, k.image, k.manifest)
 	chart := k.putChart(t, blobs)
@@ -116,7 +117,7 @@ func (k breakage) bytes(t testing.TB, signer *Signer) []byte {
 			Release: "app", Namespace: "default", KubeVersion: "v1.34.0",
 		}},
 		Images: []ImageRecord{{
-			Reference: brokenImage, Digest: image.Digest, MediaType: image.MediaType, Size: 1, Platforms: []string{"linux/amd64"},
+			Reference: brokenImage, Digest: image.Digest, MediaType: image.MediaType, Size: image.Size + config.Size + int64(len(brokenLayer)), Platforms: []string{"linux/amd64"},
 			Found: []Finding{{Raw: brokenImage, Confidence: "image"}},
 		}},
 	}

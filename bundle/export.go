@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -23,28 +24,37 @@ type ExportOptions struct {
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
 	Platforms    []Platform // empty: all
-	Output       string     // empty: named after the first chart
-	Signer       *Signer    // nil: needs Unsigned
-	Unsigned     bool
-	DryRun       bool      // plan and report, write nothing
-	Created      time.Time // of every entry and the record; zero: now
-	Tool         string    // name and version that go into the record
-	Jobs         int       // transfers at once; 0: DefaultJobs
-	Registry     RegistryOptions
-	Progress     Progress
+	// Output is a file, a pipe or a device, or StreamOutput; empty: a file named
+	// after the first chart.
+	Output      string
+	Stream      io.Writer // where StreamOutput goes
+	NoReferrers bool      // leave signatures, SBOMs and other referrers of images behind
+	NoValues    bool      // leave the given values out of the bundle
+	Redact      []string  // leave these keys of the given values out, a.b.c
+	Signer      *Signer   // nil: needs Unsigned
+	Unsigned    bool
+	DryRun      bool      // plan and report, write nothing
+	Created     time.Time // of every entry and the record; zero: now, or that of the run that is gone on with
+	Tool        string    // name and version that go into the record
+	Jobs        int       // transfers at once; 0: DefaultJobs
+	Registry    RegistryOptions
+	Progress    Progress
 }
 
 // An ExportReport says what went into a bundle, or would.
 type ExportReport struct {
-	Output      string        `json:"output,omitempty"` // empty after a dry run
-	Size        int64         `json:"size,omitempty"`   // of the whole file; 0 after a dry run
-	Payload     int64         `json:"payload"`          // bytes to fetch: each unique blob once
-	Blobs       int           `json:"blobs"`            // number of them
+	Output      string        `json:"output,omitempty"`  // empty after a dry run
+	Size        int64         `json:"size,omitempty"`    // of the whole file; 0 after a dry run
+	Payload     int64         `json:"payload"`           // bytes to fetch: each unique blob once
+	Resumed     int64         `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
+	Changed     []Change      `json:"changed,omitempty"` // references that moved since that run
+	Blobs       int           `json:"blobs"`             // number of them
 	ID          string        `json:"id"`
 	Created     time.Time     `json:"created"`
 	Fingerprint string        `json:"fingerprint,omitempty"` // of the signing key
 	Charts      []ChartRecord `json:"charts,omitempty"`
 	Images      []ImageRecord `json:"images,omitempty"`
+	Referrers   []ImageRecord `json:"referrers,omitempty"`
 	Unresolved  []Finding     `json:"unresolved,omitempty"`
 }
 
@@ -92,9 +102,6 @@ func (o *ExportOptions) complete() error {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
-	if o.Created.IsZero() {
-		o.Created = time.Now()
-	}
 	o.Created = o.Created.UTC().Truncate(time.Second)
 	o.Progress = orSilent(o.Progress)
 	return nil
@@ -105,7 +112,7 @@ func (o *ExportOptions) complete() error {
 func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan, error) {
 	o.Progress.Phase("resolving", 0)
 	defer o.Progress.End()
-	rec := &Record{FormatVersion: FormatVersion, Tool: o.Tool, Created: o.Created}
+	rec := &Record{FormatVersion: FormatVersion, Tool: o.Tool}
 	var charts []*chartArtifact
 	var findings []Finding
 	for _, spec := range o.Charts {
@@ -141,6 +148,21 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	}
 	if err := o.setDestinations(images); err != nil {
 		return nil, err
+	}
+	if !o.NoReferrers {
+		attached, err := findReferrers(ctx, client, images, o.Jobs)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, attached...)
+	}
+	if rec.Created = o.Created; o.Created.IsZero() {
+		rec.Created = o.begun()
+	}
+	for _, c := range charts {
+		if err := c.record.leaveOut(o.NoValues, o.Redact); err != nil {
+			return nil, err
+		}
 	}
 	return planBundle(rec, images, charts)
 }
@@ -265,6 +287,7 @@ func (p *plan) report() *ExportReport {
 		Created:    p.created,
 		Charts:     p.record.Charts,
 		Images:     p.record.Images,
+		Referrers:  p.record.Referrers,
 		Unresolved: p.record.Unresolved,
 	}
 }

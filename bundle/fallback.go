@@ -21,7 +21,7 @@ const (
 )
 
 // podImage matches the image fields that an images: transformer knows.
-var podImage = regexp.MustCompile(`(^|\.)(containers|initContainers|ephemeralContainers)\[\d+\]\.image$`)
+var podImage = regexp.MustCompile(`(^|\.)(containers|initContainers|ephemeralContainers)\[[^\]]+\]\.image$`)
 
 // ways says what moves a reference at f. Helm v3 hands no hooks to a
 // post-renderer; a transformer knows the containers of pods alone; a mirror

@@ -21,7 +21,8 @@ type ImportOptions struct {
 	RenderDir        string // where the rendered manifests go, one file a resource; empty: nowhere
 	ValueFiles       []string
 	Set, SetString   []string
-	Jobs             int // transfers at once; 0: DefaultJobs
+	Jobs             int   // transfers at once; 0: DefaultJobs
+	ChunkSize        int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions  RegistryOptions
 	Progress         Progress
 }
@@ -81,7 +82,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	report := o.report(b, charts)
-	p := &pusher{client: client, bundle: b, jobs: o.Jobs, pr: o.Progress}
+	p := &pusher{client: client, bundle: b, jobs: o.Jobs, chunk: o.ChunkSize, pr: o.Progress}
 	if err := o.push(ctx, p, places, report); err != nil {
 		return nil, err
 	}
@@ -133,6 +134,9 @@ func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]p
 				return nil, err
 			}
 		}
+	}
+	if err := ps.addReferrers(b, roots); err != nil {
+		return nil, err
 	}
 	if o.SkipCharts {
 		return ps.all(), nil

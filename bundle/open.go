@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,9 @@ import (
 	"bundle/layout"
 )
 
-// maxRecord bounds the bundle record, in bytes.
-const maxRecord = 16 << 20
+// maxDocument bounds the bundle record, and each document that is read into
+// memory whole, in bytes.
+const maxDocument = 16 << 20
 
 // A Bundle is an open bundle whose signature, checksum list, set of entries
 // and graph of descriptors have been checked. Its layers are checked as they
@@ -222,11 +224,12 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	content := make([]byte, e.Size)
-	if _, err := io.ReadFull(rc, content); err != nil {
+	// Room for all of it, and for the read that finds the end.
+	content := bytes.NewBuffer(make([]byte, 0, e.Size+bytes.MinRead))
+	if _, err := content.ReadFrom(rc); err != nil {
 		return nil, &DamagedError{name, err}
 	}
-	return content, nil
+	return content.Bytes(), nil
 }
 
 // walk reads every manifest and requires that what they name, and nothing
@@ -292,7 +295,7 @@ func (b *Bundle) readRecord() error {
 	if len(children) != 2 || children[1].MediaType != RecordType {
 		return &DamagedError{"bundle record", errors.New("its manifest does not hold one layer of type " + RecordType)}
 	}
-	doc, err := b.readWhole(layout.BlobName(children[1].Digest), maxRecord)
+	doc, err := b.readWhole(layout.BlobName(children[1].Digest), maxDocument)
 	if err != nil {
 		return err
 	}
@@ -307,12 +310,16 @@ func (b *Bundle) readRecord() error {
 	if err := rec.agrees(names); err != nil {
 		return &DamagedError{"bundle record", err}
 	}
+	if err := b.checkImages(); err != nil {
+		return asDamaged("bundle record", err)
+	}
 	return nil
 }
 
 func asDamaged(subject string, err error) error {
 	var v *VersionError
-	if errors.As(err, &v) {
+	var d *DamagedError
+	if errors.As(err, &v) || errors.As(err, &d) {
 		return err
 	}
 	return &DamagedError{subject, err}
@@ -329,7 +336,7 @@ func (r *Record) agrees(names map[string]digest.Digest) error {
 		claimed[name] = true
 		return nil
 	}
-	for _, im := range r.Images {
+	for _, im := range slices.Concat(r.Images, r.Referrers) {
 		if claimed[im.Reference] {
 			return fmt.Errorf("it names %s twice", im.Reference)
 		}

@@ -54,7 +54,11 @@ func planBundle(rec *Record, images []*image, charts []*chartArtifact) (*plan, e
 		if err != nil {
 			return nil, err
 		}
-		rec.Images = append(rec.Images, ir)
+		if im.subject == "" {
+			rec.Images = append(rec.Images, ir)
+		} else {
+			rec.Referrers = append(rec.Referrers, ir)
+		}
 		index = append(index, named(im.root, im.name()))
 		p.learn(im.content)
 	}
@@ -124,6 +128,7 @@ func (im *image) record() (ImageRecord, error) {
 		Size:      size,
 		Found:     im.found,
 
+		Subject:     im.subject,
 		Destination: im.destination,
 	}
 	if im.source.Digest != im.root.Digest {

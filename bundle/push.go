@@ -24,6 +24,7 @@ type pusher struct {
 	client *remote.Client
 	bundle *Bundle
 	jobs   int
+	chunk  int64 // largest body of a request of an upload; 0: no limit
 	pr     Progress
 }
 
@@ -40,6 +41,7 @@ type upload struct {
 	desc    ocispec.Descriptor
 	missing []string
 	have    string // a repository of the target that has it, if any
+	source  string // an image that needs it
 }
 
 type manifestPush struct {
@@ -124,7 +126,7 @@ func (p *pusher) survey(ctx context.Context, s *survey, pl placement) error {
 		s.mu.Unlock()
 	}
 	for _, d := range blobs {
-		if err := p.surveyBlob(ctx, s, repo, d, ok); err != nil {
+		if err := p.surveyBlob(ctx, s, pl, d, ok); err != nil {
 			return err
 		}
 	}
@@ -133,7 +135,8 @@ func (p *pusher) survey(ctx context.Context, s *survey, pl placement) error {
 
 // surveyBlob notes whether repo has d. A repository that has a manifest has
 // its blobs: registries check that when the manifest is pushed.
-func (p *pusher) surveyBlob(ctx context.Context, s *survey, repo string, d ocispec.Descriptor, known bool) error {
+func (p *pusher) surveyBlob(ctx context.Context, s *survey, pl placement, d ocispec.Descriptor, known bool) error {
+	repo := pl.target.Repository()
 	if !s.first(repo + "/blobs/" + d.Digest.String()) {
 		return nil
 	}
@@ -148,7 +151,7 @@ func (p *pusher) surveyBlob(ctx context.Context, s *survey, repo string, d ocisp
 	defer s.mu.Unlock()
 	u := s.uploads[d.Digest]
 	if u == nil {
-		u = &upload{desc: d}
+		u = &upload{desc: d, source: pl.source}
 		s.uploads[d.Digest] = u
 	}
 	if has {
@@ -250,27 +253,28 @@ func (p *pusher) push(ctx context.Context, plan *pushPlan) (pushResult, error) {
 }
 
 // pushBlob sends a blob to the first repository that lacks it and has the
-// registry mount it in the others.
+// registry mount it in the others. Progress counts it once: sent, or skipped
+// where the registry had it under another name.
 func (p *pusher) pushBlob(ctx context.Context, u *upload) (pushResult, error) {
 	var sum pushResult
 	from := u.have
-	counted := false
-	for _, repo := range u.missing {
+	for i, repo := range u.missing {
 		src := remote.BlobSource{
 			Open:      func() (io.ReadCloser, error) { return p.bundle.reader.OpenBlob(u.desc.Digest) },
 			MountFrom: from,
+			Missing:   true, // the survey has asked
+			Chunk:     p.chunk,
 		}
-		if !counted {
+		if i == 0 {
 			src.Progress = p.pr.Add
 		}
 		r, err := p.client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			return sum, asDamagedBlob(u.desc, err)
+			return sum, asDamagedBlob(u.desc, fmt.Errorf("%s: %w", u.source, err))
 		}
-		if !counted && r.Sent == 0 {
-			p.pr.Add(u.desc.Size)
+		if i == 0 && r.Sent == 0 {
+			p.pr.Skip(u.desc.Size)
 		}
-		counted = true
 		sum.Sent += r.Sent
 		switch {
 		case r.Mounted:

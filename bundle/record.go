@@ -26,6 +26,7 @@ type Record struct {
 
 	Charts     []ChartRecord `json:"charts,omitempty"`
 	Images     []ImageRecord `json:"images,omitempty"`
+	Referrers  []ImageRecord `json:"referrers,omitempty"`  // signatures, SBOMs and the like, attached to images
 	Unresolved []Finding     `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
 }
 
@@ -35,14 +36,15 @@ type ChartRecord struct {
 	Name        string         `json:"name"`
 	Version     string         `json:"version"`
 	AppVersion  string         `json:"appVersion,omitempty"`
-	Source      string         `json:"source"`           // as the user named it
-	Reference   string         `json:"reference"`        // its name in index.json
-	Digest      digest.Digest  `json:"digest"`           // of its OCI manifest
-	Values      map[string]any `json:"values,omitempty"` // given by the user, merged
-	Set         []string       `json:"set,omitempty"`    // those of them that a values file would change, as helm's --set
-	Release     string         `json:"release"`          // helm's release name
-	Namespace   string         `json:"namespace"`        //
-	KubeVersion string         `json:"kubeVersion"`      // v1.34.0
+	Source      string         `json:"source"`            // as the user named it
+	Reference   string         `json:"reference"`         // its name in index.json
+	Digest      digest.Digest  `json:"digest"`            // of its OCI manifest
+	Values      map[string]any `json:"values,omitempty"`  // given by the user, merged
+	Set         []string       `json:"set,omitempty"`     // those of them that a values file would change, as helm's --set
+	LeftOut     []string       `json:"leftOut,omitempty"` // keys of given values that do not travel; "*" for all
+	Release     string         `json:"release"`           // helm's release name
+	Namespace   string         `json:"namespace"`         //
+	KubeVersion string         `json:"kubeVersion"`       // v1.34.0
 	APIVersions []string       `json:"apiVersions,omitempty"`
 	SkipTests   bool           `json:"skipTests,omitempty"` // what only helm test runs was left out
 }
@@ -55,6 +57,7 @@ type ImageRecord struct {
 	MediaType    string        `json:"mediaType"`
 	Size         int64         `json:"size"` // bytes of all its blobs, manifests included
 	Platforms    []string      `json:"platforms,omitempty"`
+	Subject      digest.Digest `json:"subject,omitempty"`     // of a referrer: what it is attached to
 	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
 	Found        []Finding     `json:"found,omitempty"`
 }
@@ -82,8 +85,10 @@ func (f Finding) Where() string {
 }
 
 // Encode returns the record as the JSON that travels: indented, keys in a
-// fixed order, a newline at the end.
+// fixed order, a newline at the end. Characters that cannot be printed are
+// replaced, since charts may have them and readers refuse them.
 func (r *Record) Encode() ([]byte, error) {
+	r.texts(func(s *string) { *s = printable(*s) })
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode bundle record: %w", err)
@@ -94,6 +99,9 @@ func (r *Record) Encode() ([]byte, error) {
 // ParseRecord reads what Encode wrote. A record of a newer format is a
 // *VersionError.
 func ParseRecord(b []byte) (*Record, error) {
+	if err := checkJSON(b); err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
 	var v struct {
 		FormatVersion int `json:"formatVersion"`
 	}
@@ -103,8 +111,8 @@ func ParseRecord(b []byte) (*Record, error) {
 	if v.FormatVersion != FormatVersion {
 		return nil, &VersionError{Found: v.FormatVersion}
 	}
-	r := new(Record)
-	if err := json.Unmarshal(b, r); err != nil {
+	r, err := decodeRecord(b)
+	if err != nil {
 		return nil, fmt.Errorf("bundle record: %w", err)
 	}
 	return r, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -27,7 +28,8 @@ type image struct {
 	platforms []Platform
 	found     []Finding
 
-	destination string // path:tag on the other side, where the user chose it
+	subject     digest.Digest // what it is attached to, where it is a referrer
+	destination string        // path:tag on the other side, where the user chose it
 }
 
 // name is the image's name in index.json. A reference pinned to a digest that

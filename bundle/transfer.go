@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -15,33 +16,29 @@ import (
 )
 
 // write signs the plan and carries it out.
-func (o *ExportOptions) write(ctx context.Context, client *remote.Client, p *plan, report *ExportReport) (err error) {
+func (o *ExportOptions) write(ctx context.Context, client *remote.Client, p *plan, report *ExportReport) error {
+	left := o.leftover()
 	sums, err := p.sums()
 	if err != nil {
 		return err
 	}
-	var sig []byte
+	sig, err := o.signature(sums, left)
+	if err != nil {
+		return err
+	}
 	if o.Signer != nil {
-		if sig, err = o.Signer.sign(sums); err != nil {
-			return err
-		}
 		report.Fingerprint = o.Signer.Fingerprint()
 	}
+	report.Changed = left.changes(p)
 	lp, err := layout.NewPlan(p.files(sums, sig), p.created)
 	if err != nil {
 		return err
 	}
-	w, err := layout.Create(o.Output, lp)
-	if err != nil {
-		return err
+	if o.streams() {
+		err = o.stream(ctx, client, p, lp)
+	} else {
+		err = o.writeFile(ctx, client, p, lp, report)
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := o.transfer(ctx, client, p, w); err != nil {
-		return err
-	}
-	o.Progress.Phase("flushing to disk", 0)
-	err = w.Commit()
-	o.Progress.End()
 	if err != nil {
 		return err
 	}
@@ -49,56 +46,57 @@ func (o *ExportOptions) write(ctx context.Context, client *remote.Client, p *pla
 	return nil
 }
 
+// writeFile fills the file and gives it its name.
+func (o *ExportOptions) writeFile(ctx context.Context, client *remote.Client, p *plan, lp *layout.Plan, report *ExportReport) (err error) {
+	w, err := layout.Create(o.Output, lp)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	report.Resumed = w.Resumed()
+	if err := o.transfer(ctx, client, p, w); err != nil {
+		return o.suspend(w, err)
+	}
+	o.Progress.Phase("flushing to disk", 0)
+	defer o.Progress.End()
+	return w.Commit()
+}
+
+// worthKeeping is how many bytes of payload make a partial file worth to be gone
+// on with.
+const worthKeeping = 1 << 20
+
+// suspend leaves the partial file of a run that failed, where the same command
+// can save something by going on with it. What it holds is verified then.
+func (o *ExportOptions) suspend(w *layout.Writer, err error) error {
+	if w.Written() < worthKeeping {
+		return err
+	}
+	if serr := w.Suspend(); serr != nil {
+		return errors.Join(err, serr)
+	}
+	hint := fmt.Sprintf("what was fetched is kept in %s.partial: the same command goes on from there", o.Output)
+	if h := Hint(err); h != "" {
+		hint = h + "\n" + hint
+	}
+	return withHint(err, hint)
+}
+
 // transfer fetches every blob of the plan into its place.
 func (o *ExportOptions) transfer(ctx context.Context, client *remote.Client, p *plan, w *layout.Writer) error {
 	o.Progress.Phase("fetching", p.payload())
 	defer o.Progress.End()
-	t := newTally(p.needs, o.Progress)
+	f := newFetcher(client, p, w, o.Jobs, o.Progress)
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.Jobs)
-	for _, d := range p.fetch {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := transferBlob(ctx, client, p.from[d.Digest], d, w, o.Progress); err != nil {
-				return err
-			}
-			t.finished(d.Digest)
-			return nil
-		})
+	for range f.workers() {
+		g.Go(func() error { return f.work(ctx) })
 	}
 	return g.Wait()
 }
 
-func transferBlob(ctx context.Context, client *remote.Client, repo string, d ocispec.Descriptor, w *layout.Writer, pr Progress) (err error) {
-	rc, err := client.Blob(ctx, repo, d)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	bw, err := w.Blob(d.Digest)
-	if err != nil {
-		return err
-	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	_, err = io.CopyBuffer(onlyWriter{bw}, counted{rc, pr}, *buf)
-	if cerr := bw.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return about(repo, err)
-	}
-	return nil
-}
-
 var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// onlyWriter and counted hide ReadFrom and WriteTo, which would bypass the
-// pooled buffer.
-type onlyWriter struct{ io.Writer }
-
+// counted hides WriteTo, which would bypass the pooled buffer.
 type counted struct {
 	r io.Reader
 	p Progress
@@ -139,4 +137,14 @@ func (t *tally) finished(d digest.Digest) {
 		}
 	}
 	delete(t.waiting, d)
+}
+
+// about names the first image that waits for a blob that failed.
+func (t *tally) about(d digest.Digest, err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if names := t.waiting[d]; len(names) > 0 {
+		return fmt.Errorf("%s: %w", names[0], err)
+	}
+	return err
 }

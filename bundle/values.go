@@ -70,3 +70,36 @@ func exactIntegers(values map[string]any) []string {
 
 // setEscape writes a key so that --set takes it as one.
 var setEscape = strings.NewReplacer(`\`, `\\`, ".", `\.`, ",", `\,`, "=", `\=`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`)
+
+// leaveOut removes given values from the record: all of them, or single keys.
+func (r *ChartRecord) leaveOut(all bool, keys []string) error {
+	if all {
+		if len(r.Values) > 0 {
+			r.Values, r.Set, r.LeftOut = nil, nil, []string{"*"}
+		}
+		return nil
+	}
+	for _, key := range keys {
+		if removeKey(r.Values, strings.Split(key, ".")) {
+			r.LeftOut = append(r.LeftOut, key)
+		}
+	}
+	r.Set = exactIntegers(r.Values)
+	if len(keys) > 0 && len(r.LeftOut) == 0 && len(r.Values) > 0 {
+		return &UsageError{
+			What:   fmt.Sprintf("--redact: none of %s is among the values given for %s", strings.Join(keys, ", "), r.label()),
+			Advice: "name keys of -f or --set as a.b.c; the chart's own defaults travel with the chart",
+		}
+	}
+	return nil
+}
+
+func removeKey(values map[string]any, path []string) bool {
+	v, ok := values[path[0]]
+	if !ok || len(path) == 1 {
+		delete(values, path[0])
+		return ok
+	}
+	below, _ := v.(map[string]any)
+	return removeKey(below, path[1:])
+}

@@ -213,18 +213,6 @@ func (a *Assembly) Close() error {
 	return err
 }
 
-// Abandon ends the work on a blob for now: what was written stays for a later
-// Assemble, of this run or of one that goes on with its partial file.
-func (a *Assembly) Abandon() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		return
-	}
-	a.closed = true
-	a.writer.release(a.pending, a.done, false)
-}
-
 // blobWriter writes a blob from its begin to its end.
 type blobWriter struct {
 	*Assembly

@@ -66,7 +66,11 @@ func (w *Writer) leftover() (*Reader, error) {
 // resume finds out which ranges of blobs are there.
 func (w *Writer) resume() error {
 	if err := allocate(w.file, w.plan.size); err != nil {
-		return fmt.Errorf("%s: reserve %d bytes: %w", w.path, w.plan.size, err)
+		err = fmt.Errorf("%s: reserve %d bytes: %w", w.path, w.plan.size, err)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.err = errAborted
+		return errors.Join(err, w.file.Close()) // what is there stays
 	}
 	for _, b := range w.blobs {
 		b.left = written(w.file, b.entry)

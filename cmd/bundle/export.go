@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -29,7 +31,9 @@ CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the nam
 of a chart in an HTTP chart repository. Images are found by rendering the chart
 with the values given. Without CHART, --image alone makes a bundle too.
 
-The file appears only when it is complete; a failed run leaves nothing.`,
+The file appears only when it is complete. A run that was killed, interrupted or
+cut off leaves FILE.partial when it holds something worth keeping: the same
+command goes on from there, and the result is the same.`,
 		Example: `  bundle keygen release-key
   bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
@@ -51,13 +55,16 @@ The file appears only when it is complete; a failed run leaves nothing.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE` (default NAME-VERSION.bundle.tar)")
+	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar)")
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF` (repeatable)")
 	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
+	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and other referrers of images behind")
+	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
+	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
 	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
 	chart.add(cmd)
 	reg.addMirrors(cmd)
@@ -102,6 +109,9 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
 	}
+	if err := streamTo(cmd, o); err != nil {
+		return err
+	}
 	if key != "" && o.Unsigned {
 		return &bundle.UsageError{What: "--key and --unsigned exclude each other"}
 	}
@@ -122,16 +132,41 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)
-		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", count(len(r.Images), "image"), count(r.Blobs, "blob"), size(r.Payload))
+		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
 	w := cmd.ErrOrStderr()
-	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), count(len(r.Images), "image"), r.ID)
+	for _, c := range r.Changed {
+		fmt.Fprintf(w, "%s has moved since the run that this one went on with: %s was %s\n", c.Reference, short(c.Now.String()), short(c.Was.String()))
+	}
+	if r.Resumed > 0 {
+		fmt.Fprintf(w, "went on with %s of an earlier run\n", size(r.Resumed))
+	}
+	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
-		return
+	} else {
+		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
 	}
-	fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+	if r.Output != bundle.StreamOutput {
+		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")
+	}
+}
+
+// streamTo gives a bundle that goes to standard output its stream, which has to
+// be one that nobody reads with the eyes and nothing else is printed to.
+func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
+	if o.Output != bundle.StreamOutput || o.DryRun {
+		return nil
+	}
+	o.Stream = cmd.OutOrStdout()
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return &bundle.UsageError{What: "--json and -o - both want standard output", Advice: "write the bundle to a named pipe"}
+	}
+	if f, ok := o.Stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &bundle.UsageError{What: "standard output is a terminal", Advice: "pipe it into a program, or name a file with -o FILE"}
+	}
+	return nil
 }
 
 func printImages(w io.Writer, images []bundle.ImageRecord) {
@@ -141,6 +176,14 @@ func printImages(w io.Writer, images []bundle.ImageRecord) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ",")))
 	}
 	t.Flush() //nolint:errcheck // the writer below reports
+}
+
+// images counts images and what is attached to them.
+func images(n, referrers int) string {
+	if referrers == 0 {
+		return count(n, "image")
+	}
+	return count(n, "image") + " with " + count(referrers, "referrer")
 }
 
 // count writes a number of things.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,14 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	}
 	fmt.Fprintln(w)
 	printImages(w, r.Images)
+	for _, a := range r.Referrers {
+		fmt.Fprintf(w, "attached to %s: %s (%s)\n", short(a.Subject.String()), a.Reference, size(a.Size))
+	}
+	for _, c := range r.Charts {
+		if len(c.LeftOut) > 0 {
+			fmt.Fprintf(w, "values of %s that were left out: %s\n", c.Name, strings.Join(c.LeftOut, ", "))
+		}
+	}
 	for _, f := range r.Unresolved {
 		fmt.Fprintf(w, "not inside: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
 	}

@@ -47,6 +47,7 @@ type lines struct {
 	total int64
 	start time.Time
 	moved atomic.Int64
+	left  atomic.Int64 // bytes of the total that were skipped
 }
 
 func (l *lines) Phase(name string, total int64) {
@@ -54,6 +55,7 @@ func (l *lines) Phase(name string, total int64) {
 	defer l.mu.Unlock()
 	l.name, l.total, l.start = name, total, time.Now()
 	l.moved.Store(0)
+	l.left.Store(0)
 	if total > 0 {
 		fmt.Fprintf(l.w, "%s %s\n", name, size(total))
 		return
@@ -61,7 +63,8 @@ func (l *lines) Phase(name string, total int64) {
 	fmt.Fprintf(l.w, "%s\n", name)
 }
 
-func (l *lines) Add(n int64) { l.moved.Add(n) }
+func (l *lines) Add(n int64)  { l.moved.Add(n) }
+func (l *lines) Skip(n int64) { l.left.Add(n) }
 
 func (l *lines) Done(line string) {
 	l.mu.Lock()
@@ -73,7 +76,11 @@ func (l *lines) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.total > 0 {
-		fmt.Fprintf(l.w, "%s: %s in %s\n", l.name, size(l.moved.Load()), time.Since(l.start).Round(time.Millisecond))
+		skipped := ""
+		if n := l.left.Load(); n > 0 {
+			skipped = ", " + size(n) + " more were there already"
+		}
+		fmt.Fprintf(l.w, "%s: %s in %s%s\n", l.name, size(l.moved.Load()), time.Since(l.start).Round(time.Millisecond), skipped)
 	}
 }
 
@@ -134,7 +141,8 @@ func (b *bar) draw(total int64) {
 	_ = b.bar.Set64(min(b.moved.Load(), total-1)) // a terminal that cannot be written to is not worth failing for
 }
 
-func (b *bar) Add(n int64) { b.moved.Add(n) }
+func (b *bar) Add(n int64)  { b.moved.Add(n) }
+func (b *bar) Skip(n int64) { b.moved.Add(n) }
 
 func (b *bar) Done(line string) {
 	b.mu.Lock()

@@ -110,10 +110,10 @@ func output(cmd *cobra.Command, report any, human func(), err error) error {
 func printError(cmd *cobra.Command, err error) {
 	w := cmd.ErrOrStderr()
 	if bundle.KindOf(err) == bundle.Interrupted {
-		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written")
-		return
+		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written under its name")
+	} else {
+		fmt.Fprintf(w, "bundle: %v\n", err)
 	}
-	fmt.Fprintf(w, "bundle: %v\n", err)
 	if h := bundle.Hint(err); h != "" {
 		fmt.Fprintf(w, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))
 	}

@@ -105,6 +105,21 @@ func (c *Chart) Templates() []TemplateFile {
 	return all
 }
 
+// Files lists the other files of the chart and of its dependencies that templates
+// can read, each under the name that it has in the chart. Documentation is left
+// out.
+func (c *Chart) Files() []TemplateFile {
+	var all []TemplateFile
+	eachDependency(c.helm, c.helm.Name(), "", func(h *helm.Chart, dir, path string) {
+		for _, f := range h.Files {
+			if !strings.HasSuffix(f.Name, ".md") {
+				all = append(all, TemplateFile{Name: dir + "/" + f.Name, Path: path, Text: string(f.Data)})
+			}
+		}
+	})
+	return all
+}
+
 // eachDependency calls f for h and everything below it, with the folder that
 // Helm names templates after and the path of its values. A dependency that is
 // declared under several aliases is visited under each of them.

@@ -274,6 +274,9 @@ func (f *finder) imageValue(value, path string, key imageKey, s scope) bool {
 	}
 	x := found{path: path, raw: rest, host: r.Host, certain: true, confidence: Image}
 	if !s.pod {
+		if s.embedded && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") {
+			return false // a lone name in a program's configuration: the rest of it is elsewhere
+		}
 		if !plausibleValue(r, key) {
 			return false
 		}
@@ -373,7 +376,7 @@ func assignments(text, path string, list []word) []field {
 func accept(x *found, r ref, named bool) bool {
 	switch {
 	case r.Host != "" && plausibleHost(r.Host):
-		if slices.Contains(taintEffects, r.Tag) {
+		if slices.Contains(taintEffects, r.Tag) || !isRegistry(r.Host) && apiVersionRE.MatchString(r.Path) {
 			return false
 		}
 		if !r.pinned() {

@@ -136,6 +136,10 @@ func plausibleHost(host string) bool {
 	return strings.Trim(last, "abcdefghijklmnopqrstuvwxyz") == "" || strings.HasPrefix(last, "xn--")
 }
 
+// apiVersionRE matches the version of an API group: acme.dev/v1beta1:Kind is no
+// image.
+var apiVersionRE = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
+
 // taintEffects follow a colon after a label key and look like a tag.
 var taintEffects = []string{"NoSchedule", "NoExecute", "PreferNoSchedule"}
 

@@ -45,7 +45,8 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // Templates cannot be interrupted: when ctx ends first, Render returns at once
-// and the render goes on in the background until its template ends.
+// and the render goes on in the background until its template ends. The same
+// holds for one that takes more than a minute or a GiB: that is a *LimitError.
 func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", c.Name(), err)
@@ -69,12 +70,11 @@ func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 		out, err := c.render(o)
 		done <- result{out, err}
 	}()
-	select {
-	case r := <-done:
-		return r.out, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("render chart %s: %w", c.Name(), ctx.Err())
+	r, err := await(ctx, c.Name(), done)
+	if err != nil {
+		return nil, err
 	}
+	return r.out, r.err
 }
 
 // checkRenderable refuses what helm install refuses before it renders.

@@ -40,15 +40,10 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 // residual adds what the overrides brought along, and the places that still
 // name a host that references were moved away from.
 func (d *derivation) residual(r *Result, out *chart.Output) {
-	own, foreign, known := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	own, known := map[string]bool{}, map[string]bool{}
 	for _, s := range d.spots {
 		host, _ := splitHost(s.final)
 		own[host] = true
-	}
-	for _, s := range d.spots {
-		if host, _ := splitHost(s.finding.Raw); host != "" && !own[host] {
-			foreign[host] = true
-		}
 	}
 	for _, f := range d.found {
 		known[f.Position], known[scalarOf(f.Position)] = true, true
@@ -60,30 +55,17 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 			r.Left = append(r.Left, Left{f, f.Raw, reasonNew})
 		}
 	}
-	if len(foreign) == 0 {
+	hosts := d.foreign()
+	if len(hosts) == 0 {
 		return
 	}
-	named := namesHost(sortedKeys(foreign))
+	named := namesHost(sortedKeys(hosts))
 	leaves := out.Leaves()
 	for _, at := range sortedKeys(leaves) {
 		if m := named.FindStringSubmatch(leaves[at]); m != nil && !known[at] {
-			c := change(at, "", "")
-			f := chart.Finding{
-				Position: at, Template: c.Template, Kind: c.Kind, Path: c.Path,
-				Raw: m[1], Confidence: chart.Repository,
-			}
-			r.Left = append(r.Left, Left{f, m[1], reasonResidual})
+			r.Named = append(r.Named, Named{Finding: namedAt(at, m[1]), Reads: m[1]})
 		}
 	}
-}
-
-// namesHost matches one of the hosts as a word of its own, not in a URL or in
-// the name of another host.
-func namesHost(hosts []string) *regexp.Regexp {
-	for i, h := range hosts {
-		hosts[i] = regexp.QuoteMeta(h)
-	}
-	return regexp.MustCompile(`(?:^|[^\w./:@-])(` + strings.Join(hosts, "|") + `)(?:$|[^\w.-])`)
 }
 
 // scalarOf cuts the token off a position: what is left is the scalar that the
@@ -122,7 +104,7 @@ func (d *derivation) changes(ctx context.Context, r *Result, out *chart.Output) 
 	slices.Sort(differ)
 	for _, at := range differ {
 		was, had := before[at]
-		if d.secretChange(at, before, after) {
+		if d.secretChange(at, before, after) || slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == at && n.Keys != nil }) {
 			continue
 		}
 		if v, has := again[at]; has == had && v == was {
@@ -139,8 +121,10 @@ func (d *derivation) secretChange(at string, before, after map[string]string) bo
 		return false
 	}
 	if now, ok := after[at]; ok {
-		if entry, found := strings.CutSuffix(at, ".name"); found && aboutSecrets(entry, after) {
-			return namesSecret(after[entry+".value"], d.secret) // a new env entry
+		if entry, found := strings.CutSuffix(at, ".name"); found {
+			if value, isEnv := after[entry+".value"]; isEnv {
+				now, at = value, entry // a new entry of an env list
+			}
 		}
 		return namesSecret(now, d.secret) && aboutSecrets(at, after)
 	}

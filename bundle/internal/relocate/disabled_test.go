@@ -16,10 +16,10 @@ func TestDisabled(t *testing.T) {
 		want        []string
 	}{
 		{"defaults", "switches", nil, []string{
+			"agents[0].enabled: ghcr.io/acme/edge:1.0.3",
 			"installAgent: ghcr.io/acme/agent:1.0.3",
 			"proxy.enabled: ghcr.io/acme/proxy:1.0.3",
 			"store.bundled: docker.io/acme/store:3",
-			"agents[0].enabled: ghcr.io/acme/edge:1.0.3",
 			"proxy.enabled proxy.tls.enabled: ghcr.io/acme/tls:1.0.3",
 			"store.bundled store.metrics.enabled: docker.io/acme/store-metrics:3",
 		}},

@@ -25,6 +25,8 @@ type prober struct {
 	base    map[string]any // the values as templates see them
 	spots   []spot
 	stay    []chart.Finding // references that must stay as they are
+	// reached are keys that show up at a position without moving it there.
+	reached map[string]string
 	renders int
 }
 
@@ -117,7 +119,48 @@ func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots 
 		b, err := p.observe(ctx, fixed, slots[half:], open)
 		return append(a, b...), err
 	}
-	return p.propose(out, slots, open), nil
+	found, masked, behind := p.propose(out, slots, open)
+	for _, part := range masked.split(slots) {
+		more, err := p.observe(ctx, fixed, part, behind)
+		if err != nil {
+			return nil, err
+		}
+		found = join(found, more)
+	}
+	return found, nil
+}
+
+// A mask holds slots that stand first at a spot, but do not move it while
+// others are set too.
+type mask map[*slot]bool
+
+// split parts slots into the mask and the others: each is observed without the
+// other. There is nothing to part when either is empty.
+func (m mask) split(slots []*slot) [][]*slot {
+	in := pick(slots, func(s *slot) bool { return m[s] })
+	out := pick(slots, func(s *slot) bool { return !m[s] })
+	if len(in) == 0 || len(out) == 0 {
+		return nil
+	}
+	return [][]*slot{in, out}
+}
+
+// join adds proposals to others; two for one slot become one.
+func join(list, more []proposal) []proposal {
+	for _, b := range more {
+		i := slices.IndexFunc(list, func(a proposal) bool { return a.slot == b.slot })
+		if i < 0 {
+			list = append(list, b)
+			continue
+		}
+		a := &list[i]
+		a.all = append(a.all, b.all...)
+		a.disputed = a.disputed || b.disputed || a.value != b.value
+		if a.value == b.value {
+			a.spots = append(a.spots, b.spots...)
+		}
+	}
+	return list
 }
 
 // refusal returns the chart's own error: it does not render with these values.
@@ -130,22 +173,32 @@ func refusal(err error) *chart.RenderError {
 }
 
 // propose reads every open spot in out. Where spots want different values for
-// one slot, the value that most of them want is proposed.
-func (p *prober) propose(out *chart.Output, slots []*slot, open []int) []proposal {
+// one slot, the value that most of them want is proposed. Spots that show
+// sentinels, but that no value for the first of them moves, are returned with
+// these slots.
+func (p *prober) propose(out *chart.Output, slots []*slot, open []int) (list []proposal, masked mask, behind []int) {
+	masked = mask{}
 	spots := map[*slot]map[string][]int{}
 	for _, i := range open {
 		got, ok := out.Lookup(p.spots[i].finding.Position)
 		if !ok || got == p.spots[i].finding.Raw {
 			continue
 		}
-		if s, value := decode(got, p.spots[i].want, slots); s != nil {
+		switch s, value := decode(got, p.spots[i].want, slots); {
+		case s == nil:
+			if key := traceOf(got, slots); key != "" {
+				p.reached[p.spots[i].finding.Position] = key
+			}
+		case value == "":
+			masked[s], behind = true, append(behind, i)
+			p.reached[p.spots[i].finding.Position] = s.path.String()
+		default:
 			if spots[s] == nil {
 				spots[s] = map[string][]int{}
 			}
 			spots[s][value] = append(spots[s][value], i)
 		}
 	}
-	var list []proposal
 	for _, s := range slots {
 		best := proposal{slot: s, disputed: len(spots[s]) > 1}
 		for _, value := range sortedKeys(spots[s]) {
@@ -158,7 +211,17 @@ func (p *prober) propose(out *chart.Output, slots []*slot, open []int) []proposa
 			list = append(list, best)
 		}
 	}
-	return list
+	return list, masked, behind
+}
+
+// traceOf finds the slot of which a text holds a part of the sentinel.
+func traceOf(text string, slots []*slot) string {
+	for _, s := range slots {
+		if first, _, ok := strings.Cut(s.sentinel, "."); ok && strings.Contains(text, first) {
+			return s.path.String()
+		}
+	}
+	return ""
 }
 
 // A view is a lenient render with some values, and what each spot reads there.

@@ -32,8 +32,15 @@ type Move struct {
 	Keys   []string // dotted paths of the values that move it; none when it is at its target anyway
 }
 
-// A Left is a reference that the values do not move, or a foreign host that is
-// still named.
+// A Named is a setting that names a host that images come from, and no image: a
+// list of allowed registries, or where a controller gets other images.
+type Named struct {
+	chart.Finding        // Raw is the host
+	Reads         string // what stands there with the overrides
+	Keys          []string
+}
+
+// A Left is a reference that the values do not move.
 type Left struct {
 	chart.Finding
 	Reads  string // what stands there with the overrides
@@ -56,6 +63,7 @@ type Result struct {
 	Unlocked  []string       // those of Keys that only make the chart accept the others
 	Moved     []Move         // in the order of the manifests
 	Left      []Left
+	Named     []Named  // no matter of Complete: nothing is pulled from there by the name alone
 	Changed   []Change // sorted by position
 
 	SecretKeys  []string     // those of Keys that name the pull secret
@@ -82,6 +90,9 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 	for {
 		plan, err := d.plan(ctx, banned)
 		if err != nil {
+			return nil, err
+		}
+		if err := d.hosts(ctx, plan, banned); err != nil {
 			return nil, err
 		}
 		if err := d.pullSecrets(ctx, plan, banned); err != nil {
@@ -125,6 +136,7 @@ type plan struct {
 	probed   *chart.Output // lenient, with overlay less what was unlocked
 	out      *chart.Output // strict, with overlay
 
+	named      []Named             // settings that were moved too
 	secrets    overlay             // the part of overlay that names the pull secret
 	secretKeys map[string][]string // place → keys that name it there
 }
@@ -134,7 +146,7 @@ type plan struct {
 // that it does is part of the proof.
 func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
-		prober:  &prober{chart: r.Chart, options: r.Render},
+		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[string]string{}},
 		target:  r.Target,
 		secret:  r.PullSecret,
 		refused: map[string]string{},
@@ -245,6 +257,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 		}
 	}
 	d.compare(r, p.out)
+	r.Named = append(r.Named, p.named...)
 	d.secrets(r, p)
 	if err := d.changes(ctx, r, p.probed); err != nil {
 		return nil, err
@@ -268,7 +281,6 @@ const (
 	reasonAsked       = "left where it is on request"
 	reasonNoValue     = "no value reaches it"
 	reasonNew         = "it appears only with the overrides"
-	reasonResidual    = "a host that images came from is still named"
 )
 
 // reason says why a spot was not moved.
@@ -279,11 +291,31 @@ func (d *derivation) reason(f chart.Finding, reads string) string {
 	if key := d.refused[f.Position]; key != "" {
 		return "the chart refuses the key that would move it: " + key
 	}
-	name, _, _ := splitSuffix(f.Raw)
-	for _, t := range d.chart.Templates() {
-		if strings.Contains(t.Text, name) && strings.Contains(name, "/") {
-			return "written in the template " + t.Name
-		}
+	if key := d.reached[f.Position]; key != "" {
+		return "a value reaches it, but the chart makes something else of it: " + key
+	}
+	if file := d.writtenIn(f); file != "" {
+		return file
 	}
 	return reasonNoValue
+}
+
+// writtenIn says which file of the chart has the reference in its text: best
+// the template itself, then any template, then files that templates read.
+func (d *derivation) writtenIn(f chart.Finding) string {
+	name, _, _ := splitSuffix(f.Raw)
+	templates := d.chart.Templates()
+	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
+		templates = slices.Concat(templates[i:i+1], templates)
+	}
+	for i, t := range slices.Concat(templates, d.chart.Files()) {
+		what := "written in the template "
+		if i >= len(templates) {
+			what = "written in the file "
+		}
+		if strings.Contains(name, "/") && strings.Contains(t.Text, name) || strings.Contains(f.Raw, ":") && strings.Contains(t.Text, f.Raw) {
+			return what + t.Name
+		}
+	}
+	return ""
 }

@@ -186,6 +186,12 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 	for _, l := range r.Left {
 		fmt.Fprintf(&b, "%-10s %s\n    at %s\n    %s\n", l.Confidence, l.Raw, l.Position, l.Reason)
 	}
+	if len(r.Named) > 0 {
+		b.WriteString("# named\n")
+		for _, n := range r.Named {
+			fmt.Fprintf(&b, "%s\n    at %s\n    reads %s by %s\n", n.Raw, n.Position, n.Reads, strings.Join(n.Keys, ", "))
+		}
+	}
 	b.WriteString("# changed\n")
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)

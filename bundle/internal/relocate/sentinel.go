@@ -68,7 +68,8 @@ func markPins(slots []*slot) {
 // decode finds the slot, and the value for it, that makes a position read want;
 // the position reads got while all slots hold their sentinels. The first
 // sentinel in got counts, since it is the one that stands where the registry
-// has to be; those behind it are put back to what they were.
+// has to be; those behind it are put back to what they were. The value is empty
+// when there is a slot, but no value of it does.
 func decode(got, want string, slots []*slot) (s *slot, value string) {
 	first := len(got)
 	for _, c := range slots {
@@ -87,8 +88,8 @@ func decode(got, want string, slots []*slot) (s *slot, value string) {
 	if ok {
 		value, ok = strings.CutPrefix(value, got[:first])
 	}
-	if !ok || value == "" {
-		return nil, ""
+	if !ok {
+		return s, ""
 	}
 	return s, value
 }

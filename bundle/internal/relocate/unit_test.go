@@ -149,10 +149,10 @@ func TestDecode(t *testing.T) {
 		{"namespace with slash", org + "web:1", "reg/acme/web:1", 2, "reg/acme/"},
 		{"guess in front", guess + "/acme/web:1", "reg/acme/web:1", 3, "reg"},
 		{"whole", guess, "reg/acme/web:1", 3, "reg/acme/web:1"},
-		{"behind a host that stays", "docker.io/" + guess + ":1", "reg/acme/web:1", -1, ""},
-		{"in front of another path", registry + "/other:1", "reg/acme/web:1", -1, ""},
+		{"behind a host that stays", "docker.io/" + guess + ":1", "reg/acme/web:1", 3, ""},
+		{"in front of another path", registry + "/other:1", "reg/acme/web:1", 0, ""},
 		{"nothing", "docker.io/acme/web:1", "reg/acme/web:1", -1, ""},
-		{"nothing to set", guess + "reg/acme/web:1", "reg/acme/web:1", -1, ""},
+		{"nothing to set", guess + "reg/acme/web:1", "reg/acme/web:1", 3, ""},
 	}
 	for _, tt := range tests {
 		s, value := decode(tt.got, tt.want, slots)

@@ -46,6 +46,13 @@ func comments(r *Result) map[string]string {
 			}
 		}
 	}
+	for _, n := range r.Named {
+		for _, key := range n.Keys {
+			if key, _, _ = strings.Cut(key, "["); !slices.Contains(lines[key], n.Raw) {
+				lines[key] = append(lines[key], n.Raw)
+			}
+		}
+	}
 	all := map[string]string{}
 	for key, raws := range lines {
 		slices.Sort(raws)

@@ -1,0 +1,113 @@
+package relocate
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+)
+
+// foreign lists the hosts that references are moved away from, each with what
+// stands in its place in front of their paths; that is empty where targets
+// differ.
+func (d *derivation) foreign() map[string]string {
+	own := map[string]bool{}
+	for _, s := range d.spots {
+		host, _ := splitHost(s.final)
+		own[host] = true
+	}
+	hosts := map[string]string{}
+	for _, s := range d.spots {
+		host, rest := splitHost(s.finding.Raw)
+		if host == "" || own[host] {
+			continue
+		}
+		base, ok := strings.CutSuffix(s.final, "/"+rest)
+		if before, seen := hosts[host]; !ok || seen && before != base {
+			base = ""
+		}
+		hosts[host] = base
+	}
+	return hosts
+}
+
+// namesHost matches one of the hosts as a word of its own, not in a URL or in
+// the name of another host.
+func namesHost(hosts []string) *regexp.Regexp {
+	quoted := make([]string, len(hosts))
+	for i, h := range hosts {
+		quoted[i] = regexp.QuoteMeta(h)
+	}
+	return regexp.MustCompile(`(?:^|[^\w./:@-])(` + strings.Join(quoted, "|") + `)(?:$|[^\w.-])`)
+}
+
+func namedAt(position, host string) chart.Finding {
+	c := change(position, "", "")
+	return chart.Finding{
+		Position: position, Template: c.Template, Kind: c.Kind, Path: c.Path,
+		Raw: host, Confidence: chart.Repository,
+	}
+}
+
+// pullsFrom matches the last key, env entry or flag in front of a host that some
+// program pulls images from.
+var pullsFrom = regexp.MustCompile(`(?i)(registry|hub)("\])?(\.value)?$`)
+
+// hosts moves settings too that name the host of moved references under a key
+// that says registry, such as a controller has for images that it adds. It is
+// worth a value, but nothing depends on it.
+func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool) error {
+	bases := d.foreign()
+	settings := d.hostSettings(p.probed, bases)
+	if len(settings) == 0 {
+		return nil
+	}
+	pr := *d.prober
+	pr.spots = slices.Concat(d.spots, settings)
+	s := newSolver(&pr, d.form.mark, p.probed)
+	s.below = p.overlay
+	var open []int
+	for i, at := range pr.spots {
+		s.now.reads[i], _ = p.probed.Lookup(at.finding.Position)
+		if i >= len(d.spots) {
+			open = append(open, i)
+		}
+	}
+	var slots []*slot
+	walk(nil, d.base, func(at path, v any) bool {
+		if text, ok := v.(string); ok && bases[text] != "" && !collides(at, p.overlay) && !banned[at.String()] {
+			slots = append(slots, &slot{path: at, text: text, to: len(text)})
+		}
+		return !globalCopy(at, d.templates().charts)
+	})
+	if err := s.stage(ctx, slots, open, true); err != nil {
+		return err
+	}
+	d.renders = pr.renders
+	for _, i := range open {
+		if at := pr.spots[i]; len(s.keys[i]) > 0 && s.right(i) {
+			p.named = append(p.named, Named{at.finding, at.want, s.keys[i]})
+		}
+	}
+	p.overlay, p.probed = s.overlay(nil), s.now.out
+	return nil
+}
+
+// hostSettings are scalars outside of references that are one of the hosts,
+// under a key that says registry.
+func (d *derivation) hostSettings(out *chart.Output, bases map[string]string) []spot {
+	known := map[string]bool{}
+	for _, f := range d.found {
+		known[f.Position] = true
+	}
+	var list []spot
+	leaves := out.Leaves()
+	for _, at := range sortedKeys(leaves) {
+		if base := bases[leaves[at]]; base != "" && !known[at] && pullsFrom.MatchString(at) {
+			list = append(list, spot{namedAt(at, leaves[at]), base, base})
+		}
+	}
+	return list
+}

@@ -1,0 +1,260 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/layout"
+)
+
+// Limits on the JSON of a record. Its own parts nest a few levels deep; the
+// user's values are as deep as a chart makes them. The number of values bounds
+// the memory that decoding takes.
+const (
+	maxRecordDepth  = 100
+	maxRecordValues = 1_000_000
+)
+
+// checkJSON refuses what two parsers could read in two ways, and what would
+// take more memory than a record may: a key twice in one object, in whatever
+// case, depth and number of values beyond the limits.
+func checkJSON(b []byte) error {
+	if !json.Valid(b) {
+		// Unmarshal says where.
+		if err := json.Unmarshal(b, new(json.RawMessage)); err != nil {
+			return err
+		}
+		return errors.New("not JSON")
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var stack []*jsonScope
+	for n := 0; ; n++ {
+		t, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n > maxRecordValues {
+			return fmt.Errorf("more than %d JSON values", maxRecordValues)
+		}
+		if stack, err = nextToken(stack, t); err != nil {
+			return err
+		}
+	}
+}
+
+// jsonScope is an object or an array that is being read.
+type jsonScope struct {
+	keys   map[string]bool // nil: an array
+	key    string          // the one whose value comes next; empty: a key comes next
+	values bool            // within the values of a chart, where case makes a difference
+}
+
+func nextToken(stack []*jsonScope, t json.Token) ([]*jsonScope, error) {
+	var top *jsonScope
+	if len(stack) > 0 {
+		top = stack[len(stack)-1]
+	}
+	delim, _ := t.(json.Delim)
+	if delim == '}' || delim == ']' {
+		return stack[:len(stack)-1], nil
+	}
+	if top != nil && top.keys != nil && top.key == "" {
+		return stack, top.addKey(t)
+	}
+	inner := &jsonScope{values: top != nil && (top.values || top.key == "=values")}
+	if top != nil {
+		top.key = ""
+	}
+	if delim == 0 {
+		return stack, nil
+	}
+	if len(stack) == maxRecordDepth {
+		return nil, fmt.Errorf("JSON deeper than %d levels", maxRecordDepth)
+	}
+	if delim == '{' {
+		inner.keys = make(map[string]bool)
+	}
+	return append(stack, inner), nil
+}
+
+// addKey takes the next key of an object. An equals sign before it keeps the
+// empty key apart from none.
+func (s *jsonScope) addKey(t json.Token) error {
+	name, _ := t.(string)
+	s.key = "=" + name
+	same := name
+	if !s.values {
+		same = strings.ToLower(name)
+	}
+	if s.keys[same] {
+		return fmt.Errorf("JSON key %q twice in one object", name)
+	}
+	s.keys[same] = true
+	return nil
+}
+
+// decodeRecord decodes what checkJSON passed. A field that is not known would
+// have a meaning that this program does not heed.
+func decodeRecord(b []byte) (*Record, error) {
+	r := new(Record)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(r); err != nil {
+		return nil, err
+	}
+	var bad error
+	r.texts(func(s *string) {
+		if printable(*s) != *s && bad == nil {
+			bad = fmt.Errorf("%q has a character that cannot be printed", *s)
+		}
+	})
+	return r, bad
+}
+
+// texts calls visit for every text of the record that is shown to people.
+func (r *Record) texts(visit func(*string)) {
+	finding := func(f *Finding) {
+		for _, s := range []*string{&f.Raw, &f.Chart, &f.Template, &f.Kind, &f.Path, &f.Confidence} {
+			visit(s)
+		}
+		for i := range f.Keys {
+			visit(&f.Keys[i])
+		}
+	}
+	visit(&r.Tool)
+	visit(&r.ID)
+	for i := range r.Charts {
+		c := &r.Charts[i]
+		for _, s := range []*string{&c.Name, &c.Version, &c.AppVersion, &c.Source, &c.Reference, &c.Release, &c.Namespace, &c.KubeVersion} {
+			visit(s)
+		}
+		for j := range c.APIVersions {
+			visit(&c.APIVersions[j])
+		}
+	}
+	for _, list := range [][]ImageRecord{r.Images, r.Referrers} {
+		for i := range list {
+			im := &list[i]
+			for _, s := range []*string{&im.Reference, &im.MediaType, &im.Destination, (*string)(&im.Digest), (*string)(&im.SourceDigest), (*string)(&im.Subject)} {
+				visit(s)
+			}
+			for j := range im.Platforms {
+				visit(&im.Platforms[j])
+			}
+			for j := range im.Found {
+				finding(&im.Found[j])
+			}
+		}
+	}
+	for i := range r.Unresolved {
+		finding(&r.Unresolved[i])
+	}
+}
+
+// printable replaces what could deceive a terminal or a log.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// checkImages requires that what the record says of its images is so: their
+// kind and size, the names that charts know them by, and which digests a
+// choice of platforms changed.
+func (b *Bundle) checkImages() error {
+	roots := make(map[string]ocispec.Descriptor)
+	inside := make(map[digest.Digest]bool)
+	for _, d := range b.index.Manifests {
+		roots[d.Annotations[ocispec.AnnotationRefName]] = d
+		inside[d.Digest] = true
+	}
+	moved := make(map[digest.Digest]digest.Digest)
+	for _, im := range b.Record.Images {
+		if err := b.checkImage(im, roots[im.Reference]); err != nil {
+			return fmt.Errorf("%s: %w", im.Reference, err)
+		}
+		if im.SourceDigest == "" {
+			continue
+		}
+		if now, ok := moved[im.SourceDigest]; inside[im.SourceDigest] || ok && now != im.Digest {
+			return fmt.Errorf("%s: source digest %s stands for something else too", im.Reference, im.SourceDigest)
+		}
+		moved[im.SourceDigest] = im.Digest
+	}
+	return nil
+}
+
+func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
+	manifests, blobs, err := b.blobsOf(root)
+	if err != nil {
+		return err
+	}
+	var size int64
+	for _, d := range append(manifests, blobs...) {
+		size += d.Size
+	}
+	switch {
+	case im.MediaType != root.MediaType:
+		return fmt.Errorf("it says media type %q; index.json says %s", im.MediaType, root.MediaType)
+	case im.Size != size:
+		return fmt.Errorf("it says %d bytes; there are %d", im.Size, size)
+	case im.SourceDigest == "":
+	case im.SourceDigest.Validate() != nil || im.SourceDigest.Algorithm() != digest.SHA256:
+		return fmt.Errorf("source digest %q is none", im.SourceDigest)
+	case im.SourceDigest == im.Digest || !layout.IsIndex(root.MediaType):
+		return fmt.Errorf("source digest %s, but no choice of platforms changed it", im.SourceDigest)
+	}
+	for _, f := range im.Found {
+		if err := im.checkFound(f); err != nil {
+			return err
+		}
+	}
+	return im.checkDestination()
+}
+
+// checkFound requires that a reference in a chart is one of this image: it
+// decides under which name the image is pushed.
+func (im ImageRecord) checkFound(f Finding) error {
+	ref, err := ParseReference(f.Raw)
+	if err != nil {
+		return err
+	}
+	if ref.Digest != "" && (ref.Digest == im.SourceDigest || im.SourceDigest == "") {
+		if im.SourceDigest == "" && ref.Digest != im.Digest {
+			return fmt.Errorf("found as %q, which pins another digest than %s", f.Raw, im.Digest)
+		}
+		ref.Digest = im.Digest
+	}
+	if ref.String() != im.Reference {
+		return fmt.Errorf("found as %q, which is another image", f.Raw)
+	}
+	return nil
+}
+
+// checkDestination requires a path and tag below the target registry.
+func (im ImageRecord) checkDestination() error {
+	if im.Destination == "" {
+		return nil
+	}
+	ref, err := ParseReference(localHost + "/" + im.Destination)
+	if err != nil || ref.String() != localHost+"/"+im.Destination {
+		return fmt.Errorf("destination %q is no path and tag", im.Destination)
+	}
+	return nil
+}
