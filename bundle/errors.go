@@ -66,6 +66,10 @@ func Hint(err error) string {
 	if errors.As(err, &trust) {
 		return trustHints[trust.Reason]
 	}
+	var format *layout.FormatError
+	if errors.As(err, &format) {
+		return (*DamagedError)(nil).Hint()
+	}
 	var reg *remote.Error
 	if errors.As(err, &reg) {
 		return reg.Hint

@@ -18,8 +18,9 @@ const DefaultJobs = 6
 
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
-	Charts []ChartSpec
-	Images []string // references beside those found in charts
+	Charts  []ChartSpec
+	Images  []string // references beside those found in charts
+	Exclude []string // references to leave out, wherever they were found
 	// Destinations are names that images shall have on the other side, by
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
@@ -142,6 +143,9 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	if err != nil {
 		return nil, err
 	}
+	if wanted, err = o.exclude(wanted); err != nil {
+		return nil, err
+	}
 	images, err := resolveImages(ctx, client, wanted, o.Platforms, o.Jobs)
 	if err != nil {
 		return nil, err
@@ -165,6 +169,23 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 		}
 	}
 	return planBundle(rec, images, charts)
+}
+
+// exclude drops what the user does not want. A reference that nobody asked for
+// is a mistake.
+func (o *ExportOptions) exclude(wanted []want) ([]want, error) {
+	for _, raw := range o.Exclude {
+		ref, err := ParseReference(raw)
+		if err != nil {
+			return nil, &UsageError{What: "--exclude: " + err.Error()}
+		}
+		n := len(wanted)
+		wanted = slices.DeleteFunc(wanted, func(w want) bool { return w.ref == ref })
+		if len(wanted) == n {
+			return nil, &UsageError{What: fmt.Sprintf("--exclude %s: no chart names it", raw), Advice: "see bundle images CHART"}
+		}
+	}
+	return wanted, nil
 }
 
 // setDestinations gives images the names that the user chose for them.

@@ -37,6 +37,7 @@ type ImportChart struct {
 	Keys    []string      `json:"keys"`   // values keys that the emitted file sets
 	Moved   int           `json:"moved"`  // references proved to point to the target
 	Left    []LeftFinding `json:"left,omitempty"`
+	Changed []string      `json:"changed,omitempty"` // what else the values change, besides references
 	Renders int           `json:"renders"`
 	Helm    string        `json:"helm"` // the command that installs it
 
@@ -250,6 +251,9 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
 	}
+	for _, ch := range c.result.Changed {
+		r.Changed = append(r.Changed, fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After)))
+	}
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
 		r.Kubectl = "kubectl create secret docker-registry " + shellQuote(o.PullSecret) + " --namespace " + shellQuote(c.record.Namespace) +
@@ -259,6 +263,15 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		}
 	}
 	return r
+}
+
+// clip shortens a text for a line of a report.
+func clip(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
 }
 
 // helmInstall is the command that installs the chart with the emitted files.

@@ -166,7 +166,9 @@ func TestResume(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := errors.Join(assemble(w, pseudo(3, 100)), w.Commit()); err != nil {
+	// A blob that shares its block with a header may look as if it were there.
+	tiny := pseudo(3, 100)
+	if err := errors.Join(writeBlob(w, digest.FromBytes(tiny), tiny), w.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, folder, "a.bundle")

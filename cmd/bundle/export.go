@@ -57,6 +57,7 @@ command goes on from there, and the result is the same.`,
 	fl := cmd.Flags()
 	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar)")
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF` (repeatable)")
+	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
 	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and other referrers of images behind")
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")

@@ -132,8 +132,16 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		for _, f := range c.Files {
 			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
 		}
+		printChanged(w, c)
 		printSecrets(w, c, pullSecret)
 		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+	}
+}
+
+// printChanged says what the values change besides references.
+func printChanged(w io.Writer, c bundle.ImportChart) {
+	for _, line := range c.Changed {
+		fmt.Fprintf(w, "  changes too: %s\n", line)
 	}
 }
 

@@ -47,6 +47,7 @@ images have to be there by other means.`,
 			}
 			return output(cmd, report, func() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
+				printChanged(cmd.ErrOrStderr(), report.ImportChart)
 				printSecrets(cmd.ErrOrStderr(), report.ImportChart, o.PullSecret)
 			}, err)
 		},

@@ -3,7 +3,6 @@ package hostile
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -85,7 +84,9 @@ const schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 var manifests = []Case{
 	{"manifest", "foreign urls", Damaged, "foreign urls", layer(func(d *ocispec.Descriptor) { d.URLs = []string{"https://evil.example/layer"} })},
 	{"manifest", "foreign layer", Damaged, "may not be distributed", layer(func(d *ocispec.Descriptor) { d.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" })},
-	{"manifest", "non-distributable layer", Damaged, "may not be distributed", layer(func(d *ocispec.Descriptor) { d.MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip" })},
+	{"manifest", "non-distributable layer", Damaged, "may not be distributed", layer(func(d *ocispec.Descriptor) {
+		d.MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+	})},
 	{"manifest", "layer is a manifest", Damaged, "has the media type of a manifest", layer(func(d *ocispec.Descriptor) { d.MediaType = ocispec.MediaTypeImageManifest })},
 	{"manifest", "layer without media type", Damaged, "without media type", layer(func(d *ocispec.Descriptor) { d.MediaType = "" })},
 	{"manifest", "layer too large", Damaged, "its descriptor says", layer(func(d *ocispec.Descriptor) { d.Size++ })},

@@ -3,6 +3,7 @@ package hostile
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"strings"
 
@@ -235,7 +236,15 @@ func folders() []byte {
 	if err := tar.NewWriter(&buf).WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: "app/", Mode: 0o755}); err != nil {
 		panic(err)
 	}
-	return zipped(bytes.Repeat(buf.Bytes(), 290_000))
+	var packed bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	for range 290_000 {
+		must(zw.Write(buf.Bytes()))
+	}
+	if err := zw.Close(); err != nil {
+		panic(err)
+	}
+	return packed.Bytes()
 }
 
 // nest is a chart within n charts, each packed as an archive.

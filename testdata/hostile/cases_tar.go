@@ -259,4 +259,3 @@ func (r *entryReader) header(i int64) []byte {
 	seal(block)
 	return block
 }
-

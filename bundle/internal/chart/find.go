@@ -37,11 +37,14 @@ type Finding struct {
 // Findings lists every image reference in the manifests, in the order of
 // Manifests. The same reference at two positions is two findings.
 func (o *Output) Findings() []Finding {
-	hosts := map[string]bool{}
+	hosts, spaces := map[string]bool{}, map[string]bool{}
 	for i := range o.Manifests {
 		for _, f := range o.Manifests[i].doc.findings() {
 			if f.certain && f.host != "" {
 				hosts[f.host] = true
+			}
+			for at := strings.LastIndexByte(f.raw, '/'); at > 0; at = strings.LastIndexByte(f.raw[:at], '/') {
+				spaces[f.raw[:at]] = true
 			}
 		}
 	}
@@ -50,8 +53,8 @@ func (o *Output) Findings() []Finding {
 		m := &o.Manifests[i]
 		id := m.Position()
 		for _, f := range m.doc.findings() {
-			if !f.certain && !hosts[f.host] {
-				continue
+			if !f.certain && !hosts[f.host] || f.loose && spaces[f.raw] {
+				continue // spaces: a registry with a namespace, below which images are
 			}
 			base, _, _ := cutToken(strings.TrimSuffix(f.path, refToken))
 			all = append(all, Finding{
@@ -70,6 +73,7 @@ type found struct {
 	host       string
 	confidence Confidence
 	certain    bool // false: a finding only if the chart uses the host for images elsewhere
+	loose      bool // nothing but its own text says that it is one
 }
 
 // findings searches the document once.
@@ -341,6 +345,7 @@ func (f *finder) scanWords(text, path string, s scope) {
 		if !accept(&x, r, named) {
 			continue
 		}
+		x.loose = !named && !r.pinned()
 		if len(list) == 1 && raw == strings.TrimSpace(text) {
 			x.path = path
 		}

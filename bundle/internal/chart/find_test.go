@@ -335,14 +335,14 @@ items:
 		},
 	},
 	{
-		name: "a host already seen needs no tag",
+		name: "a host already seen needs no tag, but a namespace is no image",
 		text: `
 kind: Pod
 spec:
-  containers: [{image: "images.example.com/org/app:1", args: [--base=images.example.com/org, --other=unknown.example.com/org]}]`,
+  containers: [{image: "images.example.com/org/app:1", args: [--base=images.example.com/org/base, --from=images.example.com/org, --other=unknown.example.com/org]}]`,
 		want: []string{
 			"image images.example.com/org/app:1 .spec.containers[0].image",
-			"repository images.example.com/org .spec.containers[0].args[0]~1",
+			"repository images.example.com/org/base .spec.containers[0].args[0]~1",
 		},
 	},
 	{

@@ -55,17 +55,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 			r.Left = append(r.Left, Left{f, f.Raw, reasonNew})
 		}
 	}
-	hosts := d.foreign()
-	if len(hosts) == 0 {
-		return
-	}
-	named := namesHost(sortedKeys(hosts))
-	leaves := out.Leaves()
-	for _, at := range sortedKeys(leaves) {
-		if m := named.FindStringSubmatch(leaves[at]); m != nil && !known[at] {
-			r.Named = append(r.Named, Named{Finding: namedAt(at, m[1]), Reads: m[1]})
-		}
-	}
+	d.named(r, out, known)
 }
 
 // scalarOf cuts the token off a position: what is left is the scalar that the
@@ -104,7 +94,7 @@ func (d *derivation) changes(ctx context.Context, r *Result, out *chart.Output) 
 	slices.Sort(differ)
 	for _, at := range differ {
 		was, had := before[at]
-		if d.secretChange(at, before, after) || slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == at && n.Keys != nil }) {
+		if d.secretChange(at, before, after) || slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == at && n.Reads != n.Raw }) {
 			continue
 		}
 		if v, has := again[at]; has == had && v == was {
@@ -175,14 +165,16 @@ func explained(at, was, now string, moved []Move) bool {
 	return true
 }
 
-// becomes tells whether move m turns the word a into b.
+// becomes tells whether move m turns the word a into b: all of a reference, a
+// host with a namespace, or within the manifest any part.
 func becomes(a, b string, m Move, here bool) bool {
 	if strings.HasSuffix(a, m.Raw) && b == strings.TrimSuffix(a, m.Raw)+m.Target {
 		return true
 	}
-	if !here || !strings.HasSuffix(m.Position, "~ref") {
+	rest, ok := strings.CutPrefix(m.Raw, a)
+	if !ok || m.Target != b+rest {
 		return false
 	}
-	rest, ok := strings.CutPrefix(m.Raw, a)
-	return ok && m.Target == b+rest
+	namespace := strings.Contains(a, "/") && strings.HasPrefix(rest, "/")
+	return namespace || here && strings.HasSuffix(m.Position, "~ref")
 }

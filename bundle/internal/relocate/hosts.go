@@ -64,6 +64,7 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 	if len(settings) == 0 {
 		return nil
 	}
+	p.hostKeys = map[string][]string{}
 	pr := *d.prober
 	pr.spots = slices.Concat(d.spots, settings)
 	s := newSolver(&pr, d.form.mark, p.probed)
@@ -88,11 +89,33 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 	d.renders = pr.renders
 	for _, i := range open {
 		if at := pr.spots[i]; len(s.keys[i]) > 0 && s.right(i) {
-			p.named = append(p.named, Named{at.finding, at.want, s.keys[i]})
+			p.hostKeys[at.finding.Position] = s.keys[i]
 		}
 	}
 	p.overlay, p.probed = s.overlay(nil), s.now.out
 	return nil
+}
+
+// named fills in the settings that were moved, and the places that still name a
+// host that references were moved away from.
+func (d *derivation) named(r *Result, out *chart.Output, known map[string]bool) {
+	bases := d.foreign()
+	if len(bases) == 0 {
+		return
+	}
+	leaves := out.Leaves()
+	for _, s := range d.hostSettings(d.before, bases) {
+		if at := s.finding.Position; leaves[at] == s.final {
+			known[at] = true
+			r.Named = append(r.Named, Named{Finding: s.finding, Reads: s.final})
+		}
+	}
+	hosts := namesHost(sortedKeys(bases))
+	for _, at := range sortedKeys(leaves) {
+		if m := hosts.FindStringSubmatch(leaves[at]); m != nil && !known[at] {
+			r.Named = append(r.Named, Named{Finding: namedAt(at, m[1]), Reads: m[1]})
+		}
+	}
 }
 
 // hostSettings are scalars outside of references that are one of the hosts,

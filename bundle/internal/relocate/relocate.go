@@ -136,7 +136,7 @@ type plan struct {
 	probed   *chart.Output // lenient, with overlay less what was unlocked
 	out      *chart.Output // strict, with overlay
 
-	named      []Named             // settings that were moved too
+	hostKeys   map[string][]string // position of a setting → keys that move it
 	secrets    overlay             // the part of overlay that names the pull secret
 	secretKeys map[string][]string // place → keys that name it there
 }
@@ -257,11 +257,14 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 		}
 	}
 	d.compare(r, p.out)
-	r.Named = append(r.Named, p.named...)
 	d.secrets(r, p)
 	if err := d.changes(ctx, r, p.probed); err != nil {
 		return nil, err
 	}
+	for i, n := range r.Named {
+		r.Named[i].Keys = p.hostKeys[n.Position]
+	}
+	r.Named = slices.DeleteFunc(r.Named, func(n Named) bool { return n.Reads != n.Raw && n.Keys == nil }) // parts of references
 	keys := map[string][]string{}
 	for i, s := range d.spots {
 		if i < len(p.keys) {

@@ -1,0 +1,218 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"bundle/testdata/hostile"
+	"bundle/testdata/regtest"
+)
+
+// What a hostile bundle may cost before it is refused.
+const (
+	hostileTime   = 2 * time.Second * slowdown
+	hostileMemory = 64 << 20 * slowdown
+)
+
+// hostileEnv tells a child of this test that it is one.
+const hostileEnv = "BUNDLE_TEST_HOSTILE"
+
+// TestHostile gives every hostile bundle to Verify and Import, in a process of
+// its own whose memory can be watched. Each has to be refused with its exit
+// code and its message, in little time and memory, before a file is written or
+// the registry hears anything.
+func TestHostile(t *testing.T) {
+	if os.Getenv(hostileEnv) != "" {
+		testHostile(t)
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^TestHostile$", "-test.v")
+	cmd.Env = append(os.Environ(), hostileEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, failures(out))
+	}
+	if n := bytes.Count(out, []byte("    --- PASS: TestHostile/")); n != len(hostile.Cases()) || n < 60 {
+		t.Errorf("%d bundles refused of %d, want all, and 60 or more", n, len(hostile.Cases()))
+	}
+	_, table, _ := strings.Cut(string(out), tableHead)
+	table, _, _ = strings.Cut(table, tableFoot)
+	t.Log(table)
+}
+
+const tableHead, tableFoot = "=== TABLE\n", "=== END\n"
+
+// failures leaves out what passed.
+func failures(out []byte) string {
+	var b strings.Builder
+	for l := range strings.Lines(string(out)) {
+		if !strings.Contains(l, "=== RUN") && !strings.Contains(l, "--- PASS") {
+			b.WriteString(l)
+		}
+	}
+	return b.String()
+}
+
+func testHostile(t *testing.T) {
+	trust, err := LoadTrust([]string{writeKey(t)}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	priv := startRegistry(t)
+	cost := make(map[string]*hostileCost)
+	seen := make(map[string]bool)
+	for _, c := range hostile.Cases() {
+		if seen[c.Class+"/"+c.Name] {
+			t.Errorf("%s/%s: twice", c.Class, c.Name)
+		}
+		seen[c.Class+"/"+c.Name] = true
+		if cost[c.Class] == nil {
+			cost[c.Class] = new(hostileCost)
+		}
+		t.Run(c.Class+"/"+c.Name, func(t *testing.T) {
+			cost[c.Class].add(testHostileCase(t, c, trust, priv))
+		})
+	}
+	fmt.Print(tableHead)
+	fmt.Printf("%-16s %5s %8s %8s\n", "class", "count", "slowest", "memory")
+	for _, class := range slices.Sorted(maps.Keys(cost)) {
+		c := cost[class]
+		fmt.Printf("%-16s %5d %8s %5d MB\n", class, c.count, c.time.Round(time.Millisecond), c.memory>>20)
+	}
+	fmt.Print(tableFoot)
+}
+
+// A hostileCost is the most that a case of a class took.
+type hostileCost struct {
+	count  int
+	time   time.Duration
+	memory int64
+}
+
+func (c *hostileCost) add(d time.Duration, m int64) {
+	c.count++
+	c.time, c.memory = max(c.time, d), max(c.memory, m)
+}
+
+func writeKey(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key.pub")
+	if err := os.WriteFile(path, hostile.PublicKey(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func testHostileCase(t *testing.T, c hostile.Case, trust *Trust, priv *regtest.Registry) (time.Duration, int64) {
+	dir := t.TempDir()
+	content := c.Make()
+	path := filepath.Join(dir, "x.bundle.tar")
+	onDisk, err := content.WriteFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := onto(priv, trust)
+	o.OutputDir, o.RenderDir = filepath.Join(dir, "out"), filepath.Join(dir, "render")
+	o.Receipt.Path = filepath.Join(dir, "receipt.json")
+	ctx, cancel := context.WithTimeout(context.Background(), hostileTime)
+	defer cancel()
+	refuse := func() error {
+		if !onDisk {
+			_, err := read(content, content.Size, trust)
+			return err
+		}
+		_, err := Import(ctx, path, o)
+		return err
+	}
+	took, memory := measure(t, ctx, func() { err = refuse() })
+	if memory > hostileMemory {
+		t.Errorf("took %d MB", memory>>20)
+	}
+	wantHostile(t, c, err)
+	if onDisk {
+		_, verr := Verify(context.Background(), path, trust, nil)
+		wantHostile(t, c, verr)
+		wantFiles(t, dir, "x.bundle.tar")
+	}
+	for _, r := range priv.Log.Requests() {
+		t.Errorf("the registry was asked: %s %s", r.Method, r.Path)
+	}
+	priv.Log.Reset()
+	return took, memory
+}
+
+func wantHostile(t *testing.T, c hostile.Case, err error) {
+	t.Helper()
+	exits := map[Kind]int{Untrusted: hostile.Untrusted, Damaged: hostile.Damaged}
+	switch {
+	case err == nil:
+		t.Error("not refused")
+	case exits[KindOf(err)] != c.Exit || !strings.Contains(err.Error(), c.Message):
+		t.Errorf("kind %d, want exit code %d and %q:\n%.500v", KindOf(err), c.Exit, c.Message, err)
+	case strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && printable(string(r)) != string(r) }):
+		t.Errorf("message is not fit for a terminal: %.500q", err)
+	case Hint(err) == "":
+		t.Errorf("no hint: %v", err)
+	}
+}
+
+// measure runs f, which must end before ctx does, and returns how long it took
+// and by how many bytes the memory of this process grew, at most.
+func measure(t *testing.T, ctx context.Context, f func()) (time.Duration, int64) {
+	t.Helper()
+	runtime.GC()
+	debug.FreeOSMemory()
+	before := residentPeak(t, true)
+	done := make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		t.Fatalf("not refused within %s", hostileTime)
+	}
+	return time.Since(start), residentPeak(t, false) - before
+}
+
+// residentPeak is the most memory the process ever had (proc(5): VmHWM), since
+// the last reset. Where the system does not tell, it is zero.
+func residentPeak(t *testing.T, reset bool) int64 {
+	t.Helper()
+	if reset {
+		if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); errors.Is(err, os.ErrNotExist) {
+			return 0
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := strings.Cut(string(status), "VmHWM:")
+	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	if !ok || err != nil {
+		t.Fatalf("VmHWM in\n%s", status)
+	}
+	return kb << 10
+}
