@@ -22,9 +22,9 @@ const (
 	helmProvenanceType = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 )
 
-// maxChart bounds a packaged chart; Helm's own limit for the unpacked one is
-// 100 MiB.
-const maxChart = 100 << 20
+// maxChart bounds a packaged chart. Helm keeps it in a Secret of 1 MiB at most
+// once it is installed.
+const maxChart = 20 << 20
 
 // A ChartSpec is a chart and the inputs to render it with.
 type ChartSpec struct {
@@ -82,6 +82,9 @@ func loadChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile str
 		return nil, &UsageError{What: err.Error(), Advice: "see --release-name and --namespace"}
 	}
 	a.record.KubeVersion = orDefault(spec.KubeVersion, chart.DefaultKubeVersion)
+	if !kubeVersion.MatchString(a.record.KubeVersion) {
+		return nil, &UsageError{What: fmt.Sprintf("Kubernetes version %q is none", a.record.KubeVersion), Advice: "for example v1.34.0"}
+	}
 	a.record.APIVersions = spec.APIVersions
 	a.record.SkipTests = spec.SkipTests
 	return a, nil
@@ -121,6 +124,10 @@ func checkRelease(release, namespace string) error {
 
 // dnsName is a DNS subdomain (RFC 1123).
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// kubeVersion is what a Kubernetes version begins with; Helm takes what follows
+// for what it is.
+var kubeVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+`)
 
 // label names the chart in findings and messages.
 func (r ChartRecord) label() string { return r.Name + "-" + r.Version }

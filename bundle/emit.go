@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,23 +80,36 @@ func imageList(r *ImportReport) []byte {
 	return b.Bytes()
 }
 
-// writeFile replaces path in one step.
-func writeFile(path string, content []byte) (err error) {
+// writeFile replaces path in one step, and has it on the disk before it returns.
+func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+	return writeSynced(path, content)
+}
+
+// roomForReports is what reports and values files take at most, but for charts
+// of a size that nobody has seen.
+const roomForReports = 4 << 20
+
+// checkRoom finds out whether files can be written below dir, before anything is
+// pushed: it writes one, and takes it away again. dir need not be there.
+func checkRoom(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		f, err := os.CreateTemp(at, ".bundle-*")
+		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			continue
 		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
+		if err != nil {
+			return fmt.Errorf("output folder: %w", err)
+		}
+		_, err = f.Write(make([]byte, roomForReports))
+		if err == nil {
+			err = f.Sync() // some file systems find out only then
+		}
+		if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+			return fmt.Errorf("output folder: %w", err)
+		}
+		return nil
 	}
-	return os.Rename(f.Name(), path)
 }

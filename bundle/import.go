@@ -81,6 +81,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err := o.Receipt.prepare(o.DryRun); err != nil {
 		return nil, err
 	}
+	if !o.DryRun {
+		if err := checkRoom(o.OutputDir); err != nil {
+			return nil, err
+		}
+	}
 	report := o.report(b, charts)
 	p := &pusher{client: client, bundle: b, jobs: o.Jobs, chunk: o.ChunkSize, pr: o.Progress}
 	if err := o.push(ctx, p, places, report); err != nil {

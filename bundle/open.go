@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -147,16 +148,18 @@ func (b *Bundle) matchSum(s checksum.Sum) error {
 // list and once in the bundle, so counting is enough to know, and the list is
 // read again only to say which.
 func (b *Bundle) matchAll(listed int) error {
-	missing := make(map[string]bool)
-	entries := slices.DeleteFunc(b.reader.Entries(), func(e layout.Entry) bool {
-		return e.Name == layout.SumsFile || e.Name == layout.SignatureFile
-	})
-	if len(entries) == listed {
+	want := b.reader.Len() - 1
+	if _, signed := b.reader.Entry(layout.SignatureFile); signed {
+		want--
+	}
+	if listed == want {
 		return nil
 	}
-	for _, e := range entries {
-		missing[e.Name] = true
+	missing := make(map[string]bool)
+	for e := range b.reader.All() {
+		missing[e.Name] = e.Name != layout.SumsFile && e.Name != layout.SignatureFile
 	}
+	maps.DeleteFunc(missing, func(_ string, wanted bool) bool { return !wanted })
 	err := checksum.Walk(b.list, func(s checksum.Sum) error {
 		delete(missing, s.Name)
 		return nil
@@ -256,7 +259,7 @@ func (b *Bundle) walk() error {
 			return &DamagedError{name, fmt.Errorf("%d bytes, but its descriptor says %d", e.Size, d.Size)}
 		}
 	}
-	for _, e := range b.reader.Entries() {
+	for e := range b.reader.All() {
 		if d, blob := layout.BlobDigest(e.Name); blob && !reached[d] {
 			return &DamagedError{e.Name, errors.New("nothing in index.json leads to this blob")}
 		}
@@ -347,6 +350,9 @@ func (r *Record) agrees(names map[string]digest.Digest) error {
 	for _, c := range r.Charts {
 		if err := checkRelease(c.Release, c.Namespace); err != nil {
 			return err
+		}
+		if !kubeVersion.MatchString(c.KubeVersion) {
+			return fmt.Errorf("kubeVersion %q of chart %s is none", c.KubeVersion, c.label())
 		}
 		if err := claim(c.Reference, c.Digest); err != nil {
 			return err

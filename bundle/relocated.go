@@ -37,6 +37,7 @@ type ImportChart struct {
 	Keys    []string      `json:"keys"`   // values keys that the emitted file sets
 	Moved   int           `json:"moved"`  // references proved to point to the target
 	Left    []LeftFinding `json:"left,omitempty"`
+	Named   []string      `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
 	Changed []string      `json:"changed,omitempty"` // what else the values change, besides references
 	Renders int           `json:"renders"`
 	Helm    string        `json:"helm"` // the command that installs it
@@ -250,6 +251,11 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		Left:    c.left,
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
+	}
+	for _, n := range c.result.Named {
+		if n.Reads == n.Raw {
+			r.Named = append(r.Named, fmt.Sprintf("%s: %s", n.Raw, finding(c.record, n.Finding, nil).Where()))
+		}
 	}
 	for _, ch := range c.result.Changed {
 		r.Changed = append(r.Changed, fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After)))

@@ -36,15 +36,11 @@ type SignReport struct {
 // content, so all of it is checked before, as Verify does, and so are the
 // signatures that are there, but for whether their keys are trusted.
 func Sign(ctx context.Context, path string, s *Signer, pr Progress) (*SignReport, error) {
-	b, err := Open(path, TrustAnyone())
+	b, err := Open(path, &Trust{anybody: true})
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	found, err := b.signatures(path)
-	if err != nil {
-		return nil, err
-	}
 	r := &SignReport{
 		Path:        path,
 		ID:          b.Record.ID,
@@ -56,7 +52,7 @@ func Sign(ctx context.Context, path string, s *Signer, pr Progress) (*SignReport
 	for _, c := range b.Record.Charts {
 		r.Charts = append(r.Charts, c.label())
 	}
-	for _, f := range found {
+	for _, f := range b.Signers {
 		if f.Fingerprint == r.Fingerprint {
 			r.Signature, r.Already = f.Signature, true
 			continue
@@ -74,28 +70,6 @@ func Sign(ctx context.Context, path string, s *Signer, pr Progress) (*SignReport
 		return nil, err
 	}
 	return r, writeSynced(r.Signature, sig)
-}
-
-// signatures returns who signed, by the signatures inside and beside the
-// bundle, each of which has to be valid.
-func (b *Bundle) signatures(path string) ([]Voucher, error) {
-	candidates, err := b.signature()
-	if err != nil {
-		return nil, err
-	}
-	beside, err := new(Trust).beside(path)
-	if err != nil {
-		return nil, err
-	}
-	var all []Voucher
-	for _, c := range append(candidates, beside...) {
-		s, err := checksum.Identify(b.list, c.Armored)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, c.Name, err)
-		}
-		all = append(all, Voucher{Fingerprint: s.Fingerprint, KeyType: s.Type, Authority: s.Authority, KeyID: s.KeyID, Signature: c.Name})
-	}
-	return all, nil
 }
 
 // signaturePath is where a signature by s lies: the fingerprint with the

@@ -30,7 +30,7 @@ func Verify(ctx context.Context, path string, trust *Trust, pr Progress) (*Verif
 		return nil, err
 	}
 	defer b.Close()
-	report := &VerifyReport{Path: path, Vouched: b.Vouched, ID: b.Record.ID, Entries: len(b.reader.Entries()), Bytes: b.payload()}
+	report := &VerifyReport{Path: path, Vouched: b.Vouched, ID: b.Record.ID, Entries: b.reader.Len(), Bytes: b.payload()}
 	if err := b.checkAll(ctx, orSilent(pr)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -52,7 +52,7 @@ func (b *Bundle) checkAll(ctx context.Context, pr Progress) error {
 
 // payload is the number of bytes that have a checksum.
 func (b *Bundle) payload() (n int64) {
-	for _, e := range b.reader.Entries() {
+	for e := range b.reader.All() {
 		if _, listed := b.digest(e.Name); listed {
 			n += e.Size
 		}

@@ -45,7 +45,7 @@ func (r *Reader) folder(name string) []fs.DirEntry {
 	}
 	var list []fs.DirEntry
 	folders := make(map[string]bool)
-	for _, e := range r.entries {
+	for e := range r.All() {
 		rest, inside := strings.CutPrefix(e.Name, prefix)
 		if !inside {
 			continue

@@ -1,10 +1,12 @@
 package layout
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"slices"
 	"time"
 
@@ -14,11 +16,23 @@ import (
 // Reader reads a bundle in place, by offset. Its methods may be called
 // concurrently.
 type Reader struct {
-	src     io.ReaderAt
-	size    int64
-	entries []Entry
-	names   *sequence
-	mtime   int64
+	src   io.ReaderAt
+	size  int64
+	heads []Entry // those that are no blobs
+	blobs []blob
+	names *sequence
+	mtime int64
+}
+
+// blob is the entry of a blob, without its name: a bundle of 200,000 entries
+// has to be read, or refused, in little memory.
+type blob struct {
+	key          key
+	size, offset int64
+}
+
+func (b blob) entry() Entry {
+	return Entry{Name: blobPrefix + hex.EncodeToString(b.key[:]), Size: b.size, Offset: b.offset}
 }
 
 // NewReader reads all headers of the bundle of size bytes in r, and refuses
@@ -57,10 +71,18 @@ func (r *Reader) walk() error {
 		if err != nil {
 			return err
 		}
-		r.entries = append(r.entries, e)
+		r.add(e)
 		last = e
 		offset = e.Offset + e.Size
 	}
+}
+
+func (r *Reader) add(e Entry) {
+	if k, ok := blobKey(e.Name); ok {
+		r.blobs = append(r.blobs, blob{k, e.Size, e.Offset})
+		return
+	}
+	r.heads = append(r.heads, e)
 }
 
 // readGap reads what lies between two contents.
@@ -90,7 +112,7 @@ func (r *Reader) entry(block []byte, offset int64) (Entry, error) {
 	e := Entry{Name: h.name, Size: h.size, Offset: offset + blockSize}
 	switch {
 	case what != "":
-	case len(r.entries) > 0 && h.mtime != r.mtime:
+	case len(r.heads) > 0 && h.mtime != r.mtime:
 		what = "mtime differs from that of the first entry"
 	case h.size > r.size-e.Offset:
 		what = fmt.Sprintf("truncated: content of %d bytes goes beyond the end of the file at byte %d", h.size, r.size)
@@ -126,7 +148,26 @@ func (r *Reader) end(offset int64) error {
 }
 
 // Entries returns all entries in order.
-func (r *Reader) Entries() []Entry { return slices.Clone(r.entries) }
+func (r *Reader) Entries() []Entry { return slices.Collect(r.All()) }
+
+// All yields all entries in order.
+func (r *Reader) All() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, e := range r.heads {
+			if !yield(e) {
+				return
+			}
+		}
+		for _, b := range r.blobs {
+			if !yield(b.entry()) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns how many entries there are.
+func (r *Reader) Len() int { return len(r.heads) + len(r.blobs) }
 
 // Entry returns the entry of a name.
 func (r *Reader) Entry(name string) (Entry, bool) {
@@ -135,9 +176,9 @@ func (r *Reader) Entry(name string) (Entry, bool) {
 		if !found {
 			return Entry{}, false
 		}
-		return r.entries[i], true
+		return r.blobs[int(i)-len(r.heads)].entry(), true
 	}
-	for _, e := range r.entries[:min(len(head), len(r.entries))] {
+	for _, e := range r.heads {
 		if e.Name == name {
 			return e, true
 		}

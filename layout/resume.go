@@ -38,7 +38,7 @@ func OpenPartial(path string) (*Reader, io.Closer, error) {
 // continues reports whether the file is what this plan writes, but for blobs.
 func (w *Writer) continues() bool {
 	r, err := w.leftover()
-	if err != nil || r.mtime != w.plan.mtime || !slices.Equal(r.entries, w.plan.entries) {
+	if err != nil || r.mtime != w.plan.mtime || !slices.Equal(r.Entries(), w.plan.entries) {
 		return false
 	}
 	for i, e := range w.plan.entries {

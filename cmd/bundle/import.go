@@ -136,10 +136,16 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		printSecrets(w, c, pullSecret)
 		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
 	}
+	if r.OutputDir != "" {
+		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
+	}
 }
 
 // printChanged says what the values change besides references.
 func printChanged(w io.Writer, c bundle.ImportChart) {
+	for _, line := range c.Named {
+		fmt.Fprintf(w, "  still names a registry, though no image of it: %s\n", line)
+	}
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
 	}

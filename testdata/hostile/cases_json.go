@@ -128,14 +128,34 @@ func multi(build func(blobs) ocispec.Descriptor) func() Content {
 	}}.make()
 }
 
+// listedAs is multi with the blob that claims to be the hash of name listed
+// under that.
+func listedAs(build func(blobs) ocispec.Descriptor, name string) func() Content {
+	return attack{
+		extra: func(b blobs) []ocispec.Descriptor {
+			return []ocispec.Descriptor{named(build(b), "ghcr.io/acme/multi:1")}
+		},
+		sums: func(l []string) []string {
+			claim := digest.FromString(name).Encoded()
+			for i := range l {
+				if strings.Contains(l[i][66:], claim) {
+					l[i] = claim + l[i][64:]
+				}
+			}
+			return l
+		},
+	}.make()
+}
+
 // leaf is an image that multi can name.
 func leaf(b blobs) ocispec.Descriptor {
 	return b.putManifest(ocispec.Manifest{Config: b.put(ocispec.MediaTypeImageConfig, imageConfig), Layers: []ocispec.Descriptor{}}, nil)
 }
 
 var graphs = []Case{
-	{"graph", "index that is part of itself", Damaged, "content has the digest", multi(cycle(1))},
-	{"graph", "three indexes in a ring", Damaged, "content has the digest", multi(cycle(3))},
+	{"graph", "index that is part of itself", Damaged, "listed in SHA256SUMS with digest", multi(cycle(1))},
+	{"graph", "three indexes in a ring", Damaged, "listed in SHA256SUMS with digest", multi(cycle(3))},
+	{"graph", "three indexes in a ring, listed as they claim to be", Damaged, "content has the digest", listedAs(cycle(3), "ring")},
 	{"graph", "nested too deep", Damaged, "nested deeper than 16 levels", multi(func(b blobs) ocispec.Descriptor {
 		d := leaf(b)
 		for range 17 {

@@ -128,6 +128,12 @@ func Cases() []Case {
 	return all
 }
 
+// Good returns the bundle that the others are made from: nothing is wrong with
+// it. Its one layer, of so many bytes, is the largest part of it.
+func Good(layer int) Content {
+	return attack{layer: bytes.Repeat([]byte("a layer. "), layer/9+1)[:layer]}.content()
+}
+
 func key(seed byte) ssh.Signer {
 	s, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)))
 	return must(s, err)

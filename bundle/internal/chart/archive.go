@@ -116,7 +116,13 @@ func (b *budget) check(archive []byte, depth int) error {
 	if len(archive) > maxArchiveSize {
 		return &ArchiveError{Err: fmt.Errorf("larger than %d MiB", maxArchiveSize>>20)}
 	}
-	zr, err := gzip.NewReader(bytes.NewReader(archive))
+	return b.walk(bytes.NewReader(archive), depth)
+}
+
+// walk is check for an archive that need not be in memory: one within another
+// decompresses as far as the budget goes.
+func (b *budget) walk(archive io.Reader, depth int) error {
+	zr, err := gzip.NewReader(archive)
 	if err != nil {
 		return &ArchiveError{Err: fmt.Errorf("not a gzip file: %w", err)}
 	}
@@ -162,14 +168,10 @@ func (b *budget) checkEntry(r io.Reader, h *tar.Header, depth int) error {
 	if depth == maxNesting {
 		return fail(fmt.Errorf("archives nest deeper than %d", maxNesting))
 	}
-	inner, err := io.ReadAll(r)
-	if err != nil {
-		return fail(err)
-	}
 	if base := path.Base(name); base[0] == '_' || base[0] == '.' {
 		return nil // Helm does not open it either
 	}
-	if err := b.check(inner, depth+1); err != nil {
+	if err := b.walk(r, depth+1); err != nil {
 		return fail(err)
 	}
 	return nil

@@ -177,7 +177,7 @@ var token = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._/:@+-]*`)
 func (set prefixSet) find(v string) [][2]int {
 	trimmed := strings.TrimSpace(v)
 	start := strings.Index(v, trimmed)
-	if set[strings.TrimSuffix(trimmed, "/")] {
+	if whole := strings.TrimSuffix(trimmed, "/"); set[whole] || set[strings.ToLower(whole)] && strings.Contains(whole, ".") {
 		return [][2]int{{start, start + len(trimmed)}}
 	}
 	var parts [][2]int

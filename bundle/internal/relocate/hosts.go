@@ -110,12 +110,22 @@ func (d *derivation) named(r *Result, out *chart.Output, known map[string]bool) 
 			r.Named = append(r.Named, Named{Finding: s.finding, Reads: s.final})
 		}
 	}
+	for _, f := range d.found {
+		if ref, ok := strings.CutSuffix(f.Position, "~ref"); ok {
+			known[parentOf(ref)+"~"] = true // its registry is in the same map
+		}
+	}
 	hosts := namesHost(sortedKeys(bases))
 	for _, at := range sortedKeys(leaves) {
-		if m := hosts.FindStringSubmatch(leaves[at]); m != nil && !known[at] {
+		if m := hosts.FindStringSubmatch(leaves[at]); m != nil && !known[at] && !(known[parentOf(at)+"~"] && pullsFrom.MatchString(at)) {
 			r.Named = append(r.Named, Named{Finding: namedAt(at, m[1]), Reads: m[1]})
 		}
 	}
+}
+
+// parentOf cuts the last key off a position.
+func parentOf(position string) string {
+	return position[:max(0, strings.LastIndexAny(position, ".["))]
 }
 
 // hostSettings are scalars outside of references that are one of the hosts,

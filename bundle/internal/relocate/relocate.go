@@ -307,6 +307,7 @@ func (d *derivation) reason(f chart.Finding, reads string) string {
 // the template itself, then any template, then files that templates read.
 func (d *derivation) writtenIn(f chart.Finding) string {
 	name, _, _ := splitSuffix(f.Raw)
+	_, rest := splitHost(name) // in its own template the parts may stand apart
 	templates := d.chart.Templates()
 	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
 		templates = slices.Concat(templates[i:i+1], templates)
@@ -315,6 +316,9 @@ func (d *derivation) writtenIn(f chart.Finding) string {
 		what := "written in the template "
 		if i >= len(templates) {
 			what = "written in the file "
+		}
+		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(t.Text, rest) {
+			return what + t.Name
 		}
 		if strings.Contains(name, "/") && strings.Contains(t.Text, name) || strings.Contains(f.Raw, ":") && strings.Contains(t.Text, f.Raw) {
 			return what + t.Name

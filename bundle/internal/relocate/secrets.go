@@ -40,7 +40,6 @@ type secretSolver struct {
 	chosen overlay
 	keys   map[string][]string // place → keys
 	now    *coverage
-	out    *chart.Output
 }
 
 // pullSecrets adds values to the plan that put the pull secret into every pod
@@ -52,7 +51,7 @@ func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string
 	}
 	s := &secretSolver{
 		derivation: d, base: p.overlay, chosen: overlay{}, keys: map[string][]string{},
-		open: map[string]bool{}, out: p.probed,
+		open: map[string]bool{},
 	}
 	s.before = s.cover(p.probed)
 	s.now = s.before
@@ -75,7 +74,7 @@ func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string
 	if err := s.prune(ctx); err != nil {
 		return err
 	}
-	p.overlay, p.probed = p.overlay.with(s.chosen), s.out
+	p.overlay, p.probed = p.overlay.with(s.chosen), s.now.out
 	p.secrets, p.secretKeys = s.chosen, s.keys
 	return nil
 }
@@ -139,6 +138,23 @@ func (s *secretSolver) stage(ctx context.Context, slots []*secretSlot) error {
 	}
 }
 
+// render returns nil when the chart does not render, or renders to something that
+// is no manifest where there was one.
+func (s *secretSolver) render(ctx context.Context, o overlay) (*coverage, error) {
+	out, err := s.probe(ctx, o)
+	if refusal(err) != nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := s.cover(out)
+	if now.broken > s.before.broken {
+		return nil, nil
+	}
+	return now, nil
+}
+
 // observe puts sentinels into all slots and notes the places of each that still
 // lack the secret. Slots that the chart does not render with are found by
 // halving.
@@ -147,11 +163,11 @@ func (s *secretSolver) observe(ctx context.Context, slots []*secretSlot, seen ma
 	for _, c := range slots {
 		o = o.with(overlay{c.path.String(): {c.path, c.with(c.sentinel)}})
 	}
-	out, err := s.probe(ctx, o)
+	now, err := s.render(ctx, o)
 	if err != nil {
-		if refusal(err) == nil {
-			return err
-		}
+		return err
+	}
+	if now == nil {
 		if len(slots) == 1 {
 			return nil
 		}
@@ -161,7 +177,6 @@ func (s *secretSolver) observe(ctx context.Context, slots []*secretSlot, seen ma
 		}
 		return s.observe(ctx, slots[half:], seen)
 	}
-	now := s.cover(out)
 	for _, c := range slots {
 		if now.mistaken(c.sentinel) {
 			continue
@@ -185,60 +200,70 @@ func namesSecret(text, name string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,=:\"'\n;", r) }), func(w string) bool { return w == name })
 }
 
-// adopt takes the fewest slots that serve all places seen, those that serve
-// most first.
-func (s *secretSolver) adopt(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
-	served := map[string]bool{}
-	gain := func(c *secretSlot) int {
-		n := 0
-		for _, at := range seen[c] {
-			if !served[at] {
-				n++
-			}
-		}
-		return n
-	}
-	for {
-		best := slices.MaxFunc(slots, func(a, b *secretSlot) int {
-			return cmp.Or(cmp.Compare(gain(a), gain(b)), cmp.Compare(len(b.path), len(a.path)))
-		})
-		if gain(best) == 0 {
-			return nil
-		}
-		if err := s.take(ctx, best, seen[best], served); err != nil {
-			return err
-		}
-		delete(seen, best)
-	}
+// A secretPick is a slot with the places that it serves.
+type secretPick struct {
+	slot   *secretSlot
+	places []string
 }
 
-// take sets one slot, unless it does not do what its sentinel promised.
-func (s *secretSolver) take(ctx context.Context, c *secretSlot, places []string, served map[string]bool) error {
-	key := c.path.String()
-	chosen := s.chosen.with(overlay{key: {c.path, c.with(s.secret)}})
-	out, err := s.probe(ctx, s.base.with(chosen))
-	if err != nil {
-		if refusal(err) == nil {
+// adopt takes the fewest slots that serve all places seen, those that serve most
+// first: all together, or else one after the other.
+func (s *secretSolver) adopt(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
+	served := map[string]bool{}
+	news := func(c *secretSlot) []string {
+		return slices.DeleteFunc(slices.Clone(seen[c]), func(at string) bool { return served[at] })
+	}
+	var picks []secretPick
+	for {
+		best := slices.MaxFunc(slots, func(a, b *secretSlot) int {
+			return cmp.Or(cmp.Compare(len(news(a)), len(news(b))), cmp.Compare(len(b.path), len(a.path)))
+		})
+		places := news(best)
+		if len(places) == 0 {
+			break
+		}
+		for _, at := range places {
+			served[at] = true
+		}
+		picks = append(picks, secretPick{best, places})
+	}
+	if len(picks) == 0 {
+		return nil
+	}
+	if done, err := s.take(ctx, picks); done || err != nil || len(picks) == 1 {
+		return err
+	}
+	for _, p := range picks {
+		if _, err := s.take(ctx, []secretPick{p}); err != nil {
 			return err
 		}
-		return nil
-	}
-	now := s.cover(out)
-	if s.loses(now) {
-		return nil
-	}
-	got := false
-	for _, at := range places {
-		if s.has(now, at) && !s.has(s.now, at) {
-			got, served[at] = true, true
-			delete(s.open, at)
-			s.keys[at] = append(s.keys[at], key)
-		}
-	}
-	if got {
-		s.chosen, s.now, s.out = chosen, now, out
 	}
 	return nil
+}
+
+// take sets slots, unless they do not do what their sentinels promised.
+func (s *secretSolver) take(ctx context.Context, picks []secretPick) (done bool, err error) {
+	chosen := s.chosen
+	for _, p := range picks {
+		chosen = chosen.with(overlay{p.slot.path.String(): {p.slot.path, p.slot.with(s.secret)}})
+	}
+	now, err := s.render(ctx, s.base.with(chosen))
+	if err != nil || now == nil || s.loses(now) {
+		return false, err
+	}
+	for _, p := range picks {
+		if slices.ContainsFunc(p.places, func(at string) bool { return !s.has(now, at) }) {
+			return false, nil
+		}
+	}
+	for _, p := range picks {
+		for _, at := range p.places {
+			delete(s.open, at)
+			s.keys[at] = append(s.keys[at], p.slot.path.String())
+		}
+	}
+	s.chosen, s.now = chosen, now
+	return true, nil
 }
 
 // has tells whether a place names the secret.
@@ -273,15 +298,12 @@ func (s *secretSolver) prune(ctx context.Context) error {
 	}
 	for _, key := range sortedKeys(s.chosen) {
 		fewer := s.chosen.without(key)
-		out, err := s.probe(ctx, s.base.with(fewer))
+		now, err := s.render(ctx, s.base.with(fewer))
 		if err != nil {
-			if refusal(err) == nil {
-				return err
-			}
-			continue
+			return err
 		}
-		if now := s.cover(out); !s.loses(now) {
-			s.chosen, s.now, s.out = fewer, now, out
+		if now != nil && !s.loses(now) {
+			s.chosen, s.now = fewer, now
 			for at, keys := range s.keys {
 				s.keys[at] = slices.DeleteFunc(keys, func(k string) bool { return k == key })
 			}

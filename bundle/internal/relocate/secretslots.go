@@ -42,7 +42,6 @@ func (s *secretSlot) with(name string) any {
 
 var (
 	pullSecretKey = regexp.MustCompile(`(?i)pull[_-]?(secret|cred)|(image|registry|docker)[_-]?(secret|cred)|^reg-?cred`)
-	belowSecret   = regexp.MustCompile(`(?i)^(name|names|secret|secrets|secretname|secretnames|existingsecret)$`)
 	secretOf      = regexp.MustCompile(`(?i)^(secret|secrets|secretname|secretnames|existingsecret|credentials|creds)$`)
 	secretParent  = regexp.MustCompile(`(?i)image|registry|docker`)
 	// notSecret are last words of keys that say something else about a secret.
@@ -57,7 +56,7 @@ func takesSecret(p path) bool {
 		return false
 	}
 	return pullSecretKey.MatchString(key) ||
-		pullSecretKey.MatchString(parent) && belowSecret.MatchString(key) ||
+		pullSecretKey.MatchString(parent) ||
 		secretParent.MatchString(parent) && secretOf.MatchString(key)
 }
 
@@ -135,6 +134,8 @@ func (d *derivation) secretSlots(o overlay) [][]*secretSlot {
 		}
 		if len(p) > 0 && takesSecret(p) {
 			add(p, v, false)
+			_, list := v.([]any)
+			return !list // its items are secrets that stay
 		}
 		return true
 	})
@@ -186,7 +187,9 @@ type coverage struct {
 	others map[string]string // place → its text
 	// wrong are scalars where a name has no business to be: a list of names where
 	// Kubernetes wants maps, or a map or list as Go prints it.
-	wrong []string
+	wrong  []string
+	broken int // documents that are no manifests
+	out    *chart.Output
 }
 
 // mistaken tells whether a secret's name is at a wrong place: the value has not
@@ -206,9 +209,12 @@ type podSecrets struct {
 // count for the pods that run under it and have none of their own: that is how
 // Kubernetes admits pods.
 func cover(out *chart.Output, namespace string) *coverage {
-	space := map[string]string{}
+	space, broken := map[string]string{}, 0
 	for i := range out.Manifests {
 		m := &out.Manifests[i]
+		if m.Kind == "" {
+			broken++
+		}
 		if space[m.Position()] = m.Namespace; m.Namespace == "" {
 			space[m.Position()] = namespace
 		}
@@ -220,7 +226,7 @@ func cover(out *chart.Output, namespace string) *coverage {
 		}
 		return space[manifestOf(p.Position)] + "/" + name
 	}
-	c := &coverage{pods: map[string]podSecrets{}, others: map[string]string{}}
+	c := &coverage{pods: map[string]podSecrets{}, others: map[string]string{}, broken: broken, out: out}
 	accounts, used := map[string]chart.Pod{}, map[string]bool{}
 	all := out.Pods()
 	for _, p := range all {

@@ -1,0 +1,400 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"bundle/testdata/regtest"
+)
+
+// patient bears many faults, without pausing between them.
+var patient = Retry{Attempts: 10, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, MaxRetryAfter: time.Second, Stall: 20 * time.Second}
+
+// third strikes at every third request.
+func third() func(*http.Request) bool {
+	var n atomic.Int64
+	return func(*http.Request) bool { return n.Add(1)%3 == 0 }
+}
+
+// drip sends the body byte by byte, slower than a stall limit of 200 ms allows.
+func drip(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	next.ServeHTTP(&dripping{w, r.Context()}, r)
+}
+
+type dripping struct {
+	http.ResponseWriter
+	ctx context.Context
+}
+
+func (d *dripping) Write(b []byte) (int, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for i := range b {
+		if _, err := d.ResponseWriter.Write(b[i : i+1]); err != nil {
+			return i, err
+		}
+		_ = http.NewResponseController(d.ResponseWriter).Flush()
+		select {
+		case <-tick.C:
+		case <-d.ctx.Done():
+			return i, d.ctx.Err()
+		}
+	}
+	return len(b), nil
+}
+
+// Whatever goes wrong on the way: an export completes with the right bytes.
+func TestExportUnderFaults(t *testing.T) {
+	blobs := func(times int, do regtest.Injector) regtest.Fault {
+		return regtest.Fault{Method: "GET", Class: regtest.Blob, Times: times, Do: do}
+	}
+	tests := []struct {
+		name   string
+		stall  time.Duration
+		faults []regtest.Fault
+	}{
+		{"none", 0, nil},
+		{"resets before the answer", 0, []regtest.Fault{{Skip: 6, Times: 5, Do: regtest.Refuse()}}},
+		{"resets mid-body", 0, []regtest.Fault{blobs(6, regtest.Reset(100_000))}},
+		{"ranges ignored after resets", 0, []regtest.Fault{blobs(2, regtest.Reset(300_000)), blobs(0, regtest.WithoutHeader("Range"))}},
+		{"storm of 429", 0, []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
+		{"503 at a third of all requests", 0, []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
+		{"408", 0, []regtest.Fault{{Times: 3, Do: regtest.Status(408)}}},
+		{"silence mid-body", 200 * time.Millisecond, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
+		{"a byte now and then", 200 * time.Millisecond, []regtest.Fault{blobs(2, drip)}},
+		{"token expired", 0, []regtest.Fault{{Class: regtest.Blob, Skip: 1, Times: 1, Do: regtest.WithoutHeader("Authorization")}}},
+	}
+	pub, err := regtest.Start(regtest.Options{Token: true, Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pub.Close()
+	pushImage(t, pub, "acme/a:1", large(1, mib, 10_000))
+	pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))
+	var want digest.Digest
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			pub.ClearFaults()
+			for _, f := range tt.faults {
+				pub.Inject(f)
+			}
+			p := &watcher{t: t}
+			o := ExportOptions{
+				Images: []string{"acme/a:1", "acme/b:1"}, Unsigned: true, Created: time.Unix(1e9, 0), Registry: through(pub), Progress: p,
+			}
+			o.Registry.Credentials = map[string]Credential{pub.Host(): {"u", "p"}}
+			o.Registry.Retry = patient
+			if tt.stall > 0 {
+				o.Registry.Retry.Stall = tt.stall
+			}
+			r := mustExport(t, o)
+			got := digest.FromString(readFile(t, r.Output))
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				t.Error("the bundle differs")
+			}
+			p.complete("fetching")
+		})
+	}
+}
+
+// target is a kind of registry that an import goes to.
+type target struct {
+	name  string
+	start func(t *testing.T) *regtest.Registry
+}
+
+var targets = []target{
+	{"distribution 3", func(t *testing.T) *regtest.Registry { return startOnDisk(t) }},
+	{"docker-registry 2.8", func(t *testing.T) *regtest.Registry {
+		back, err := regtest.StartProcess(regtest.Options{})
+		if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { back.Close() })
+		front, err := regtest.StartFront(back, regtest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { front.Close() })
+		return front
+	}},
+	{"with referrers API", func(t *testing.T) *regtest.Registry {
+		reg, err := regtest.StartReferrers(regtest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { reg.Close() })
+		return reg
+	}},
+}
+
+// carried makes a bundle of images that share blobs, and returns what they are.
+func carried(t *testing.T) (bundle string, images map[string]digest.Digest) {
+	t.Helper()
+	pub := startRegistry(t)
+	images = map[string]digest.Digest{
+		"acme/a:1": pushImage(t, pub, "acme/a:1", large(1, mib, 10_000)).Digest,
+		"acme/b:1": pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64")).Digest,
+		"acme/c:1": pushImage(t, pub, "acme/c:1", large(3, 300_000)).Digest,
+	}
+	o := ExportOptions{Images: sortedKeys(images), Unsigned: true, Registry: through(pub)}
+	return mustExport(t, o).Output, images
+}
+
+// Whatever goes wrong on the way, at every kind of registry: an import
+// completes, and the registry serves every byte.
+func TestImportUnderFaults(t *testing.T) {
+	put := func(times int, do regtest.Injector) regtest.Fault {
+		return regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: times, Do: do}
+	}
+	tests := []struct {
+		name   string
+		stall  time.Duration
+		chunk  int64
+		faults []regtest.Fault
+	}{
+		{name: "none"},
+		{name: "in chunks", chunk: 400_000},
+		{name: "chunks reset", chunk: 400_000, faults: []regtest.Fault{{Method: "PATCH", Times: 2, Skip: 1, Do: regtest.ResetUpload(50_000)}}},
+		{name: "resets mid-body", faults: []regtest.Fault{put(3, regtest.ResetUpload(100_000))}},
+		{name: "answers lost", faults: []regtest.Fault{put(3, regtest.LoseAnswer())}},
+		{name: "storm of 429", faults: []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
+		{name: "503 at a third of all requests", faults: []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
+		{name: "silence mid-body", stall: 100 * time.Millisecond, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
+		{name: "no HEAD on blobs", faults: []regtest.Fault{{Method: "HEAD", Class: regtest.Blob, Do: regtest.Status(405)}}},
+		{name: "no mount", faults: []regtest.Fault{{Method: "POST", Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			r = r.Clone(r.Context())
+			r.URL.RawQuery = ""
+			next.ServeHTTP(w, r)
+		}}}},
+		{name: "mount refused", faults: []regtest.Fault{{
+			Method: "POST", Match: func(r *http.Request) bool { return r.URL.Query().Has("mount") }, Do: regtest.Status(400),
+		}}},
+		{name: "manifests refused at first", faults: []regtest.Fault{{Method: "PUT", Class: regtest.Manifest, Times: 4, Do: regtest.Status(502)}}},
+	}
+	file, images := carried(t)
+	for _, to := range targets {
+		for _, tt := range tests {
+			if to.name == "with referrers API" && tt.chunk > 0 && len(tt.faults) > 0 {
+				continue // it takes chunks, and has no way to go on with a broken one
+			}
+			t.Run(to.name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				reg := to.start(t)
+				for _, f := range tt.faults {
+					reg.Inject(f)
+				}
+				p := &watcher{t: t}
+				o := onto(reg, TrustAnyone())
+				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = patient, tt.chunk, p
+				if tt.stall > 0 {
+					o.RegistryOptions.Retry.Stall = tt.stall
+				}
+				r := mustImport(t, file, o)
+				reg.ClearFaults()
+				for ref, d := range images {
+					holds(t, reg, "apps/"+ref, d)
+				}
+				p.complete("pushing")
+				if tt.name == "none" && to.name != "with referrers API" && r.Bytes.Mounted == 0 {
+					t.Errorf("nothing was mounted: %+v", r.Bytes)
+				}
+			})
+		}
+	}
+}
+
+// An import asks once about each blob, sends each once, and a second one only
+// asks.
+func TestImportRequests(t *testing.T) {
+	file, _ := carried(t)
+	reg := startRegistry(t)
+	mustImport(t, file, onto(reg, TrustAnyone()))
+	asked, put := make(map[string]int), make(map[string]int)
+	for _, r := range reg.Log.Requests() {
+		switch {
+		case r.Method == "HEAD" && r.Class == regtest.Blob:
+			asked[r.Path]++
+		case r.Method == "PUT" && r.Class == regtest.Upload:
+			put[r.Path]++
+		}
+	}
+	for path, n := range asked {
+		if n > 1 {
+			t.Errorf("asked %d times about %s", n, path)
+		}
+	}
+	reg.Log.Reset()
+	r := mustImport(t, file, onto(reg, TrustAnyone()))
+	if got := writes(reg); len(got) != 0 || r.Bytes.Sent != 0 {
+		t.Errorf("the second import wrote %q, %+v", got, r.Bytes)
+	}
+	if heads, all := reg.Log.Count("HEAD", ""), reg.Log.Count("", ""); heads != all {
+		t.Errorf("%d requests, of them %d HEAD", all, heads)
+	}
+}
+
+// A registry that goes away in the middle and comes back is waited for.
+func TestRegistryComesBack(t *testing.T) {
+	dir := t.TempDir()
+	file, images := carried(t)
+	reg, err := regtest.Start(regtest.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := reg.Host()
+	again := make(chan *regtest.Registry, 1)
+	restart := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		go func() {
+			reg.Close()
+			for {
+				back, err := regtest.Start(regtest.Options{Dir: dir, Addr: host})
+				if err == nil {
+					again <- back
+					return
+				}
+			}
+		}()
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+	retry := patient
+	retry.Attempts, retry.MinWait, retry.MaxWait = 50, 10*time.Millisecond, 50*time.Millisecond
+
+	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Skip: 1, Times: 1, Do: restart})
+	o := onto(reg, TrustAnyone())
+	o.RegistryOptions.Retry = retry
+	mustImport(t, file, o)
+	reg = <-again
+	for ref, d := range images {
+		holds(t, reg, "apps/"+ref, d)
+	}
+
+	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Skip: 2, Times: 1, Do: restart})
+	e := ExportOptions{
+		Images: []string{host + "/apps/acme/a:1", host + "/apps/acme/c:1"}, Unsigned: true,
+		Registry: RegistryOptions{PlainHTTP: []string{host}, Retry: retry},
+	}
+	r := mustExport(t, e)
+	reg = <-again
+	defer reg.Close()
+	if _, err := Verify(context.Background(), r.Output, TrustAnyone(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot succeed fails, and says for which image, blob and registry, and
+// after how many attempts.
+func TestFaultsForEver(t *testing.T) {
+	pub := startRegistry(t)
+	pushImage(t, pub, "acme/a:1", small(1))
+	layer := layerOf(t, pub, "acme/a:1", 1)
+	file, _ := carried(t)
+	retry := patient
+	retry.Attempts = 3
+	for _, tt := range []struct {
+		name  string
+		do    regtest.Injector
+		parts []string
+	}{
+		{"503", regtest.Status(503), []string{"3 attempts", "status 503"}},
+		{"resets", regtest.Refuse(), []string{"3 attempts"}},
+		{"429 for too long", regtest.Status(429, "Retry-After", "3600"), []string{"status 429"}},
+		{"403", regtest.Status(403), []string{"status 403"}},
+		{"body that is too short", regtest.Truncate(10), []string{"10 bytes"}},
+		{"other bytes", regtest.Corrupt(10), []string{"content has the digest"}},
+	} {
+		t.Run("export/"+tt.name, func(t *testing.T) {
+			pub.ClearFaults()
+			pub.Inject(regtest.Fault{Method: "GET", Path: layer.Encoded(), Do: tt.do})
+			out := t.TempDir()
+			o := ExportOptions{Images: []string{"acme/a:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub)}
+			o.Registry.Retry = retry
+			_, err := Export(context.Background(), o)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range slices.Concat(tt.parts, []string{"docker.io/acme/a:1", layer.Encoded()}) {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not name %q", err, part)
+				}
+			}
+			wantFiles(t, out)
+		})
+	}
+	for _, tt := range []struct {
+		name  string
+		do    regtest.Injector
+		parts []string
+	}{
+		{"503", regtest.Status(503), []string{"3 attempts", "status 503"}},
+		{"resets", regtest.Refuse(), []string{"3 attempts"}},
+		{"413", regtest.Status(413), []string{"status 413"}},
+	} {
+		t.Run("import/"+tt.name, func(t *testing.T) {
+			reg := startRegistry(t)
+			reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Do: tt.do})
+			o := onto(reg, TrustAnyone())
+			o.RegistryOptions.Retry, o.OutputDir = retry, t.TempDir()
+			_, err := Import(context.Background(), file, o)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range slices.Concat(tt.parts, []string{"docker.io/acme/", "@sha256:", reg.Host()}) {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not name %q", err, part)
+				}
+			}
+			for _, w := range writes(reg) {
+				if strings.Contains(w, "/manifests/") {
+					t.Errorf("%s after an upload that failed", w)
+				}
+			}
+		})
+	}
+}
+
+// Media that cannot be read ends the import, with the entry named.
+func TestImportUnreadable(t *testing.T) {
+	file, _ := carried(t)
+	b := mustOpen(t, file, TrustAnyone())
+	last := b.reader.Entries()[len(b.reader.Entries())-1]
+	for _, r := range b.reader.Entries() {
+		if r.Size > last.Size {
+			last = r
+		}
+	}
+	reg := startRegistry(t)
+	// The medium goes away when the first upload begins.
+	reg.Inject(regtest.Fault{Method: "POST", Times: 1, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if err := os.Truncate(file, last.Offset+100); err != nil {
+			t.Error(err)
+		}
+		next.ServeHTTP(w, r)
+	}})
+	o := onto(reg, TrustAnyone())
+	o.OutputDir = t.TempDir()
+	_, err := Import(context.Background(), file, o)
+	wantError(t, err, Damaged, "blobs/sha256/", "ends after")
+	for _, w := range writes(reg) {
+		if strings.Contains(w, "/manifests/") {
+			t.Errorf("%s", w)
+		}
+	}
+}
