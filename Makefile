@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := $(CURDIR)/.bin
-SOURCES := ./... ./testdata/regtest
+SOURCES := ./... ./testdata/regtest ./testdata/hostile
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Programs that judge our output, built from source at these versions.

@@ -255,7 +255,7 @@ func (p configParser) image(n *yaml.Node) (spec ImageSpec, err error) {
 // check requires that both names can be read.
 func (s ImageSpec) check() error {
 	if s.Source == "" {
-		return errors.New("an image without source:")
+		return errors.New("an image without a source")
 	}
 	if _, err := ParseReference(s.Source); err != nil {
 		return err

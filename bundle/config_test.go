@@ -62,7 +62,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"images:\n  - a:1\nimages: []\n", 3, "stands twice"},
 		{"images: a:1\n", 1, "want a list"},
 		{"images:\n  - UPPER:1\n", 2, "UPPER"},
-		{"images:\n  - {}\n", 2, "without source"},
+		{"images:\n  - {}\n", 2, "without a source"},
 		{"images:\n  - source: a:1\n    destination: b@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\n", 2, "digest"},
 		{"charts:\n  - version: 1\n", 2, "without chart:"},
 		{"charts:\n  - chart: x\n    value: [a]\n", 3, `unknown key "value"`},

@@ -18,6 +18,8 @@
 //	            keep them if spots moved and none was lost
 //	        change digests and tags where targets ask  // pins.go
 //	        drop every key that is not needed          // prune.go
+//	        move settings that name the old hosts      // hosts.go
+//	        put the pull secret into the pods          // secrets.go, secretslots.go
 //	        render strictly, as helm install does      // verify.go
 //	            switch on what the chart's message tells to switch on
 //	            if it refuses some keys: ban them, and repeat
@@ -51,7 +53,20 @@
 // which makes it fast. The proof renders as helm install does, on a fresh copy
 // of the chart, with schema, notes and checks. What values cannot move is named
 // in [Result.Left], with the reason; whatever else the overrides change is named
-// in [Result.Changed].
+// in [Result.Changed], and places that still name a host, but no image, in
+// [Result.Named].
+//
+// # Pull secrets
+//
+// The same question is asked for the name of a pull secret, in each shape that a
+// key may want: a list of maps, a list of names, one name. What counts is what
+// Kubernetes makes of the pods: the secrets in a pod's own specification, or if it
+// has none those of its service account. Secrets that are named already stay.
+//
+// # Components that are off
+//
+// [Disabled] switches on what is off, one at a time, and lists the images that
+// appear.
 //
 // # Example
 //
