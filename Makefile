@@ -37,7 +37,8 @@ $(BIN)/.judges-%:
 
 .PHONY: test
 test: build judges ## run all tests this machine can (CI=1: a missing judge fails)
-	PATH="$(BIN):$$PATH" $(GO) test -race -timeout 10m ./...
+	PATH="$(BIN):$$PATH" $(GO) test -timeout 10m ./...
+	PATH="$(BIN):$$PATH" $(GO) test -race -short -timeout 10m ./bundle/... ./layout/... ./checksum/...
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/bundle

@@ -14,7 +14,9 @@
 //     images.
 //   - What a registry's clients can see (manifests, tags, charts) changes only
 //     after every blob that is sent has been verified.
-//   - A failed export leaves no file.
+//   - An export has its name only when it is complete and on the disk. One that
+//     failed may leave a partial file: the same export goes on with it, to the
+//     same bytes.
 //   - The context ends everything soon, and nothing keeps running after a
 //     function has returned.
 //

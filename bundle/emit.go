@@ -90,7 +90,7 @@ func writeFile(path string, content []byte) error {
 
 // roomForReports is what reports and values files take at most, but for charts
 // of a size that nobody has seen.
-const roomForReports = 4 << 20
+const roomForReports = 256 << 10
 
 // checkRoom finds out whether files can be written below dir, before anything is
 // pushed: it writes one, and takes it away again. dir need not be there.

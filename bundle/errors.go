@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"bundle/bundle/internal/remote"
 	"bundle/checksum"
@@ -29,6 +30,7 @@ func KindOf(err error) Kind {
 	var (
 		usage      *UsageError
 		trust      *checksum.TrustError
+		stale      *StaleError
 		format     *layout.FormatError
 		damaged    *DamagedError
 		version    *VersionError
@@ -41,7 +43,7 @@ func KindOf(err error) Kind {
 		return Interrupted
 	case errors.As(err, &usage), errors.As(err, &config):
 		return Usage
-	case errors.As(err, &trust):
+	case errors.As(err, &trust), errors.As(err, &stale):
 		return Untrusted
 	case errors.As(err, &format), errors.As(err, &damaged), errors.As(err, &version):
 		return Damaged
@@ -146,6 +148,22 @@ func (e *VersionError) Error() string {
 // Hint returns the way out of an unknown format.
 func (e *VersionError) Hint() string {
 	return "use the release of bundle that wrote it, or a newer one"
+}
+
+// A StaleError is a bundle that was made too long ago.
+type StaleError struct {
+	Created time.Time
+	Wanted  time.Time // at the earliest
+}
+
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("made at %s, before %s: an old bundle was put in place of a new one",
+		e.Created.UTC().Format(time.RFC3339), e.Wanted.UTC().Format(time.RFC3339))
+}
+
+// Hint returns the way out of an old bundle.
+func (e *StaleError) Hint() string {
+	return "have the newest bundle carried again; --newer-than sets the time"
 }
 
 // An IncompleteError comes after the work was done as far as it could be: the

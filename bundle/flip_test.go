@@ -71,6 +71,9 @@ func flip(b []byte, bit int) { b[bit/8] ^= 1 << (bit % 8) }
 
 // Any bit that is flipped anywhere in a bundle is found by what Verify does.
 func TestFlips(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one process and much hashing: for the pass without the race detector")
+	}
 	whole, trust, layer := flippable(t)
 	bits := flips(whole, layer)
 	if len(bits) < 5000 {
@@ -111,6 +114,9 @@ func verifyBytes(data []byte, trust *Trust) error {
 // can see: no tag, no manifest, no chart, wherever the bit is. What is there
 // under the same names stays as it was.
 func TestFlipsImport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one process and much hashing: for the pass without the race detector")
+	}
 	whole, trust, layer := flippable(t)
 	priv := startRegistry(t)
 	bits := flips(whole, layer)

@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/layout"
+	"bundle/testdata/hostile"
 )
 
 func goldenRecord(t testing.TB) []byte {
@@ -101,6 +103,15 @@ func FuzzOpen(f *testing.F) {
 	signer, _ := newKey(f)
 	for _, tc := range refusals {
 		f.Add(tc.broken.bytes(f, signer))
+	}
+	for _, c := range hostile.Cases() {
+		if content := c.Make(); content.Size < 64<<10 {
+			b, err := io.ReadAll(io.NewSectionReader(content, 0, content.Size))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := read(bytes.NewReader(data), int64(len(data)), TrustAnyone())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -29,7 +30,8 @@ type ImportOptions struct {
 
 // An ImportReport says what was verified, pushed and written.
 type ImportReport struct {
-	ID string `json:"id"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
 	Vouched
 	Registry  string        `json:"registry"`
 	Images    []ImportImage `json:"images"`
@@ -156,7 +158,7 @@ func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]p
 }
 
 func (o *ImportOptions) report(b *Bundle, charts []*relocated) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Vouched: b.Vouched, Registry: o.Registry.String()}
+	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.report(o))
 	}

@@ -142,6 +142,9 @@ type Trust struct {
 	// Signatures are files with signatures, beside those that lie next to the
 	// bundle under its name.
 	Signatures []string
+	// NewerThan refuses bundles that were made before it, so that nobody slips
+	// in an old one that is signed as well as any; zero: none.
+	NewerThan time.Time
 
 	keys    checksum.Trust
 	skip    bool // signatures are not looked at
@@ -231,6 +234,15 @@ func (t *Trust) check(list []byte, found []checksum.Candidate, now time.Time) (v
 		v.Signers = append(v.Signers, voucher(a.Name, a.Signer))
 	}
 	return v, nil
+}
+
+// checkAge refuses a bundle that is older than wanted, by the time that its
+// signers vouch for.
+func (t *Trust) checkAge(rec *Record) error {
+	if t == nil || !rec.Created.Before(t.NewerThan) {
+		return nil
+	}
+	return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
 }
 
 // identify says who signed, and not whether to believe them.

@@ -93,7 +93,7 @@ func read(r io.ReaderAt, size int64, trust *Trust, beside ...checksum.Candidate)
 			return nil, err
 		}
 	}
-	return b, nil
+	return b, trust.checkAge(b.Record)
 }
 
 // signature reads the one inside, if there is one.

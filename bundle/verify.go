@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,9 +17,10 @@ import (
 type VerifyReport struct {
 	Path string `json:"path"`
 	Vouched
-	ID      string `json:"id"`
-	Entries int    `json:"entries"`
-	Bytes   int64  `json:"bytes"` // content that was hashed
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Entries int       `json:"entries"`
+	Bytes   int64     `json:"bytes"` // content that was hashed
 }
 
 // Verify checks everything there is to check in a bundle: signature, set of
@@ -30,7 +32,14 @@ func Verify(ctx context.Context, path string, trust *Trust, pr Progress) (*Verif
 		return nil, err
 	}
 	defer b.Close()
-	report := &VerifyReport{Path: path, Vouched: b.Vouched, ID: b.Record.ID, Entries: b.reader.Len(), Bytes: b.payload()}
+	report := &VerifyReport{
+		Path:    path,
+		Vouched: b.Vouched,
+		ID:      b.Record.ID,
+		Created: b.Record.Created,
+		Entries: b.reader.Len(),
+		Bytes:   b.payload(),
+	}
 	if err := b.checkAll(ctx, orSilent(pr)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -10,9 +10,9 @@
 //	plan, err := layout.NewPlan(files, time.Now())
 //	w, err := layout.Create("app.bundle", plan)    // app.bundle.partial
 //	defer w.Close()                                // removes it, unless committed
-//	b, err := w.Blob(layer.Digest)                 // many at once
-//	io.Copy(b, body)
-//	err = b.Close()                                // size and sha256 are checked here
+//	a, err := w.Assemble(layer.Digest)             // many at once
+//	for _, r := range a.Missing() { … a.WriteAt(p, offset) … }
+//	err = a.Close()                                // size and sha256 are checked here
 //	err = w.Commit()                               // fsync, rename, fsync
 //
 //	r, err := layout.NewReader(file, size)
@@ -22,8 +22,10 @@
 //   - Nothing but regular files with the names of SPEC.md, each once, in order.
 //   - A name below blobs/sha256 is the SHA-256 of the content; the writer never
 //     keeps, and the verifying readers never pass on, content that differs.
-//   - A run that fails leaves neither an output file nor a partial one, and
-//     never touches a file that was there before.
+//   - A file has its name only when it is complete and on the disk, and one
+//     that was there before is not touched earlier.
+//   - A partial file is gone on with by a run with the same plan, at whatever
+//     moment the run before ended; what it holds is hashed before it counts.
 //   - Memory is independent of the size of the blobs.
 //
 // The package knows the file system and nothing else: no network, no

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures how fast the bundle program moves bytes: against other
 // programs that do the same, and against the limit, a program that does nothing
 // but move, hash and write.

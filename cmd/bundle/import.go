@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -113,6 +114,7 @@ func pointing(n int) string {
 }
 
 func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
+	fmt.Fprintf(w, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
 	printTrust(w, r.Vouched)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, im := range r.Images {

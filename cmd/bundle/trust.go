@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ type trustFlags struct {
 	principals     []string
 	signatures     []string
 	require        int
+	newerThan      string
 	skip           bool
 }
 
@@ -30,6 +32,7 @@ func (f *trustFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.principals, "principal", nil, "take signatures only from this `IDENTITY` in allowed_signers, as ssh-keygen -I (repeatable)")
 	fl.StringArrayVar(&f.signatures, "signature", nil, "take this `FILE.sig` too, beside those next to the bundle (repeatable)")
 	fl.IntVar(&f.require, "require", 1, "want `N` distinct trusted signers")
+	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z)")
 	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
 }
 
@@ -42,6 +45,10 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 	if f.require < 1 {
 		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
 	}
+	newer, err := parseTime(f.newerThan)
+	if err != nil {
+		return nil, err
+	}
 	if f.skip {
 		f.skip = false
 		if f.given() {
@@ -50,7 +57,9 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 				Advice: "drop the one or the others",
 			}
 		}
-		return bundle.TrustAnyone(), nil
+		t := bundle.TrustAnyone()
+		t.NewerThan = newer
+		return t, nil
 	}
 	signers, err := f.signers()
 	if err != nil {
@@ -66,7 +75,21 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Principals, t.Signatures, t.Require = f.principals, f.signatures, f.require
+	t.Principals, t.Signatures, t.Require, t.NewerThan = f.principals, f.signatures, f.require, newer
+	return t, nil
+}
+
+// parseTime reads a time, or a date, which is its first moment in UTC.
+func parseTime(s string) (t time.Time, err error) {
+	if s == "" {
+		return t, nil
+	}
+	if t, err = time.Parse(time.DateOnly, s); err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil {
+		return t, &bundle.UsageError{What: fmt.Sprintf("--newer-than %q is no time", s), Advice: "want 2026-01-31 or 2026-01-31T12:00:00Z"}
+	}
 	return t, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ func newVerify() *cobra.Command {
 			}
 			return output(cmd, report, func() {
 				w := cmd.ErrOrStderr()
-				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s\n", report.Path, report.Entries, size(report.Bytes), report.ID)
+				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s, created %s\n", report.Path, report.Entries, size(report.Bytes),
+					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
 			}, nil)
 		},

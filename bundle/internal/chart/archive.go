@@ -145,15 +145,15 @@ func (b *budget) walk(archive io.Reader, depth int) error {
 
 func (b *budget) checkEntry(r io.Reader, h *tar.Header, depth int) error {
 	fail := func(err error) error { return &ArchiveError{Entry: h.Name, Err: err} }
+	if b.files--; b.files < 0 { // folders too: a chart has no more of them than files
+		return fail(errTooMany)
+	}
 	switch h.Typeflag {
 	case tar.TypeDir, tar.TypeXGlobalHeader:
 		return nil
 	case tar.TypeReg:
 	default:
 		return fail(fmt.Errorf("is no regular file (type %q)", h.Typeflag))
-	}
-	if b.files--; b.files < 0 {
-		return fail(errTooMany)
 	}
 	if b.size -= h.Size; b.size < 0 || h.Size < 0 {
 		return fail(errTooLarge)
