@@ -42,27 +42,34 @@ type Bundle struct {
 // Open checks the bundle at path in the order of layout/SPEC.md, "Reading":
 // nothing is parsed that the signature does not vouch for, but the tar headers.
 func Open(path string, trust *Trust) (*Bundle, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = &UsageError{What: path + " is not a regular file"}
-	}
-	var beside []checksum.Candidate
-	if err == nil {
-		beside, err = trust.beside(path)
-	}
+	beside, err := trust.beside(path)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	b, err := read(f, st.Size(), trust, beside...)
+	b, err := read(f, size, trust, beside...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	b.file = f
 	return b, nil
+}
+
+// openRegular opens a file that can be read in any order. What it is has to be
+// asked before: opening a pipe waits for who writes to it.
+func openRegular(path string) (*os.File, int64, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, 0, &UsageError{What: path + " is not a regular file"}
+	}
+	f, err := os.Open(path)
+	return f, st.Size(), err
 }
 
 // Close closes the file.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -141,8 +142,10 @@ func (r *Record) texts(visit func(*string)) {
 		for _, s := range []*string{&c.Name, &c.Version, &c.AppVersion, &c.Source, &c.Reference, &c.Release, &c.Namespace, &c.KubeVersion} {
 			visit(s)
 		}
-		for j := range c.APIVersions {
-			visit(&c.APIVersions[j])
+		for _, list := range [][]string{c.APIVersions, c.Set, c.LeftOut} {
+			for j := range list {
+				visit(&list[j])
+			}
 		}
 	}
 	for _, list := range [][]ImageRecord{r.Images, r.Referrers} {
@@ -184,6 +187,14 @@ func (b *Bundle) checkImages() error {
 		roots[d.Annotations[ocispec.AnnotationRefName]] = d
 		inside[d.Digest] = true
 	}
+	for _, r := range b.Record.Referrers {
+		if err := b.checkImage(r, roots[r.Reference]); err != nil {
+			return fmt.Errorf("%s: %w", r.Reference, err)
+		}
+		if err := b.checkReferrer(r); err != nil {
+			return fmt.Errorf("%s: %w", r.Reference, err)
+		}
+	}
 	moved := make(map[digest.Digest]digest.Digest)
 	for _, im := range b.Record.Images {
 		if err := b.checkImage(im, roots[im.Reference]); err != nil {
@@ -210,6 +221,8 @@ func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
 		size += d.Size
 	}
 	switch {
+	case im.Subject != "" && !slices.ContainsFunc(b.Record.Referrers, func(r ImageRecord) bool { return r.Reference == im.Reference }):
+		return errors.New("an image, but attached to another")
 	case im.MediaType != root.MediaType:
 		return fmt.Errorf("it says media type %q; index.json says %s", im.MediaType, root.MediaType)
 	case im.Size != size:
@@ -226,6 +239,32 @@ func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
 		}
 	}
 	return im.checkDestination()
+}
+
+// checkReferrer requires that what a referrer is attached to is inside, and
+// that it has no name but by digest or by what it is attached to: under any
+// other, it would be pushed as something else.
+func (b *Bundle) checkReferrer(r ImageRecord) error {
+	inside := slices.ContainsFunc(b.all, func(d ocispec.Descriptor) bool {
+		return d.Digest == r.Subject && layout.IsManifest(d.MediaType)
+	})
+	ref, err := ParseReference(r.Reference)
+	if err != nil {
+		return err
+	}
+	tags := []string{""}
+	for _, end := range cosignTags {
+		tags = append(tags, strings.Replace(r.Subject.String(), ":", "-", 1)+end)
+	}
+	switch {
+	case !inside:
+		return fmt.Errorf("attached to %q, which is not in the bundle", r.Subject)
+	case !slices.Contains(tags, ref.Tag):
+		return fmt.Errorf("attached to %s, but the tag says something else", r.Subject)
+	case r.Destination != "" || r.SourceDigest != "" || len(r.Found) > 0:
+		return errors.New("attached to an image, and an image of its own")
+	}
+	return nil
 }
 
 // checkFound requires that a reference in a chart is one of this image: it

@@ -37,8 +37,11 @@ func (f *trustFlags) add(cmd *cobra.Command) {
 }
 
 // given tells a command that also works without trust that it was asked for.
-func (f *trustFlags) given() bool {
-	return len(f.keys)+len(f.principals)+len(f.signatures) > 0 || f.allowedSigners != "" || f.require != 1 || f.skip
+func (f *trustFlags) given() bool { return f.chosen() || f.skip || f.newerThan != "" }
+
+// chosen reports whether the flags say which signatures to want.
+func (f *trustFlags) chosen() bool {
+	return len(f.keys)+len(f.principals)+len(f.signatures) > 0 || f.allowedSigners != "" || f.require != 1
 }
 
 func (f *trustFlags) trust() (*bundle.Trust, error) {
@@ -49,14 +52,13 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.skip {
-		f.skip = false
-		if f.given() {
-			return nil, &bundle.UsageError{
-				What:   "--insecure-skip-signature checks no signature, and other flags say which to check",
-				Advice: "drop the one or the others",
-			}
+	if f.skip && f.chosen() {
+		return nil, &bundle.UsageError{
+			What:   "--insecure-skip-signature checks no signature, and other flags say which to check",
+			Advice: "drop the one or the others",
 		}
+	}
+	if f.skip {
 		t := bundle.TrustAnyone()
 		t.NewerThan = newer
 		return t, nil

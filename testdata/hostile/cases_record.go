@@ -60,6 +60,39 @@ func chart(field string, value any) func() Content {
 
 func found(raw string) func() Content { return image("found", []any{map[string]any{"raw": raw}}) }
 
+// attached makes the artifact that referrer lists.
+func attached(b blobs) ocispec.Descriptor {
+	return b.putManifest(ocispec.Manifest{
+		ArtifactType: "application/vnd.example.signature",
+		Config:       b.put(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{},
+	}, nil)
+}
+
+// referrer adds an artifact to the bundle, under a tag or, for "@", by digest,
+// and says it is attached to subject: "image" is the image, "found" as well,
+// with a place where a chart asks for it.
+func referrer(tag string, subject digest.Digest) func() Content {
+	d := attached(make(blobs))
+	if tag == "@" {
+		tag += d.Digest.String()
+	}
+	name := "ghcr.io/acme/app" + tag
+	return attack{
+		extra: func(b blobs) []ocispec.Descriptor { return []ocispec.Descriptor{named(attached(b), name)} },
+		record: func(r map[string]any) {
+			im := map[string]any{"reference": name, "digest": d.Digest, "mediaType": d.MediaType, "size": d.Size + 2, "subject": subject}
+			switch {
+			case subject == "found":
+				im["found"] = []any{map[string]any{"raw": name}}
+				fallthrough
+			case subject == "image", subject == "" && strings.HasPrefix(tag, ":"):
+				im["subject"] = first(r, "images")["digest"]
+			}
+			r["referrers"] = []any{im}
+		},
+	}.make()
+}
+
 // twice repeats the first item of a list, after edit had the copy.
 func twice(list string, edit func(map[string]any)) func() Content {
 	return record1(func(r map[string]any) {
@@ -100,6 +133,14 @@ var records = []Case{
 	{"record", "destination on another host", Damaged, "is no path and tag", image("destination", "evil.example:5000/app:1")},
 	{"record", "destination that is a URL", Damaged, "is no path and tag", image("destination", "https://evil.example/app:1")},
 	{"record", "destination without a tag", Damaged, "is no path and tag", image("destination", "acme/app")},
+
+	{"record", "image attached to another", Damaged, "an image, but attached to another", image("subject", digest.FromString("x"))},
+	{"record", "referrer of what is not inside", Damaged, "which is not in the bundle", referrer("@", digest.FromString("x"))},
+	{"record", "referrer of nothing", Damaged, "which is not in the bundle", referrer("@", "")},
+	{"record", "referrer under an image's tag", Damaged, "the tag says something else", referrer(":2", "")},
+	{"record", "signature of another digest", Damaged, "the tag says something else",
+		referrer(":sha256-"+digest.FromString("x").Encoded()+".sig", "image")},
+	{"record", "referrer that is an image", Damaged, "an image of its own", referrer("@", "found")},
 
 	{"record", "chart with another digest", Damaged, "index.json says", chart("digest", digest.FromString("x"))},
 	{"record", "chart that is not inside", Damaged, "bundle.invalid/charts/other:1", twice("charts", func(c map[string]any) { c["reference"] = "bundle.invalid/charts/other:1" })},
