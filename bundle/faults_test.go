@@ -3,12 +3,13 @@ package bundle
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +21,16 @@ import (
 // patient bears many faults, without pausing between them.
 var patient = Retry{Attempts: 10, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, MaxRetryAfter: time.Second, Stall: 20 * time.Second}
 
-// third strikes at every third request.
+// third strikes at a third of all requests, without a rhythm: an upload takes
+// three requests, and every third would hit the same one each time.
 func third() func(*http.Request) bool {
-	var n atomic.Int64
-	return func(*http.Request) bool { return n.Add(1)%3 == 0 }
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(1, 2))
+	return func(*http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return dice.IntN(3) == 0
+	}
 }
 
 // drip sends the body byte by byte, slower than a stall limit of 200 ms allows.

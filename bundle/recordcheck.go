@@ -187,16 +187,14 @@ func (b *Bundle) checkImages() error {
 		roots[d.Annotations[ocispec.AnnotationRefName]] = d
 		inside[d.Digest] = true
 	}
-	for _, r := range b.Record.Referrers {
-		if err := b.checkImage(r, roots[r.Reference]); err != nil {
-			return fmt.Errorf("%s: %w", r.Reference, err)
-		}
-		if err := b.checkReferrer(r); err != nil {
-			return fmt.Errorf("%s: %w", r.Reference, err)
-		}
+	if err := b.checkReferrers(roots); err != nil {
+		return err
 	}
 	moved := make(map[digest.Digest]digest.Digest)
 	for _, im := range b.Record.Images {
+		if im.Subject != "" {
+			return fmt.Errorf("%s: an image, but attached to another", im.Reference)
+		}
 		if err := b.checkImage(im, roots[im.Reference]); err != nil {
 			return fmt.Errorf("%s: %w", im.Reference, err)
 		}
@@ -221,8 +219,6 @@ func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
 		size += d.Size
 	}
 	switch {
-	case im.Subject != "" && !slices.ContainsFunc(b.Record.Referrers, func(r ImageRecord) bool { return r.Reference == im.Reference }):
-		return errors.New("an image, but attached to another")
 	case im.MediaType != root.MediaType:
 		return fmt.Errorf("it says media type %q; index.json says %s", im.MediaType, root.MediaType)
 	case im.Size != size:
@@ -241,13 +237,28 @@ func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
 	return im.checkDestination()
 }
 
+// checkReferrers is the same for what is attached to images.
+func (b *Bundle) checkReferrers(roots map[string]ocispec.Descriptor) error {
+	subjects := make(map[digest.Digest]bool)
+	for _, d := range b.all {
+		subjects[d.Digest] = layout.IsManifest(d.MediaType)
+	}
+	for _, r := range b.Record.Referrers {
+		err := b.checkImage(r, roots[r.Reference])
+		if err == nil {
+			err = r.checkReferrer(subjects[r.Subject])
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.Reference, err)
+		}
+	}
+	return nil
+}
+
 // checkReferrer requires that what a referrer is attached to is inside, and
 // that it has no name but by digest or by what it is attached to: under any
 // other, it would be pushed as something else.
-func (b *Bundle) checkReferrer(r ImageRecord) error {
-	inside := slices.ContainsFunc(b.all, func(d ocispec.Descriptor) bool {
-		return d.Digest == r.Subject && layout.IsManifest(d.MediaType)
-	})
+func (r ImageRecord) checkReferrer(inside bool) error {
 	ref, err := ParseReference(r.Reference)
 	if err != nil {
 		return err
