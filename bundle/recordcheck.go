@@ -181,13 +181,13 @@ func printable(s string) string {
 // kind and size, the names that charts know them by, and which digests a
 // choice of platforms changed.
 func (b *Bundle) checkImages() error {
-	roots := make(map[string]ocispec.Descriptor)
+	c := &imageCheck{bundle: b, roots: make(map[string]ocispec.Descriptor), sizes: make(map[digest.Digest]int64)}
 	inside := make(map[digest.Digest]bool)
 	for _, d := range b.index.Manifests {
-		roots[d.Annotations[ocispec.AnnotationRefName]] = d
+		c.roots[d.Annotations[ocispec.AnnotationRefName]] = d
 		inside[d.Digest] = true
 	}
-	if err := b.checkReferrers(roots); err != nil {
+	if err := c.referrers(); err != nil {
 		return err
 	}
 	moved := make(map[digest.Digest]digest.Digest)
@@ -195,7 +195,7 @@ func (b *Bundle) checkImages() error {
 		if im.Subject != "" {
 			return fmt.Errorf("%s: an image, but attached to another", im.Reference)
 		}
-		if err := b.checkImage(im, roots[im.Reference]); err != nil {
+		if err := c.image(im); err != nil {
 			return fmt.Errorf("%s: %w", im.Reference, err)
 		}
 		if im.SourceDigest == "" {
@@ -209,14 +209,35 @@ func (b *Bundle) checkImages() error {
 	return nil
 }
 
-func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
-	manifests, blobs, err := b.blobsOf(root)
+// An imageCheck compares what a record says of images with what there is.
+type imageCheck struct {
+	bundle *Bundle
+	roots  map[string]ocispec.Descriptor // index.json, by name
+	sizes  map[digest.Digest]int64       // of whole images; many names may stand for one
+}
+
+// size is the number of bytes of everything that root needs.
+func (c *imageCheck) size(root ocispec.Descriptor) (int64, error) {
+	if n, known := c.sizes[root.Digest]; known {
+		return n, nil
+	}
+	manifests, blobs, err := c.bundle.blobsOf(root)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, d := range append(manifests, blobs...) {
+		n += d.Size
+	}
+	c.sizes[root.Digest] = n
+	return n, nil
+}
+
+func (c *imageCheck) image(im ImageRecord) error {
+	root := c.roots[im.Reference]
+	size, err := c.size(root)
 	if err != nil {
 		return err
-	}
-	var size int64
-	for _, d := range append(manifests, blobs...) {
-		size += d.Size
 	}
 	switch {
 	case im.MediaType != root.MediaType:
@@ -237,14 +258,14 @@ func (b *Bundle) checkImage(im ImageRecord, root ocispec.Descriptor) error {
 	return im.checkDestination()
 }
 
-// checkReferrers is the same for what is attached to images.
-func (b *Bundle) checkReferrers(roots map[string]ocispec.Descriptor) error {
+// referrers is the same for what is attached to images.
+func (c *imageCheck) referrers() error {
 	subjects := make(map[digest.Digest]bool)
-	for _, d := range b.all {
+	for _, d := range c.bundle.all {
 		subjects[d.Digest] = layout.IsManifest(d.MediaType)
 	}
-	for _, r := range b.Record.Referrers {
-		err := b.checkImage(r, roots[r.Reference])
+	for _, r := range c.bundle.Record.Referrers {
+		err := c.image(r)
 		if err == nil {
 			err = r.checkReferrer(subjects[r.Subject])
 		}
