@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
+
+	"bundle/layout"
 )
 
 // emit writes what the far side needs: for each chart its values and, where
@@ -93,7 +95,8 @@ func writeFile(path string, content []byte) error {
 const roomForReports = 256 << 10
 
 // checkRoom finds out whether files can be written below dir, before anything is
-// pushed: it writes one, and takes it away again. dir need not be there.
+// pushed: it makes one, has room reserved for it, and takes it away again. No
+// block is written. dir need not be there.
 func checkRoom(dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		f, err := os.CreateTemp(at, ".bundle-*")
@@ -103,10 +106,7 @@ func checkRoom(dir string) error {
 		if err != nil {
 			return fmt.Errorf("output folder: %w", err)
 		}
-		_, err = f.Write(make([]byte, roomForReports))
-		if err == nil {
-			err = f.Sync() // some file systems find out only then
-		}
+		err = layout.Reserve(f, roomForReports)
 		if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
 			return fmt.Errorf("output folder: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"bundle/bundle/internal/remote"
@@ -71,6 +72,17 @@ func Hint(err error) string {
 	var format *layout.FormatError
 	if errors.As(err, &format) {
 		return (*DamagedError)(nil).Hint()
+	}
+	var space *layout.SpaceError
+	if errors.As(err, &space) {
+		return "make room there, or write the bundle elsewhere with -o"
+	}
+	if errors.Is(err, syscall.EFBIG) {
+		return "the file system takes no file of that size; FAT32 ends at 4 GiB: format the medium as exFAT, ext4 or NTFS"
+	}
+	var unread *layout.ReadError
+	if errors.As(err, &unread) {
+		return "the medium cannot be read there: try another port or drive, or have the bundle carried again"
 	}
 	var reg *remote.Error
 	if errors.As(err, &reg) {

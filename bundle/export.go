@@ -29,6 +29,7 @@ type ExportOptions struct {
 	// after the first chart.
 	Output      string
 	Stream      io.Writer // where StreamOutput goes
+	InOrder     bool      // let the file grow from its begin to its end, where the system does not ask for it itself
 	NoReferrers bool      // leave signatures, SBOMs and other referrers of images behind
 	NoValues    bool      // leave the given values out of the bundle
 	Redact      []string  // leave these keys of the given values out, a.b.c

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/remote"
@@ -19,6 +20,9 @@ import (
 // the blob with the longest way to go, if the registry serves ranges. So a
 // single large layer comes over several connections, and many layers over one
 // connection each. The largest come first: they are the ones that could be late.
+//
+// For a writer that wants them in order, they come in order, and no further ahead
+// of the first that is not complete than a window.
 type fetcher struct {
 	client *remote.Client
 	plan   *plan
@@ -31,6 +35,10 @@ type fetcher struct {
 	queue []ocispec.Descriptor
 	begun []*fetching
 	busy  map[string]int // host → transfers
+
+	ends   map[digest.Digest]int64 // in order: where a blob ends, counted over all of plan.fetch; else nil
+	turn   *sync.Cond              // in order: something ended
+	failed bool
 }
 
 // A fetching is a blob under way.
@@ -63,13 +71,27 @@ const smallestPiece = 8 << 20
 // maxHosts is how many hosts are worked at with the full number of transfers.
 const maxHosts = 2
 
+// window is how far ahead bytes may be written where they are to be written in
+// order. A file system that has no holes fills them in memory, if they are small.
+const window = 32 << 20
+
 func newFetcher(client *remote.Client, p *plan, w *layout.Writer, jobs int, pr Progress) *fetcher {
-	queue := slices.Clone(p.fetch)
-	slices.SortStableFunc(queue, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
-	return &fetcher{
+	f := &fetcher{
 		client: client, plan: p, w: w, pr: pr, jobs: jobs,
-		tally: newTally(p.needs, pr), queue: queue, busy: make(map[string]int),
+		tally: newTally(p.needs, pr), queue: slices.Clone(p.fetch), busy: make(map[string]int),
 	}
+	f.turn = sync.NewCond(&f.mu)
+	if !w.InOrder() {
+		slices.SortStableFunc(f.queue, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
+		return f
+	}
+	f.ends = make(map[digest.Digest]int64)
+	end := int64(0)
+	for _, d := range p.fetch {
+		end += d.Size
+		f.ends[d.Digest] = end
+	}
+	return f
 }
 
 // workers is how many transfers run at once.
@@ -89,18 +111,28 @@ func (f *fetcher) work(ctx context.Context) error {
 			return err
 		}
 		if err := f.fetch(ctx, b, s); err != nil {
+			f.fail()
 			return f.tally.about(b.desc.Digest, about(b.repo, err))
 		}
 	}
+}
+
+// fail lets those end who wait.
+func (f *fetcher) fail() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed = true
+	f.turn.Broadcast()
 }
 
 // next chooses what a worker does next, and marks it as busy.
 func (f *fetcher) next() (*fetching, *segment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b, s, err := f.begin()
-	if b == nil && err == nil {
-		b, s = f.help()
+	b, s, err := f.choose()
+	for b == nil && err == nil && f.ends != nil && len(f.queue) > 0 && !f.failed {
+		f.turn.Wait()
+		b, s, err = f.choose()
 	}
 	if b != nil {
 		s.busy = true
@@ -109,10 +141,32 @@ func (f *fetcher) next() (*fetching, *segment, error) {
 	return b, s, err
 }
 
+func (f *fetcher) choose() (*fetching, *segment, error) {
+	b, s, err := f.begin()
+	if b == nil && err == nil {
+		b, s = f.help()
+	}
+	return b, s, err
+}
+
+// open is how many blobs of the queue may be begun.
+func (f *fetcher) open() int {
+	if f.ends == nil || len(f.queue) == 0 {
+		return len(f.queue)
+	}
+	d := f.queue[0]
+	for _, b := range f.begun {
+		if f.ends[d.Digest]-(f.ends[b.desc.Digest]-b.desc.Size) > window {
+			return 0
+		}
+	}
+	return 1
+}
+
 // begin takes the largest blob from the host that is least busy.
 func (f *fetcher) begin() (*fetching, *segment, error) {
 	best, host := -1, ""
-	for i, d := range f.queue {
+	for i, d := range f.queue[:f.open()] {
 		h := f.client.Host(f.plan.from[d.Digest])
 		if f.busy[h] < f.jobs && (best < 0 || f.busy[h] < f.busy[host]) {
 			best, host = i, h
@@ -157,7 +211,7 @@ func (f *fetcher) help() (*fetching, *segment) {
 			if !s.busy && left > 0 {
 				return b, s
 			}
-			if !b.whole && left >= 2*smallestPiece && (longest == nil || left > longest.to-longest.at) {
+			if f.ends == nil && !b.whole && left >= 2*smallestPiece && (longest == nil || left > longest.to-longest.at) {
 				blob, longest = b, s
 			}
 		}
@@ -299,6 +353,7 @@ func (f *fetcher) leave(b *fetching, s *segment) bool {
 func (f *fetcher) free(b *fetching, s *segment) {
 	s.busy = false
 	f.busy[b.host]--
+	f.turn.Broadcast()
 }
 
 // end verifies a blob. One that was put together from pieces, or from what an
@@ -316,6 +371,7 @@ func (f *fetcher) end(b *fetching) (*segment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.busy[b.host]--
+	f.turn.Broadcast()
 	f.begun = slices.DeleteFunc(f.begun, func(x *fetching) bool { return x == b })
 	if err == nil {
 		f.tally.finished(b.desc.Digest)

@@ -210,6 +210,7 @@ func FuzzSubset(f *testing.F) {
 		{child(platform("linux", "amd64")), child(platform("linux", "amd64"))},
 		{child(""), child(platform("", ""))},
 		{child(platform("linux", "arm64")), child(about)},
+		{child(platform("linux", "amd64")), child(platform("linux", "s390x") + about)},
 		{"INNER", child(platform("linux", "arm64"))},
 		{"INNER", "INNER"},
 		{`{"mediaType":"` + ocispec.MediaTypeImageIndex + `","digest":"` + digest.FromString("").String() + `","size":0` + platform("linux", "amd64") + `}`},

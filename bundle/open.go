@@ -237,7 +237,7 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 	// Room for all of it, and for the read that finds the end.
 	content := bytes.NewBuffer(make([]byte, 0, e.Size+bytes.MinRead))
 	if _, err := content.ReadFrom(rc); err != nil {
-		return nil, &DamagedError{name, err}
+		return nil, asDamaged(name, err)
 	}
 	return content.Bytes(), nil
 }
@@ -247,11 +247,7 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 func (b *Bundle) walk() error {
 	all, err := layout.Reachable(b.index.Manifests, b.docs.fetch)
 	if err != nil {
-		var damaged *DamagedError
-		if errors.As(err, &damaged) {
-			return err
-		}
-		return &DamagedError{layout.IndexFile, err}
+		return asDamaged(layout.IndexFile, err)
 	}
 	b.all = all
 	reached := make(map[digest.Digest]bool, len(all))
@@ -326,10 +322,15 @@ func (b *Bundle) readRecord() error {
 	return nil
 }
 
+// asDamaged blames the bundle for err, unless err says better what is to blame:
+// a medium that cannot be read is no damage.
 func asDamaged(subject string, err error) error {
-	var v *VersionError
-	var d *DamagedError
-	if errors.As(err, &v) || errors.As(err, &d) {
+	var (
+		version *VersionError
+		damaged *DamagedError
+		unread  *layout.ReadError
+	)
+	if errors.As(err, &version) || errors.As(err, &damaged) || errors.As(err, &unread) {
 		return err
 	}
 	return &DamagedError{subject, err}

@@ -163,7 +163,7 @@ func (t tree) keepChildren(all []json.RawMessage, want []Platform) ([]json.RawMe
 			return nil, fmt.Errorf("index entry: %w", err)
 		}
 		switch p, ok := platformOf(m.Platform); {
-		case m.Annotations[annotationSubject] != "":
+		case !ok && m.Annotations[annotationSubject] != "":
 			attestations = append(attestations, raw)
 		case layout.IsIndex(m.MediaType):
 			reduced, keep, err := t.reduce(m, want)

@@ -97,7 +97,7 @@ func (p *pusher) survey(ctx context.Context, s *survey, pl placement) error {
 	if pl.target.Tag != "" {
 		d, ok, err := p.client.HasManifest(ctx, repo, pl.target.Tag)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", pl.source, err)
 		}
 		if !ok || d != pl.root.Digest {
 			s.mu.Lock()
@@ -114,7 +114,7 @@ func (p *pusher) survey(ctx context.Context, s *survey, pl placement) error {
 	}
 	_, ok, err := p.client.HasManifest(ctx, repo, pl.root.Digest.String())
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", pl.source, err)
 	}
 	if !ok {
 		s.mu.Lock()
@@ -144,7 +144,7 @@ func (p *pusher) surveyBlob(ctx context.Context, s *survey, pl placement, d ocis
 	if !known {
 		var err error
 		if has, err = p.client.HasBlob(ctx, repo, d); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", pl.source, err)
 		}
 	}
 	s.mu.Lock()
@@ -327,7 +327,7 @@ func (p *pusher) pushTags(ctx context.Context, list []manifestPush) error {
 func (p *pusher) pushManifest(ctx context.Context, m manifestPush) error {
 	doc, err := p.bundle.docs.fetch(m.desc)
 	if err != nil {
-		return &DamagedError{m.source, err}
+		return fmt.Errorf("%s: %w", m.source, err)
 	}
 	ref := m.ref
 	if ref == "" {

@@ -88,7 +88,7 @@ func resolveImage(ctx context.Context, c *remote.Client, w want, platforms []Pla
 	}
 	im := &image{ref: w.ref, source: root, root: root, found: w.found, content: tree{root.Digest: b}}
 	if err := im.readChildren(ctx, c, root, 0); err != nil {
-		return nil, withSeen(about(w.ref.String(), err), w.found)
+		return nil, withSeen(fmt.Errorf("%s: %w", w.ref, err), w.found)
 	}
 	if im.root, err = im.content.subset(root, platforms); err != nil {
 		return nil, fmt.Errorf("%s: %w", w.ref, err)

@@ -279,7 +279,6 @@ func TestExportPieces(t *testing.T) {
 	pub := startOnDisk(t)
 	pushImage(t, pub, "acme/a:1", large(1, 40*mib))
 	layer := layerOf(t, pub, "acme/a:1", 1)
-	ranged := func(r *http.Request) bool { return r.Header.Get("Range") != "" }
 	signer, trust := newKey(t)
 	var reference string
 	tests := []struct {

@@ -1,15 +1,18 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
@@ -43,22 +46,46 @@ func (o *ExportOptions) stream(ctx context.Context, client *remote.Client, p *pl
 	if w == nil {
 		return &UsageError{What: "no stream to write the bundle to"}
 	}
+	if err := hasRoom(w, lp.Size()); err != nil {
+		return err
+	}
 	o.Progress.Phase("fetching", p.payload())
 	defer o.Progress.End()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g errgroup.Group
-	blobs := fetchAhead(ctx, &g, client, p, o.Jobs)
+	a := newAhead(client, p, o.Jobs)
+	g.Go(func() error { return a.run(ctx) })
 	t := newTally(p.needs, o.Progress)
+	var at digest.Digest
 	err = layout.Stream(w, lp, func(d digest.Digest) (io.ReadCloser, error) {
-		return &told{counted{blobs[d], o.Progress}, func() { t.finished(d) }}, nil
+		at = d
+		return &told{counted{a.blobs[d], o.Progress}, func() { t.finished(d) }}, nil
 	})
 	cancel()
 	_ = g.Wait() // each blob has said itself what went wrong with it
+	var failed *remote.Error
+	var wrong *layout.ContentError
+	if errors.As(err, &failed) || errors.As(err, &wrong) {
+		return t.about(at, about(p.from[at], err))
+	}
 	if err != nil {
 		return err
 	}
 	return flush(w)
+}
+
+// hasRoom asks, where a stream goes into a file after all, whether its file
+// system has room for it.
+func hasRoom(w io.Writer, size int64) error {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return layout.CheckSpace(f, size)
 }
 
 // told calls its function when it was read to the end.
@@ -92,57 +119,79 @@ func flush(w io.Writer) error {
 }
 
 // What is fetched ahead of what was written, over all blobs, is at most
-// aheadBytes.
+// aheadBytes, in pieces of chunkSize.
 const (
 	aheadBytes = 24 << 20
 	chunkSize  = 128 << 10
 )
 
-// fetchAhead fetches blobs in the order of the plan, as many at once as jobs
-// says. It waits where the one who reads them is behind. All of them end with
-// ctx.
-func fetchAhead(ctx context.Context, g *errgroup.Group, client *remote.Client, p *plan, jobs int) map[digest.Digest]*aheadBlob {
-	blobs := make(map[digest.Digest]*aheadBlob, len(p.fetch))
-	for _, d := range p.fetch {
-		blobs[d.Digest] = &aheadBlob{chunks: make(chan []byte, max(aheadBytes/jobs/chunkSize, 1))}
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// An ahead fetches blobs in the order of the plan. It waits where the one who
+// reads them is behind.
+type ahead struct {
+	client *remote.Client
+	plan   *plan
+	jobs   int // blobs at once
+	blobs  map[digest.Digest]*aheadBlob
+	room   *semaphore.Weighted // chunks that may be held
+}
+
+func newAhead(client *remote.Client, p *plan, jobs int) *ahead {
+	a := &ahead{
+		client: client, plan: p, jobs: jobs,
+		blobs: make(map[digest.Digest]*aheadBlob, len(p.fetch)),
+		room:  semaphore.NewWeighted(aheadBytes / chunkSize),
 	}
-	g.Go(func() error {
-		var fetches errgroup.Group
-		fetches.SetLimit(jobs)
-		for _, d := range p.fetch {
-			b := blobs[d.Digest]
-			fetches.Go(func() error {
-				defer close(b.chunks)
-				if b.err = b.fetch(ctx, client, p.from[d.Digest], d); b.err != nil {
-					b.err = about(p.from[d.Digest], b.err)
-				}
-				return nil
-			})
+	most := max(aheadBytes/int64(jobs)/chunkSize, 1) // for one blob
+	for _, d := range p.fetch {
+		n := min((d.Size+chunkSize-1)/chunkSize, most)
+		a.blobs[d.Digest] = &aheadBlob{chunks: make(chan []byte, n), needs: n}
+	}
+	return a
+}
+
+// run fetches all blobs, and ends with ctx. A blob is begun when there is room
+// for all the chunks that may be held of it: those that come first in the plan
+// never wait for room that later ones have taken.
+func (a *ahead) run(ctx context.Context) error {
+	var fetches errgroup.Group
+	fetches.SetLimit(a.jobs)
+	for _, d := range a.plan.fetch {
+		b := a.blobs[d.Digest]
+		if b.err = a.room.Acquire(ctx, b.needs); b.err != nil {
+			close(b.chunks)
+			continue
 		}
-		return fetches.Wait()
-	})
-	return blobs
+		b.free = func() { a.room.Release(b.needs) }
+		fetches.Go(func() error {
+			defer close(b.chunks)
+			b.err = b.fetch(ctx, a.client, a.plan.from[d.Digest], d)
+			return nil
+		})
+	}
+	return fetches.Wait()
 }
 
 // An aheadBlob is a blob on its way from a connection to a stream. It is an
 // io.Reader for the stream.
 type aheadBlob struct {
 	chunks chan []byte
-	rest   []byte
-	err    error // set before chunks is closed; nil: all of it was sent
+	needs  int64  // chunks that may be held
+	free   func() // gives the room for them back; nil: nothing to give
+	buf    []byte // from the pool
+	rest   []byte // of buf, what is still to be read
+	err    error  // set before chunks is closed; nil: all of it was sent
 }
 
 func (b *aheadBlob) fetch(ctx context.Context, client *remote.Client, repo string, d ocispec.Descriptor) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	rc, err := client.Blob(ctx, repo, d)
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
 	for left := d.Size; left > 0; {
-		chunk := make([]byte, min(left, chunkSize))
+		chunk := chunks.Get().(*[chunkSize]byte)[:min(left, chunkSize)]
 		if _, err := io.ReadFull(rc, chunk); err != nil {
 			return err
 		}
@@ -159,14 +208,19 @@ func (b *aheadBlob) fetch(ctx context.Context, client *remote.Client, repo strin
 // Read implements io.Reader.
 func (b *aheadBlob) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 {
+		if b.buf != nil {
+			chunks.Put((*[chunkSize]byte)(b.buf[:chunkSize]))
+			b.buf = nil
+		}
 		chunk, more := <-b.chunks
-		if !more && b.err != nil {
-			return 0, b.err
-		}
 		if !more {
-			return 0, io.EOF
+			if b.free != nil {
+				b.free()
+				b.free = nil
+			}
+			return 0, cmp.Or(b.err, io.EOF)
 		}
-		b.rest = chunk
+		b.buf, b.rest = chunk, chunk
 	}
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]

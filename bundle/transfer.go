@@ -48,7 +48,11 @@ func (o *ExportOptions) write(ctx context.Context, client *remote.Client, p *pla
 
 // writeFile fills the file and gives it its name.
 func (o *ExportOptions) writeFile(ctx context.Context, client *remote.Client, p *plan, lp *layout.Plan, report *ExportReport) (err error) {
-	w, err := layout.Create(o.Output, lp)
+	create := layout.Create
+	if o.InOrder {
+		create = layout.CreateInOrder
+	}
+	w, err := create(o.Output, lp)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func asDamagedEntry(e layout.Entry, err error) error {
 	if errors.As(err, &format) {
 		return err
 	}
-	return &DamagedError{e.Name, err}
+	return asDamaged(e.Name, err)
 }
 
 // drain reads r to its end, as long as ctx lasts.

@@ -7,19 +7,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate gives an empty file its size, with blocks behind it where the file
-// system can reserve them without writing.
+// allocate gives an empty file its size, with blocks behind it. It fails with
+// errInOrder, and changes nothing, where the file system cannot reserve blocks
+// without writing them.
 func allocate(file *os.File, size int64) error {
 	for {
 		err := unix.Fallocate(int(file.Fd()), 0, 0, size)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return file.Truncate(size)
+			return errInOrder
 		default:
 			return os.NewSyscallError("fallocate", err)
 		}
 	}
+}
+
+// largest returns an error where the file system has no files of size bytes. No
+// more than the position changes.
+func largest(file *os.File, size int64) error {
+	_, err := unix.Seek(int(file.Fd()), size, unix.SEEK_SET)
+	if errors.Is(err, unix.EINVAL) {
+		return unix.EFBIG
+	}
+	return err
 }
 
 // nextData returns the first range of data from at on. Where the file system

@@ -36,6 +36,12 @@ func (w *Writer) Assemble(d digest.Digest) (*Assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.inOrder {
+		if err := w.writeHead(b.at); err != nil {
+			w.release(b, b.left, false)
+			return nil, err
+		}
+	}
 	return &Assembly{writer: w, pending: b, hash: newContent(b.entry.Size, d), done: slices.Clone(b.left)}, nil
 }
 

@@ -24,6 +24,25 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("damaged bundle: entry %q at byte %d: %s", e.Entry, e.Offset, e.What)
 }
 
+// ReadError says that the medium of a bundle cannot be read. What stands there
+// may be right.
+type ReadError struct {
+	Entry  string // name of the entry, as it stands in the file; "" where there is none
+	Offset int64  // how far in the file reading came, in bytes from its begin
+	Err    error  // what the system said
+}
+
+// Error names the place and what the system said.
+func (e *ReadError) Error() string {
+	if e.Entry == "" {
+		return fmt.Sprintf("read bundle: at byte %d: %v", e.Offset, e.Err)
+	}
+	return fmt.Sprintf("read bundle: entry %q at byte %d: %v", e.Entry, e.Offset, e.Err)
+}
+
+// Unwrap returns what the system said.
+func (e *ReadError) Unwrap() error { return e.Err }
+
 // ContentError says that content is not what its name or its descriptor
 // promises, or that a document is not one that a bundle may carry. Whether a
 // bundle or a registry is to blame, the caller knows.

@@ -48,7 +48,7 @@ func TestLargeEntries(t *testing.T) {
 	}
 	defer file.Close()
 	w := &Writer{plan: p, file: file, blobs: make(map[digest.Digest]*pending)}
-	if err := errors.Join(file.Truncate(p.size), w.writeKnown()); err != nil {
+	if err := errors.Join(file.Truncate(p.size), w.writeHeads(0)); err != nil {
 		t.Fatal(err)
 	}
 	r, err := NewReader(file, p.size)

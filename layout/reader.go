@@ -22,6 +22,8 @@ type Reader struct {
 	blobs []blob
 	names *sequence
 	mtime int64
+
+	partial bool // the file may end anywhere
 }
 
 // blob is the entry of a blob, without its name: a bundle of 200,000 entries
@@ -48,6 +50,16 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	return b, nil
 }
 
+// newPartialReader is NewReader for a file that was being written from its begin
+// to its end: it may end anywhere, the content of its last entry included.
+func newPartialReader(r io.ReaderAt, size int64) (*Reader, error) {
+	b := &Reader{src: r, size: size, names: newSequence(), partial: true}
+	if err := b.walk(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
 // walk reads header after header. buf holds what lies between two contents:
 // the padding of one and the header of the next.
 func (r *Reader) walk() error {
@@ -56,6 +68,9 @@ func (r *Reader) walk() error {
 	for offset := int64(0); ; {
 		pad := padding(last.Size)
 		gap := buf[:pad+blockSize]
+		if r.partial && r.size-offset < int64(len(gap)) {
+			return nil
+		}
 		if err := r.readGap(gap, offset, last); err != nil {
 			return err
 		}
@@ -103,7 +118,7 @@ func (r *Reader) readAt(p []byte, offset int64, entry string) error {
 	case errors.Is(err, io.EOF):
 		return &FormatError{entry, offset + int64(n), "truncated: the file ends here"}
 	}
-	return fmt.Errorf("read bundle: at byte %d (entry %q): %w", offset, entry, err)
+	return &ReadError{entry, offset + int64(n), err}
 }
 
 // entry reads the header at offset.
@@ -114,7 +129,7 @@ func (r *Reader) entry(block []byte, offset int64) (Entry, error) {
 	case what != "":
 	case len(r.heads) > 0 && h.mtime != r.mtime:
 		what = "mtime differs from that of the first entry"
-	case h.size > r.size-e.Offset:
+	case h.size > r.size-e.Offset && !r.partial:
 		what = fmt.Sprintf("truncated: content of %d bytes goes beyond the end of the file at byte %d", h.size, r.size)
 	default:
 		what = r.names.next(h.name)
@@ -126,10 +141,22 @@ func (r *Reader) entry(block []byte, offset int64) (Entry, error) {
 	return e, nil
 }
 
+// reach is where the last entry ends, or the file before it does.
+func (r *Reader) reach() int64 {
+	last := Entry{}
+	for e := range r.All() {
+		last = e
+	}
+	return min(last.Offset+last.Size, r.size)
+}
+
 // end checks what follows the zero block at offset: one more, then nothing.
 func (r *Reader) end(offset int64) error {
 	if name := r.names.missing(); name != "" {
 		return &FormatError{"", offset, "the bundle ends before its entry " + name}
+	}
+	if r.partial && r.size < offset+trailerSize {
+		return nil
 	}
 	if r.size < offset+trailerSize {
 		return &FormatError{"", offset, "truncated: the end is not complete"}
@@ -216,12 +243,13 @@ func (r *Reader) OpenFile(name string, want digest.Digest) (io.ReadCloser, error
 	if err != nil {
 		return nil, err
 	}
-	return io.NopCloser(&verifyingReader{
+	v := &verifyingReader{
 		content: newContent(e.Size, want),
 		src:     r.section(e),
 		fail:    func(what string) error { return &FormatError{e.Name, e.Offset, what} },
-		wrap:    func(err error) error { return fmt.Errorf("read bundle: entry %q: %w", e.Name, err) },
-	}), nil
+	}
+	v.wrap = func(err error) error { return &ReadError{e.Name, e.Offset + e.Size - v.left, err} }
+	return io.NopCloser(v), nil
 }
 
 // OpenBlob is OpenFile for the blob d.

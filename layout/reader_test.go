@@ -158,7 +158,8 @@ func TestMediaError(t *testing.T) {
 func wantMediaError(t *testing.T, err error, entry string) {
 	t.Helper()
 	var format *layout.FormatError
-	if !errors.Is(err, errMedium) || errors.As(err, &format) || !strings.Contains(err.Error(), entry) {
+	var unread *layout.ReadError
+	if !errors.Is(err, errMedium) || errors.As(err, &format) || !errors.As(err, &unread) || !strings.Contains(err.Error(), entry) {
 		t.Errorf("got %v, want %v with the entry %s", err, errMedium, entry)
 	}
 }

@@ -26,7 +26,10 @@ func OpenPartial(path string) (*Reader, io.Closer, error) {
 	}
 	var r *Reader
 	if err == nil {
-		r, err = NewReader(file, info.Size())
+		r, err = newPartialReader(file, info.Size())
+	}
+	if err == nil && r.names.missing() != "" {
+		err = &FormatError{"", r.size, "truncated: the file ends before its entry " + r.names.missing()}
 	}
 	if err != nil {
 		_ = file.Close() // nothing was written
@@ -35,11 +38,13 @@ func OpenPartial(path string) (*Reader, io.Closer, error) {
 	return r, file, nil
 }
 
-// continues reports whether the file is what this plan writes, but for blobs.
-func (w *Writer) continues() bool {
+// continues reports whether the file is what this plan writes, but for blobs,
+// as far as it goes; and returns what it is then.
+func (w *Writer) continues() (*Reader, bool) {
 	r, err := w.leftover()
-	if err != nil || r.mtime != w.plan.mtime || !slices.Equal(r.Entries(), w.plan.entries) {
-		return false
+	if err != nil || r.mtime != w.plan.mtime || r.Len() > len(w.plan.entries) ||
+		!slices.Equal(r.Entries(), w.plan.entries[:r.Len()]) {
+		return nil, false
 	}
 	for i, e := range w.plan.entries {
 		data := w.plan.data[i]
@@ -48,10 +53,10 @@ func (w *Writer) continues() bool {
 		}
 		got := make([]byte, len(data))
 		if err := r.readAt(got, e.Offset, e.Name); err != nil || !bytes.Equal(got, data) {
-			return false
+			return nil, false
 		}
 	}
-	return true
+	return r, true
 }
 
 // leftover reads the headers of the file as it was found.
@@ -60,20 +65,20 @@ func (w *Writer) leftover() (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewReader(w.file, info.Size())
+	return newPartialReader(w.file, info.Size())
 }
 
 // resume finds out which ranges of blobs are there.
-func (w *Writer) resume() error {
-	if err := allocate(w.file, w.plan.size); err != nil {
-		err = fmt.Errorf("%s: reserve %d bytes: %w", w.path, w.plan.size, err)
+func (w *Writer) resume(r *Reader) error {
+	if err := w.extend(r); err != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.err = errAborted
 		return errors.Join(err, w.file.Close()) // what is there stays
 	}
+	size := min(r.reach(), r.size)
 	for _, b := range w.blobs {
-		b.left = written(w.file, b.entry)
+		b.left = written(w.file, b.entry, size)
 		for _, r := range b.left {
 			w.resumed += r.To - r.From
 		}
@@ -82,22 +87,39 @@ func (w *Writer) resume() error {
 	return nil
 }
 
+// extend gives the file what it lacks beside blobs.
+func (w *Writer) extend(r *Reader) error {
+	have := r.size
+	if have < w.plan.size {
+		// What follows the last entry is no more than a part of a header or of the
+		// end.
+		have = r.reach()
+		if err := w.file.Truncate(have); err != nil {
+			return err
+		}
+	}
+	if err := w.reserve(have); err != nil {
+		return err
+	}
+	return w.writeHeads(r.Len())
+}
+
 // shared is how close to the end of data the file system's word for it ends to
 // count: whole blocks are called data as soon as one byte was written.
 const shared = 64 << 10
 
 // written returns the ranges of an entry's content that were written, as far as
-// the file system can tell.
-func written(file *os.File, e Entry) []Range {
+// the file system can tell. size is that of the file.
+func written(file *os.File, e Entry, size int64) []Range {
 	var all []Range
-	end := e.Offset + e.Size
+	end := min(e.Offset+e.Size, size)
 	for at := e.Offset; at < end; {
 		from, to := nextData(file, at, end)
 		if from >= end {
 			break
 		}
 		at = to
-		r := Range{0, e.Size}
+		r := Range{0, end - e.Offset}
 		if from > e.Offset {
 			r.From = from - e.Offset + shared
 		}
@@ -115,7 +137,7 @@ func written(file *os.File, e Entry) []Range {
 // blobs can be taken from it.
 func (w *Writer) setAside() error {
 	r, err := w.leftover()
-	if err != nil {
+	if err != nil || r.Len() == 0 {
 		return w.file.Truncate(0)
 	}
 	old := w.file
@@ -155,7 +177,7 @@ func (w *Writer) Salvage(d digest.Digest) (io.ReadCloser, bool) {
 		return nil, false
 	}
 	e, ok := w.old.Entry(BlobName(d))
-	if !ok || !slices.Equal(written(w.oldFile, e), []Range{{0, e.Size}}) {
+	if !ok || !slices.Equal(written(w.oldFile, e, w.old.size), []Range{{0, e.Size}}) {
 		return nil, false
 	}
 	rc, err := w.old.OpenBlob(d)

@@ -34,9 +34,18 @@ func assemble(w *layout.Writer, data []byte) error {
 
 // Ranges in any order, by many at once, make the one file of the plan.
 func TestAssembleInAnyOrder(t *testing.T) {
+	t.Run("reserved", func(t *testing.T) { testAnyOrder(t, layout.Create) })
+	t.Run("in order", func(t *testing.T) { testAnyOrder(t, layout.CreateInOrder) })
+}
+
+func testAnyOrder(t *testing.T, create func(string, *layout.Plan) (*layout.Writer, error)) {
 	s := newSample(t, 0, 1, 300_000, 1_000_000)
 	path := filepath.Join(t.TempDir(), "a.bundle")
-	w := create(t, path, s.plan(t))
+	w, err := create(path, s.plan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
 	for d, data := range s.late {
 		a, err := w.Assemble(d)
 		if err != nil {
@@ -284,7 +293,7 @@ func TestResumeOnlyTheSame(t *testing.T) {
 		{"a byte of index.json", func(f *os.File) error { _, err := f.WriteAt([]byte{'x'}, 3000); return err }},
 		{"a header", func(f *os.File) error { _, err := f.WriteAt([]byte{'x'}, 0); return err }},
 		{"the end", func(f *os.File) error { _, err := f.WriteAt([]byte{'x'}, size-1); return err }},
-		{"cut", func(f *os.File) error { return f.Truncate(size - 1) }},
+		{"cut", func(f *os.File) error { return f.Truncate(3000) }},
 		{"empty", func(f *os.File) error { return f.Truncate(0) }},
 		{"longer", func(f *os.File) error { return f.Truncate(size + 512) }},
 	}
@@ -345,5 +354,114 @@ func TestOpenPartial(t *testing.T) {
 	var format *layout.FormatError
 	if _, _, err := layout.OpenPartial(path); !errors.As(err, &format) {
 		t.Errorf("garbage: %v", err)
+	}
+}
+
+// Where the file grows in order, nothing is written beyond the blob that is being
+// written, and a later run goes on from the end.
+func TestInOrder(t *testing.T) {
+	s := newSample(t, mib, 700_001, mib)
+	path := filepath.Join(t.TempDir(), "a.bundle")
+	first, second, third := pseudo(0, mib), pseudo(1, 700_001), pseudo(2, mib)
+	w, err := layout.CreateInOrder(path, s.plan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.InOrder() {
+		t.Error("not in order")
+	}
+	all := mustReader(t, s.bytes(t))
+	wantEnd := func(data []byte, n int64) {
+		t.Helper()
+		e, _ := all.Entry(layout.BlobName(digest.FromBytes(data)))
+		info, err := os.Stat(path + ".partial")
+		if err != nil || info.Size() != e.Offset+n {
+			t.Errorf("the file has %d bytes (%v), want %d", info.Size(), err, e.Offset+n)
+		}
+	}
+	if err := assemble(w, first); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(first, mib)
+	a, err := w.Assemble(digest.FromBytes(second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.WriteAt(second[:500_000], 0); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(second, 500_000)
+	if err := w.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	r, file, err := layout.OpenPartial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.ReadFile(layout.IndexFile, mib); err != nil || !bytes.Equal(got, s.all[layout.IndexFile]) {
+		t.Errorf("index.json is %q, %v", got, err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = layout.CreateInOrder(path, s.plan(t)); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if n := w.Resumed(); n != mib+500_000 {
+		t.Errorf("resumed %d bytes", n)
+	}
+	for _, data := range [][]byte{first, second, third} {
+		if err := assemble(w, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, s.bytes(t)) {
+		t.Errorf("not the bytes of the plan (%v)", err)
+	}
+}
+
+// A partial file may end anywhere: what is before that counts, and the result is
+// the same.
+func TestResumeCut(t *testing.T) {
+	s := newSample(t, 200_000, 100_001, 0, 1000)
+	want := s.bytes(t)
+	var cuts []int64
+	for e := range mustReader(t, want).All() {
+		for _, at := range []int64{e.Offset - 512, e.Offset, e.Offset + e.Size, e.Offset + e.Size/2} {
+			cuts = append(cuts, max(at-1, 0), at, at+1)
+		}
+	}
+	cuts = append(cuts, int64(len(want))-1, int64(len(want)))
+	for i, cut := range cuts {
+		create := layout.Create
+		if i%2 == 0 {
+			create = layout.CreateInOrder
+		}
+		path := filepath.Join(t.TempDir(), "a.bundle")
+		if err := os.WriteFile(path+".partial", want[:cut], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w, err := create(path, s.plan(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := w.Resumed(); n > cut || cut > 100_000 && n < cut-12_000 {
+			t.Errorf("cut at %d: resumed %d bytes", cut, n)
+		}
+		for i, size := range []int{200_000, 100_001, 0, 1000} {
+			if err := assemble(w, pseudo(uint64(i), size)); err != nil {
+				t.Fatalf("cut at %d: %v", cut, err)
+			}
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("cut at %d: not the bytes of the plan (%v)", cut, err)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type Writer struct {
 	left  int                        // how many of them are not done
 	err   error                      // set once the writer is at its end
 
+	inOrder bool
 	written atomic.Int64 // bytes of them that are in the file, verified or not
 	resumed int64        // those that an earlier run wrote
 	old     *Reader      // a partial file of another plan; nil: none
@@ -38,12 +39,16 @@ type Writer struct {
 // pending is a blob that the plan leaves to be written.
 type pending struct {
 	entry Entry
+	at    int     // which entry it is
 	left  []Range // what the file has of it, unverified
 	open  bool
 	done  bool
 }
 
 var (
+	// errInOrder says that a file gets longer only by writing all of it.
+	errInOrder = errors.New("the file system cannot reserve room")
+
 	errCommitted = errors.New("bundle is committed already")
 	errAborted   = errors.New("bundle writer is closed")
 )
@@ -56,8 +61,15 @@ var (
 // A partial file that a dead run with the same plan left behind is gone on with:
 // [Writer.Resumed] says how much of it is there. From one of another plan,
 // [Writer.Salvage] takes blobs. One that another run is writing gives [ErrInUse].
-// Too little room gives a [*SpaceError].
-func Create(path string, p *Plan) (*Writer, error) {
+// Too little room gives a [*SpaceError], and a file system without files of that
+// size an error that is EFBIG.
+func Create(path string, p *Plan) (*Writer, error) { return create(path, p, false) }
+
+// CreateInOrder is Create for a file that is to grow from its begin to its end;
+// see [Writer.InOrder].
+func CreateInOrder(path string, p *Plan) (*Writer, error) { return create(path, p, true) }
+
+func create(path string, p *Plan, inOrder bool) (*Writer, error) {
 	if err := checkDestination(path); err != nil {
 		return nil, fmt.Errorf("create bundle: %w", err)
 	}
@@ -66,11 +78,11 @@ func Create(path string, p *Plan) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create bundle: %s: %w", partial, err)
 	}
-	w := &Writer{plan: p, path: path, partial: partial, file: file, blobs: make(map[digest.Digest]*pending)}
+	w := &Writer{plan: p, path: path, partial: partial, file: file, inOrder: inOrder, blobs: make(map[digest.Digest]*pending)}
 	for i, e := range p.entries {
 		if p.data[i] == nil {
 			d, _ := BlobDigest(e.Name)
-			w.blobs[d] = &pending{entry: e}
+			w.blobs[d] = &pending{entry: e, at: i}
 		}
 	}
 	w.left = len(w.blobs)
@@ -83,22 +95,22 @@ func Create(path string, p *Plan) (*Writer, error) {
 
 // begin goes on with what is in the file, or writes it anew.
 func (w *Writer) begin() error {
-	if w.continues() {
-		return w.resume()
+	if r, ok := w.continues(); ok {
+		return w.resume(r)
 	}
 	if err := w.setAside(); err != nil {
 		return err
 	}
-	err := reserve(w.file, w.path, w.plan.size)
+	err := w.reserve(0)
 	var space *SpaceError
 	if errors.As(err, &space) && w.old != nil {
 		w.dropOld() // no room for both
-		err = reserve(w.file, w.path, w.plan.size)
+		err = w.reserve(0)
 	}
 	if err != nil {
 		return err
 	}
-	return w.writeKnown()
+	return w.writeHeads(0)
 }
 
 // checkDestination refuses early what the rename at the end would refuse, or
@@ -128,39 +140,61 @@ func checkDestination(path string) error {
 	return nil
 }
 
-// reserve gives an empty file its full size, with all blocks behind it where
-// the system can do that: a full disk is met before the first blob.
-func reserve(file *os.File, path string, size int64) error {
-	available, err := freeSpace(file)
+// reserve gives the file, which has so many bytes, its full size, with all blocks
+// behind it where the system can do that: a full disk is met before the first
+// blob.
+func (w *Writer) reserve(have int64) error {
+	size := w.plan.size
+	available, err := freeSpace(w.file)
 	if err != nil {
-		return fmt.Errorf("free space for %s: %w", path, err)
+		return fmt.Errorf("free space for %s: %w", w.path, err)
 	}
-	if available < size {
-		return &SpaceError{Path: path, Needed: size, Available: available}
+	if available < size-have {
+		return &SpaceError{Path: w.path, Needed: size - have, Available: available}
 	}
-	err = allocate(file, size)
-	if isNoSpace(err) {
-		return &SpaceError{Path: path, Needed: size, Available: available, Err: err}
+	err = largest(w.file, size)
+	if err == nil && !w.inOrder {
+		err = allocate(w.file, size)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: reserve %d bytes: %w", path, size, err)
+	switch {
+	case errors.Is(err, errInOrder):
+		w.inOrder = true
+	case isNoSpace(err):
+		return &SpaceError{Path: w.path, Needed: size - have, Available: available, Err: err}
+	case err != nil:
+		return fmt.Errorf("%s: reserve %d bytes: %w", w.path, size, err)
 	}
 	return nil
 }
 
-// writeKnown writes the headers and the known content. Padding and trailer
-// need no writing: the reserved file reads as zeros.
-func (w *Writer) writeKnown() error {
-	for i, e := range w.plan.entries {
-		block, err := w.plan.header(i)
-		if err != nil {
-			return err
+// InOrder reports whether blobs are better written in the order of the plan. FAT
+// and exFAT have no holes: for a byte beyond the end of a file, the system writes
+// zeros up to there, and what belongs there is written after all. Any order gives
+// the same file.
+func (w *Writer) InOrder() bool { return w.inOrder }
+
+// writeHeads writes headers and known content from the i-th entry on. Padding
+// and trailer need no writing: the reserved file reads as zeros. In order, the
+// headers of other blobs wait until these are written.
+func (w *Writer) writeHeads(i int) error {
+	for ; i < len(w.plan.entries); i++ {
+		if w.inOrder && w.plan.data[i] == nil {
+			return nil
 		}
-		if err := w.writeAt(e, append(block, w.plan.data[i]...), e.Offset-blockSize); err != nil {
+		if err := w.writeHead(i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (w *Writer) writeHead(i int) error {
+	e := w.plan.entries[i]
+	block, err := w.plan.header(i)
+	if err != nil {
+		return err
+	}
+	return w.writeAt(e, append(block, w.plan.data[i]...), e.Offset-blockSize)
 }
 
 func (w *Writer) writeAt(e Entry, p []byte, offset int64) error {
@@ -213,6 +247,9 @@ func (w *Writer) Commit() error {
 		return fmt.Errorf("commit bundle: %w", w.err)
 	}
 	err := w.complete()
+	if err == nil && w.inOrder {
+		err = w.file.Truncate(w.plan.size) // padding and trailer
+	}
 	if err == nil {
 		err = w.file.Sync()
 	}

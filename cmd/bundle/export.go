@@ -66,6 +66,7 @@ command goes on from there, and the result is the same.`,
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
+	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are found out)")
 	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
 	chart.add(cmd)
 	reg.addMirrors(cmd)

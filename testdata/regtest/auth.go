@@ -63,6 +63,7 @@ const (
 type tokenServer struct {
 	key    *ecdsa.PrivateKey
 	opts   Options
+	chain  string // the key's certificate, base64 of DER, for a registry that wants it; else empty
 	issued atomic.Int64
 }
 
@@ -122,8 +123,34 @@ func (t *tokenServer) serve(next http.Handler) http.Handler {
 		}
 		t.issued.Add(1)
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": 300})
+		_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": int(t.ttl().Seconds())})
 	})
+}
+
+// leeway is how long a registry takes tokens that have expired (distribution,
+// registry/auth/token/token.go): they are issued so much shorter.
+const leeway = time.Minute
+
+// ttl is how long a registry takes a token.
+func (t *tokenServer) ttl() time.Duration {
+	if t.opts.TokenTTL > 0 {
+		return t.opts.TokenTTL
+	}
+	return 5 * time.Minute
+}
+
+// expiresAt reads until when a registry takes the bearer token of a request.
+func expiresAt(req *http.Request) (time.Time, bool) {
+	_, rest, _ := strings.Cut(req.Header.Get("Authorization"), ".")
+	claims, _, ok := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(claims)
+	var doc struct {
+		Exp int64 `json:"exp"`
+	}
+	if !ok || err != nil || json.Unmarshal(raw, &doc) != nil {
+		return time.Time{}, false
+	}
+	return time.Unix(doc.Exp, 0).Add(leeway), true
 }
 
 type tokenAccess struct {
@@ -152,14 +179,18 @@ func (t *tokenServer) issue(subject string, scopes []string, known bool) (string
 	}
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": tokenIssuer, "aud": []string{tokenService}, "sub": subject, "access": access,
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
+		"iss": tokenIssuer, "aud": tokenService, "sub": subject, "access": access,
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(t.ttl() + time.Second - 1 - leeway).Unix(),
 	})
 	if err != nil {
 		return "", err
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
-	signed := b64([]byte(`{"alg":"ES256","typ":"JWT","kid":"`+tokenKeyID+`"}`)) + "." + b64(claims)
+	header := `{"alg":"ES256","typ":"JWT","kid":"` + tokenKeyID + `"}`
+	if t.chain != "" {
+		header = `{"alg":"ES256","typ":"JWT","x5c":["` + t.chain + `"]}`
+	}
+	signed := b64([]byte(header)) + "." + b64(claims)
 	sum := sha256.Sum256([]byte(signed))
 	x, y, err := ecdsa.Sign(rand.Reader, t.key, sum[:])
 	if err != nil {

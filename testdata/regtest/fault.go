@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Fault makes some requests go wrong. Empty fields match everything.
@@ -169,6 +170,20 @@ func WithoutHeader(key string) Injector {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		r = r.Clone(r.Context())
 		r.Header.Del(key)
+		next.ServeHTTP(w, r)
+	}
+}
+
+// ExpireToken holds a request until the bearer token that came with it has
+// expired, and lets the registry see it then.
+func ExpireToken() Injector {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if end, ok := expiresAt(r); ok {
+			select {
+			case <-time.After(time.Until(end) + time.Millisecond):
+			case <-r.Context().Done():
+			}
+		}
 		next.ServeHTTP(w, r)
 	}
 }

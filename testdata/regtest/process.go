@@ -2,16 +2,25 @@ package regtest
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -26,15 +35,16 @@ var ErrNoProcess = errors.New("regtest: " + ProcessName + " is not installed")
 var listening = regexp.MustCompile(`listening on ([^\s,"]+)`)
 
 // StartProcess runs the operating system's docker-registry as a child process,
-// with its own TLS and htpasswd authentication. It has no log and takes no
-// faults: put StartFront before it for those. Addr, HTTP2, Token and Wrap do not
-// apply. It fails with [ErrNoProcess] where the program is missing.
+// with its own TLS, and with htpasswd authentication or, with Token, a token
+// server on another port. It has no log and takes no faults: put StartFront
+// before it for those. Addr, HTTP2 and Wrap do not apply. It fails with
+// [ErrNoProcess] where the program is missing.
 func StartProcess(opts Options) (*Registry, error) {
 	bin, err := exec.LookPath(ProcessName)
 	if err != nil {
 		return nil, ErrNoProcess
 	}
-	if opts.Token || opts.Wrap != nil || opts.Addr != "" {
+	if opts.Wrap != nil || opts.Addr != "" {
 		return nil, errors.New("regtest: option not supported for a process")
 	}
 	r := &Registry{opts: opts, scheme: "http", Log: &Log{}, client: &http.Client{Transport: &http.Transport{}}}
@@ -105,17 +115,11 @@ func (r *Registry) processConfig(dir string) (string, error) {
 		},
 		"http": web,
 	}
-	if r.opts.Username != "" {
-		path, err := writeHtpasswd(dir, r.opts)
-		if err != nil {
-			return "", err
-		}
-		config["auth"] = map[string]any{"htpasswd": map[string]any{"realm": "regtest", "path": path}}
-	}
+	var pair *tls.Certificate
 	if r.opts.TLS {
 		r.scheme = "https"
-		pair, err := r.certificate()
-		if err != nil {
+		var err error
+		if pair, err = r.certificate(); err != nil {
 			return "", err
 		}
 		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -131,10 +135,63 @@ func (r *Registry) processConfig(dir string) (string, error) {
 			return "", fmt.Errorf("regtest: certificate: %w", err)
 		}
 	}
+	auth, err := r.processAuth(dir, pair)
+	if err != nil {
+		return "", err
+	}
+	if auth != nil {
+		config["auth"] = auth
+	}
 	raw, err := yaml.Marshal(config)
 	if err != nil {
 		return "", fmt.Errorf("regtest: configuration: %w", err)
 	}
 	path := filepath.Join(dir, "config.yml")
 	return path, os.WriteFile(path, raw, 0o600)
+}
+
+// processAuth is the part of the configuration about who may do what; nil:
+// everybody everything.
+func (r *Registry) processAuth(dir string, pair *tls.Certificate) (map[string]any, error) {
+	switch {
+	case r.opts.Token:
+		return r.processTokens(dir, pair)
+	case r.opts.Username != "":
+		path, err := writeHtpasswd(dir, r.opts)
+		return map[string]any{"htpasswd": map[string]any{"realm": "regtest", "path": path}}, err
+	}
+	return nil, nil
+}
+
+// processTokens starts a token server, with the registry's own certificate where
+// it has one, and returns the configuration that trusts it.
+func (r *Registry) processTokens(dir string, pair *tls.Certificate) (map[string]any, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("regtest: token key: %w", err)
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: tokenIssuer},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("regtest: token key: %w", err)
+	}
+	r.tokens = &tokenServer{key: key, opts: r.opts, chain: base64.StdEncoding.EncodeToString(der)}
+	path := filepath.Join(dir, "tokens.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		return nil, fmt.Errorf("regtest: token key: %w", err)
+	}
+	srv := httptest.NewUnstartedServer(r.tokens.serve(http.NotFoundHandler()))
+	if pair != nil {
+		srv.TLS = &tls.Config{Certificates: []tls.Certificate{*pair}}
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	r.close = append(r.close, srv.Close)
+	return map[string]any{"token": map[string]any{
+		"realm": srv.URL + tokenPath, "issuer": tokenIssuer, "service": tokenService, "rootcertbundle": path,
+	}}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // access controller "htpasswd"
@@ -42,6 +43,7 @@ type Options struct {
 	// of the same host. With Username and Password, the token server gives
 	// anonymous callers no access at all, except pull when AnonymousPull is set.
 	Token         bool
+	TokenTTL      time.Duration // rounded up to full seconds; 0: five minutes
 	AnonymousPull bool
 
 	Wrap func(http.Handler) http.Handler // placed around the whole registry, outside log and faults

@@ -24,6 +24,10 @@ const (
 	maxChartSize   = 100 << 20 // decompressed, all archives together
 	maxChartFiles  = 20000
 	maxNesting     = 8 // archives within archives
+
+	// maxInstances is how often charts may be used in one, under aliases: a few
+	// that use each other twice at every level would be millions.
+	maxInstances = 5000
 )
 
 // ArchiveError says what is wrong with a chart archive.
@@ -77,6 +81,10 @@ func loadHelm(load func() (*helm.Chart, error)) (h *helm.Chart, err error) {
 	if err := checkTree(h); err != nil {
 		return nil, err
 	}
+	left := maxInstances
+	if err := checkInstances(h, &left); err != nil {
+		return nil, err
+	}
 	sortDependencies(h)
 	return h, nil
 }
@@ -95,6 +103,21 @@ func checkTree(h *helm.Chart) error {
 	for _, d := range h.Dependencies() {
 		if err := checkTree(d); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkInstances counts every use of a dependency.
+func checkInstances(h *helm.Chart, left *int) error {
+	for _, d := range h.Dependencies() {
+		for range dependencyNames(h, d.Name()) {
+			if *left--; *left < 0 {
+				return fmt.Errorf("its dependencies are used more than %d times", maxInstances)
+			}
+			if err := checkInstances(d, left); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

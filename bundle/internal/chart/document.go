@@ -27,7 +27,7 @@ type document struct {
 func parseDocument(raw string) *document {
 	p := &parser{}
 	d := &document{raw: raw}
-	docs, err := p.parseYAML(raw)
+	docs, err := p.parseYAML(raw, 0)
 	if err != nil {
 		// Helm and Kubernetes read manifests with an older, laxer parser.
 		if docs, d.err = p.parseLax(raw), err; docs == nil {
@@ -42,7 +42,7 @@ func parseDocument(raw string) *document {
 	d.kind = d.root.text("kind")
 	if d.kind != crdKind {
 		p.expandSecrets(d.root)
-		p.expand(d.root, 0)
+		p.expand(d.root, 0, 0)
 	}
 	return d
 }

@@ -61,22 +61,35 @@ const (
 	maxNodes      = 2_000_000
 	maxDepth      = 200
 	maxEmbedDepth = 6
+	maxPaths      = 128 << 20 // bytes of the paths of all nodes together
 )
 
 var errDocumentLimit = errors.New("document is too large or nests too deep")
 
 // parser turns YAML and JSON into nodes.
-type parser struct{ nodes int }
+type parser struct {
+	nodes int
+	paths int // bytes
+}
 
-func (p *parser) add(depth int) error {
-	if p.nodes++; p.nodes > maxNodes || depth > maxDepth {
+// place is where a node stands: how deep, and how long the path to it is.
+type place struct{ depth, path int }
+
+// below is the place of an entry, whose step in the path has some bytes.
+func (at place) below(step int) place { return place{at.depth + 1, at.path + step} }
+
+func (p *parser) add(at place) error {
+	p.nodes++
+	p.paths += at.path
+	if p.nodes > maxNodes || p.paths > maxPaths || at.depth > maxDepth {
 		return errDocumentLimit
 	}
 	return nil
 }
 
-// parseYAML reads all documents of a text; empty ones are left out.
-func (p *parser) parseYAML(text string) ([]*node, error) {
+// parseYAML reads all documents of a text at the end of a path of so many bytes;
+// empty ones are left out.
+func (p *parser) parseYAML(text string, path int) ([]*node, error) {
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	var docs []*node
 	for {
@@ -91,7 +104,7 @@ func (p *parser) parseYAML(text string) ([]*node, error) {
 		if y.Kind != yaml.DocumentNode || len(y.Content) == 0 {
 			continue
 		}
-		n, err := p.fromYAML(y.Content[0], 0)
+		n, err := p.fromYAML(y.Content[0], place{path: path})
 		if err != nil {
 			return nil, err
 		}
@@ -99,20 +112,20 @@ func (p *parser) parseYAML(text string) ([]*node, error) {
 	}
 }
 
-func (p *parser) fromYAML(y *yaml.Node, depth int) (*node, error) {
-	if err := p.add(depth); err != nil {
+func (p *parser) fromYAML(y *yaml.Node, at place) (*node, error) {
+	if err := p.add(at); err != nil {
 		return nil, err
 	}
 	switch y.Kind {
 	case yaml.AliasNode:
-		return p.fromYAML(y.Alias, depth+1)
+		return p.fromYAML(y.Alias, at.below(0))
 	case yaml.ScalarNode:
 		tag := y.ShortTag()
 		return &node{value: y.Value, str: tag == "!!str" || tag == "!!binary"}, nil
 	case yaml.SequenceNode:
 		n := &node{kind: sequenceNode, items: make([]*node, 0, len(y.Content))}
 		for _, c := range y.Content {
-			item, err := p.fromYAML(c, depth+1)
+			item, err := p.fromYAML(c, at.below(len("[0]")))
 			if err != nil {
 				return nil, err
 			}
@@ -120,14 +133,14 @@ func (p *parser) fromYAML(y *yaml.Node, depth int) (*node, error) {
 		}
 		return n, nil
 	case yaml.MappingNode:
-		return p.fromMapping(y, depth)
+		return p.fromMapping(y, at)
 	}
 	return nil, fmt.Errorf("unexpected yaml node kind %d", y.Kind)
 }
 
 var errKey = errors.New("a mapping key is not a scalar")
 
-func (p *parser) fromMapping(y *yaml.Node, depth int) (*node, error) {
+func (p *parser) fromMapping(y *yaml.Node, at place) (*node, error) {
 	b := newMapping(len(y.Content) / 2)
 	var merged []*node
 	for i := 0; i+1 < len(y.Content); i += 2 {
@@ -138,7 +151,7 @@ func (p *parser) fromMapping(y *yaml.Node, depth int) (*node, error) {
 		if k.Kind != yaml.ScalarNode {
 			return nil, errKey
 		}
-		item, err := p.fromYAML(v, depth+1)
+		item, err := p.fromYAML(v, at.below(len(k.Value)))
 		if err != nil {
 			return nil, err
 		}
@@ -191,15 +204,15 @@ func (b *mapping) merge(m *node) {
 	}
 }
 
-// parseJSON reads one JSON value.
-func (p *parser) parseJSON(text string) (*node, error) {
+// parseJSON reads one JSON value at the end of a path of so many bytes.
+func (p *parser) parseJSON(text string, path int) (*node, error) {
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
-	return p.fromJSON(dec, 0)
+	return p.fromJSON(dec, place{path: path})
 }
 
-func (p *parser) fromJSON(dec *json.Decoder, depth int) (*node, error) {
-	if err := p.add(depth); err != nil {
+func (p *parser) fromJSON(dec *json.Decoder, at place) (*node, error) {
+	if err := p.add(at); err != nil {
 		return nil, err
 	}
 	tok, err := dec.Token()
@@ -210,7 +223,7 @@ func (p *parser) fromJSON(dec *json.Decoder, depth int) (*node, error) {
 	case string:
 		return &node{value: t, str: true}, nil
 	case json.Delim:
-		return p.fromBrackets(dec, t, depth)
+		return p.fromBrackets(dec, t, at)
 	case nil:
 		return &node{value: "null"}, nil
 	default:
@@ -224,7 +237,7 @@ func (p *parser) parseLax(text string) []*node {
 	if err != nil {
 		return nil
 	}
-	n, err := p.parseJSON(string(b))
+	n, err := p.parseJSON(string(b), 0)
 	if err != nil {
 		return nil
 	}
@@ -232,7 +245,7 @@ func (p *parser) parseLax(text string) []*node {
 }
 
 // fromBrackets reads the rest of an object or array.
-func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, depth int) (*node, error) {
+func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, at place) (*node, error) {
 	n, b := &node{kind: sequenceNode}, newMapping(0)
 	if open == '{' {
 		n = b.node
@@ -245,11 +258,12 @@ func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, depth int) (*n
 				return nil, err
 			}
 		}
-		item, err := p.fromJSON(dec, depth+1)
+		k, isKey := key.(string)
+		item, err := p.fromJSON(dec, at.below(len(k)+1))
 		if err != nil {
 			return nil, err
 		}
-		if k, ok := key.(string); ok {
+		if isKey {
 			b.set(k, item)
 		} else {
 			n.items = append(n.items, item)
@@ -259,34 +273,38 @@ func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, depth int) (*n
 	return n, err
 }
 
-// expand looks for documents inside the strings below n.
-func (p *parser) expand(n *node, depth int) {
+// expand looks for documents inside the strings below n, which stands at the end
+// of a path of so many bytes.
+func (p *parser) expand(n *node, depth, path int) {
 	if depth > maxEmbedDepth {
 		return
 	}
-	switch n.kind {
-	case scalarNode:
+	if n.kind == scalarNode {
 		if n.str && n.docs == nil {
-			n.form, n.docs = p.embedded(n.value)
+			n.form, n.docs = p.embedded(n.value, path)
 			for _, d := range n.docs {
-				p.expand(d, depth+1)
+				p.expand(d, depth+1, path)
 			}
 		}
-	default:
-		for _, item := range n.items {
-			p.expand(item, depth)
+		return
+	}
+	for i, item := range n.items {
+		below := path
+		if n.kind == mappingNode {
+			below += len(n.keys[i])
 		}
+		p.expand(item, depth, below)
 	}
 }
 
 // embedded parses a string that is itself JSON, or YAML written as a block.
-func (p *parser) embedded(s string) (form string, docs []*node) {
+func (p *parser) embedded(s string, path int) (form string, docs []*node) {
 	t := strings.TrimSpace(s)
 	if len(t) < 5 {
 		return "", nil
 	}
 	if (t[0] == '{' || t[0] == '[') && json.Valid([]byte(t)) {
-		n, err := p.parseJSON(t)
+		n, err := p.parseJSON(t, path)
 		if err != nil || len(n.items) == 0 {
 			return "", nil
 		}
@@ -295,7 +313,7 @@ func (p *parser) embedded(s string) (form string, docs []*node) {
 	if !strings.Contains(s, "\n") || !strings.ContainsAny(t, ":-") || strings.HasPrefix(t, "#!") {
 		return "", nil
 	}
-	docs, err := p.parseYAML(s)
+	docs, err := p.parseYAML(s, path)
 	if err != nil || len(docs) == 0 {
 		return "", nil
 	}
@@ -324,7 +342,7 @@ func (p *parser) expandSecrets(root *node) {
 	if data == nil || data.kind != mappingNode {
 		return
 	}
-	for _, v := range data.items {
+	for i, v := range data.items {
 		if v.kind != scalarNode || len(v.value) < 4 {
 			continue
 		}
@@ -333,7 +351,7 @@ func (p *parser) expandSecrets(root *node) {
 			continue
 		}
 		inner := &node{value: string(plain), str: true}
-		p.expand(inner, 1)
+		p.expand(inner, 1, len(data.keys[i]))
 		v.form, v.docs = "base64", []*node{inner}
 	}
 }

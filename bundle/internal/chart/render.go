@@ -46,10 +46,11 @@ type RenderOptions struct {
 //
 // Templates cannot be interrupted: when ctx ends first, Render returns at once
 // and the render goes on in the background until its template ends. The same
-// holds for one that takes more than a minute or a GiB: that is a *LimitError.
+// holds for one that takes more than a minute, a GiB, or 300 MiB in recursion:
+// that is a *LimitError.
 func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("render chart %s: %w", c.Name(), err)
+	if ctx.Err() != nil {
+		return nil, Stopped(ctx, c.Name())
 	}
 	if o.Strict {
 		o.StubKeys = false

@@ -129,6 +129,9 @@ func manifestOf(position string) string {
 	return template + "#" + kind + "/" + strings.TrimSuffix(rest, path)
 }
 
+// hidden stands in a Change for what a Secret holds.
+const hidden = "(hidden)"
+
 // change takes a position apart: template#Kind/ordinal.path.
 func change(position, before, after string) Change {
 	c := Change{Position: position, Before: before, After: after}
@@ -136,7 +139,21 @@ func change(position, before, after string) Change {
 	c.Template, rest, _ = strings.Cut(position, "#")
 	c.Kind, rest, _ = strings.Cut(rest, "/")
 	c.Path = strings.TrimPrefix(strings.TrimLeft(rest, "0123456789"), ".")
+	if secretData.MatchString(position) {
+		c.Before, c.After = hide(before), hide(after)
+	}
 	return c
+}
+
+// secretData matches positions inside of Secrets, also of those in a List.
+var secretData = regexp.MustCompile(`#Secret/|\|base64|\.stringData[.["]`)
+
+// hide keeps what stands in a Secret out of reports.
+func hide(value string) string {
+	if value == "" {
+		return ""
+	}
+	return hidden
 }
 
 // hexSum matches a checksum: of a configuration, say, that a reference in it

@@ -41,6 +41,8 @@ const maxSwitches = 400
 // lists the references that no render without it has. The request's Render is
 // where it starts from; Target and PullSecret do not count.
 func Disabled(ctx context.Context, r Request) (*DisabledImages, error) {
+	ctx, cancel := limited(ctx, r.Chart)
+	defer cancel()
 	p := &prober{chart: r.Chart, options: r.Render}
 	before, err := p.probe(ctx, nil)
 	if err != nil {

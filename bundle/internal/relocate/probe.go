@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"bundle/bundle/internal/chart"
 )
@@ -28,6 +29,14 @@ type prober struct {
 	// reached are keys that show up at a position without moving it there.
 	reached map[string]string
 	renders int
+}
+
+// maxTime limits all renders of one call together: each of a hundred may stay
+// below the limit of one. A variable for the tests.
+var maxTime = 10 * time.Minute
+
+func limited(ctx context.Context, c *chart.Chart) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, maxTime, &chart.LimitError{Chart: c.Name(), What: "more than " + maxTime.String() + " in all renders"})
 }
 
 // strict renders as helm install does.

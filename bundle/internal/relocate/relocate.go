@@ -53,7 +53,7 @@ type Change struct {
 	Template      string
 	Kind          string
 	Path          string
-	Before, After string // empty where there is nothing
+	Before, After string // empty where there is nothing; "(hidden)" in a Secret
 }
 
 // A Result is what Derive and Verify found out.
@@ -82,6 +82,8 @@ func (r *Result) Complete() bool { return len(r.Left) == 0 }
 // means that the chart does not render with the user's values (then it is a
 // *chart.RenderError or *chart.DependencyError), or that ctx ended.
 func Derive(ctx context.Context, r Request) (*Result, error) {
+	ctx, cancel := limited(ctx, r.Chart)
+	defer cancel()
 	d, err := begin(ctx, r)
 	if err != nil {
 		return nil, err
@@ -153,6 +155,9 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 	}
 	var err error
 	if d.before, err = d.probe(ctx, nil); err != nil {
+		if refusal(err) == nil {
+			return nil, err
+		}
 		if _, strict := d.strict(ctx, nil); strict != nil {
 			err = strict // says more
 		}

@@ -11,6 +11,8 @@ import (
 // and with the overrides, and compares. Every reference whose position reads
 // its target is in Moved, every other one in Left.
 func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, error) {
+	ctx, cancel := limited(ctx, r.Chart)
+	defer cancel()
 	d, err := begin(ctx, r)
 	if err != nil {
 		return nil, err

@@ -86,27 +86,34 @@ type upload struct {
 	desc      ocispec.Descriptor
 	src       BlobSource
 	mountFrom *repository // nil: do not try
+	mounts    int         // tries
 	result    PushResult
 
 	location string // of the session; empty: there is none
 	offset   int64  // what the registry has in it
+	best     int64  // offset at which the last progress was seen
 	meter    meter
 
 	outOfRange bool // the registry has refused an offset once
 }
 
+// maxMounts is how often a mount is tried that fails as if it could succeed
+// later: a registry may fail at every one of them.
+const maxMounts = 3
+
 // run makes attempts until the blob is there.
 func (u *upload) run(ctx context.Context) error {
 	b := u.repo.client.backoff(u.repo.host)
 	for {
-		before := u.meter.total()
 		err := u.attempt(ctx)
 		u.meter.retire()
 		u.result.Sent = u.meter.total()
 		if err == nil {
 			return nil
 		}
-		if u.offset > 0 && u.result.Sent-before >= progressBytes {
+		// What was sent says nothing: it may be in buffers, or thrown away.
+		if u.offset-u.best >= progressBytes {
+			u.best = u.offset
 			b.progress()
 		}
 		if err := b.again(ctx, err); err != nil {
@@ -152,15 +159,18 @@ func (u *upload) attempt(ctx context.Context) error {
 // begin opens a session, or links the blob from another repository.
 func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 	if from := u.mountFrom; from != nil && from.host == u.repo.host {
-		u.mountFrom = nil // one try is enough
+		if u.mounts++; u.mounts == maxMounts {
+			u.mountFrom = nil
+		}
 		q := url.Values{"mount": {u.desc.Digest.String()}, "from": {from.path}}
 		mountCtx := auth.AppendRepositoryScope(ctx, from.oras.Reference, auth.ActionPull)
 		u.location, err = u.repo.startUpload(mountCtx, "?"+q.Encode())
+		if err != nil && (retryable(err) || ctx.Err() != nil) {
+			return false, err
+		}
+		u.mountFrom = nil // that was its answer
 		if err == nil {
 			return u.location == "", nil
-		}
-		if retryable(err) || ctx.Err() != nil {
-			return false, err
 		}
 		// A registry that refuses to mount may well take the bytes.
 	}

@@ -45,7 +45,12 @@ var direct = func(t *testing.T) *regtest.Registry {
 
 // Everything that the package does, once, with every kind of registry.
 func TestRegistries(t *testing.T) {
-	starts := map[string]func(*testing.T) *regtest.Registry{"docker-registry direct": direct}
+	starts := map[string]func(*testing.T) *regtest.Registry{
+		"docker-registry direct": direct,
+		"docker-registry direct+bearer": func(t *testing.T) *regtest.Registry {
+			return started(t)(regtest.StartProcess(regtest.Options{TLS: true, Token: true, Username: "u", Password: "hunter2"}))
+		},
+	}
 	for _, kind := range kinds {
 		starts[kind.name] = kind.start
 	}

@@ -1,0 +1,81 @@
+package relocate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bundle/bundle/internal/chart"
+)
+
+// inline loads a chart with one template.
+func inline(t *testing.T, values, template string) *chart.Chart {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "values.yaml": values, "templates/t.yaml": template,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := chart.Load(t.Context(), chart.Source{Ref: dir}, chart.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func toPlant(raw string) (string, bool) { return TargetName(raw, registry, false), true }
+
+// All renders of one call together are limited too, and passing the limit is not
+// taken for an interrupt.
+func TestRendersAreLimited(t *testing.T) {
+	old := maxTime
+	defer func() { maxTime = old }()
+	maxTime = time.Nanosecond
+	r := Request{Chart: inline(t, "image: ghcr.io/a/b:1\n", "image: {{ .Values.image }}"), Target: toPlant}
+	_, derived := Derive(t.Context(), r)
+	_, verified := Verify(t.Context(), r, nil)
+	_, disabled := Disabled(t.Context(), r)
+	for name, err := range map[string]error{"Derive": derived, "Verify": verified, "Disabled": disabled} {
+		var limit *chart.LimitError
+		if !errors.As(err, &limit) || !strings.Contains(err.Error(), "in all renders") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What stands in a Secret changes with the registry beside a password; that it
+// does is told, and no more.
+func TestSecretsAreHidden(t *testing.T) {
+	const values = "registry: ghcr.io\npassword: hunter2-password\n"
+	const pod = "\n---\nkind: Pod\nspec: {containers: [{image: '{{ .Values.registry }}/a/b:1'}]}\n"
+	const login = `{{ printf "{\"auths\":{\"%s\":{\"password\":\"%s\"}}}" .Values.registry .Values.password }}`
+	const coded = `{{ printf "{\"auths\":{\"%s\":{\"password\":\"%s\"}}}" .Values.registry .Values.password | b64enc }}`
+	for name, secret := range map[string]string{
+		"data":       "kind: Secret\ndata: {x: " + coded + "}",
+		"stringData": "kind: Secret\nstringData:\n  x: '" + login + "'",
+		"list":       "kind: List\nitems: [{kind: Secret, data: {x: " + coded + "}}]",
+		"plain list": "kind: List\nitems:\n- kind: Secret\n  stringData:\n    x: '" + login + "'",
+	} {
+		res, err := Derive(t.Context(), Request{Chart: inline(t, values, secret+pod), Target: toPlant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(res.Moved) != 1 || len(res.Changed) == 0 {
+			t.Errorf("%s: moved %d, changed %+v", name, len(res.Moved), res.Changed)
+		}
+		if text := fmt.Sprint(res.Changed); strings.Contains(text, "hunter2") || !strings.Contains(text, hidden) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
