@@ -110,6 +110,17 @@ func (r ChartRecord) renderOptions(over ...chart.ValuesFile) (chart.RenderOption
 	}, err
 }
 
+// checkName requires a name and version that charts can have in a registry: they
+// become a repository and a tag.
+func (r ChartRecord) checkName() error {
+	name := "charts/" + r.Name
+	ref, err := ParseReference(localHost + "/" + name + ":" + chartTag(r.Version))
+	if err != nil || ref.Path != name || ref.Tag != chartTag(r.Version) || strings.Contains(r.Name, "/") {
+		return fmt.Errorf("%q in version %q is no chart name: registries take lower-case letters, digits, dots and dashes", r.Name, r.Version)
+	}
+	return nil
+}
+
 // checkRelease requires names that Kubernetes and Helm take: they become
 // folders and words of a command.
 func checkRelease(release, namespace string) error {
@@ -197,7 +208,11 @@ func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*cha
 	}
 	a := &chartArtifact{root: root, content: tree{root.Digest: b}}
 	var archive []byte
+	var total int64
 	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		if total += d.Size; total > maxChart {
+			return nil, fmt.Errorf("chart %s: its blobs have more than %d MiB", ref, maxChart>>20)
+		}
 		blob, err := fetchBlob(ctx, c, ref.Repository(), d, maxChart)
 		if err != nil {
 			return nil, err
@@ -222,6 +237,12 @@ func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*cha
 // the newest there is.
 func chartReference(ctx context.Context, c *remote.Client, raw, version string) (Reference, error) {
 	named := strings.TrimPrefix(raw, "oci://")
+	if host, _, _ := strings.Cut(named, "/"); strings.Contains(host, "@") {
+		return Reference{}, &UsageError{
+			What:   "chart oci://" + named[strings.LastIndexByte(host, '@')+1:] + ": a user name and password do not belong into a reference",
+			Advice: "log in with docker login, podman login or helm registry login",
+		}
+	}
 	ref, err := ParseReference(named)
 	if err != nil {
 		return Reference{}, err
@@ -241,6 +262,16 @@ func chartReference(ctx context.Context, c *remote.Client, raw, version string) 
 		return Reference{}, fmt.Errorf("chart %s: %w", raw, err)
 	}
 	return ref, nil
+}
+
+// image is the chart as something that signatures and the like are attached to;
+// nil for one that no registry has.
+func (a *chartArtifact) image() (*image, error) {
+	ref, err := ParseReference(a.record.Reference)
+	if err != nil || ref.Host == localHost {
+		return nil, err
+	}
+	return &image{ref: ref, source: a.root, root: a.root, content: a.content}, nil
 }
 
 // chartTag is the tag of a chart version: + is not allowed in a tag, and Helm

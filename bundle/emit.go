@@ -31,12 +31,13 @@ func (o *ImportOptions) emit(rec *Record, charts []*relocated, report *ImportRep
 	if err := writeFiles(o.OutputDir, files); err != nil || o.RenderDir == "" {
 		return err
 	}
+	resources := make(map[string][]byte)
 	for _, c := range charts {
-		if err := writeFiles(filepath.Join(o.RenderDir, c.dir), c.resources()); err != nil {
-			return err
+		for name, content := range c.resources() {
+			resources[filepath.Join(c.dir, name)] = content
 		}
 	}
-	return nil
+	return writeFiles(o.RenderDir, resources)
 }
 
 // emitted are the files of one chart, by name below its folder.
@@ -62,9 +63,22 @@ func (c *relocated) emitted() (map[string][]byte, error) {
 	return files, nil
 }
 
+// writeFiles writes files below dir, and nowhere else: links that stand there
+// already, and lead out of it, are not followed.
 func writeFiles(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for _, name := range sortedKeys(files) {
-		if err := writeFile(filepath.Join(dir, name), files[name]); err != nil {
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := writeSynced(filepath.Join(dir, name), files[name]); err != nil {
 			return err
 		}
 	}
@@ -82,12 +96,46 @@ func imageList(r *ImportReport) []byte {
 	return b.Bytes()
 }
 
-// writeFile replaces path in one step, and has it on the disk before it returns.
-func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// checkOutput finds out before anything is pushed whether there is room for the
+// files, and whether links would lead them elsewhere.
+func (o *ImportOptions) checkOutput(charts []*relocated) error {
+	below := []string{"nodes", "nodes/containerd", "nodes/containerd/certs.d", "nodes/registries.conf.d"}
+	var dirs []string
+	for _, c := range charts {
+		dirs = append(dirs, c.dir, filepath.Join(c.dir, "kustomize"))
+	}
+	if err := checkBelow(o.OutputDir, append(below, dirs...)); err != nil {
 		return err
 	}
-	return writeSynced(path, content)
+	if o.RenderDir != "" {
+		if err := checkBelow(o.RenderDir, dirs); err != nil {
+			return err
+		}
+	}
+	return checkRoom(o.OutputDir)
+}
+
+// checkBelow requires that names are folders below dir, if they are there.
+func checkBelow(dir string, names []string) error {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+	defer root.Close()
+	for _, name := range names {
+		st, err := root.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
+			continue
+		}
+		return &UsageError{
+			What:   fmt.Sprintf("output folder %s: %s in it is no folder, or leads out of it", dir, name),
+			Advice: "remove it, or choose another folder",
+		}
+	}
+	return nil
 }
 
 // roomForReports is what reports and values files take at most, but for charts

@@ -122,6 +122,9 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 		if err != nil {
 			return nil, err
 		}
+		if err := c.record.checkName(); err != nil {
+			return nil, &UsageError{What: err.Error(), Advice: "rename it in its Chart.yaml; helm push does not take it either"}
+		}
 		found, err := findImages(ctx, c)
 		if err != nil {
 			return nil, err
@@ -147,7 +150,8 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	if wanted, err = o.exclude(wanted); err != nil {
 		return nil, err
 	}
-	images, err := resolveImages(ctx, client, wanted, o.Platforms, o.Jobs)
+	resolver := newResolver(client, o.Jobs)
+	images, err := resolver.images(ctx, wanted, o.Platforms)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +159,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 		return nil, err
 	}
 	if !o.NoReferrers {
-		attached, err := findReferrers(ctx, client, images, o.Jobs)
+		attached, err := resolver.attached(ctx, images, charts)
 		if err != nil {
 			return nil, err
 		}
@@ -164,12 +168,32 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan,
 	if rec.Created = o.Created; o.Created.IsZero() {
 		rec.Created = o.begun()
 	}
-	for _, c := range charts {
-		if err := c.record.leaveOut(o.NoValues, o.Redact); err != nil {
-			return nil, err
-		}
+	if err := o.leaveOut(charts); err != nil {
+		return nil, err
 	}
 	return planBundle(rec, images, charts)
+}
+
+// leaveOut removes given values from the records of charts. A key that none of
+// them has is a mistake: what it was to hide would travel.
+func (o *ExportOptions) leaveOut(charts []*chartArtifact) error {
+	given, found := false, make(map[string]bool)
+	for _, c := range charts {
+		given = given || len(c.record.Values) > 0
+		c.record.leaveOut(o.NoValues, o.Redact)
+		for _, key := range c.record.LeftOut {
+			found[key] = true
+		}
+	}
+	for _, key := range o.Redact {
+		if given && !o.NoValues && !found[key] {
+			return &UsageError{
+				What:   fmt.Sprintf("--redact %s: no value given has that key", key),
+				Advice: "name keys of -f or --set as helm's --set does: a.b[0].c, dots in keys as \\.;\nthe chart's own defaults travel with the chart",
+			}
+		}
+	}
+	return nil
 }
 
 // exclude drops what the user does not want. A reference that nobody asked for
@@ -264,15 +288,17 @@ func annotatedImages(ctx context.Context, c *chartArtifact, render chart.RenderO
 	return all, nil
 }
 
+// finding is what a report says of a reference. Names of templates and keys are
+// the chart's, and may hold what deceives a terminal.
 func finding(c ChartRecord, f chart.Finding, keys []string) Finding {
 	return Finding{
-		Raw:        f.Raw,
+		Raw:        printable(f.Raw),
 		Chart:      c.label(),
-		Template:   f.Template,
-		Kind:       f.Kind,
-		Path:       f.Path,
+		Template:   printable(f.Template),
+		Kind:       printable(f.Kind),
+		Path:       printable(f.Path),
 		Confidence: string(f.Confidence),
-		Keys:       keys,
+		Keys:       printables(keys),
 	}
 }
 

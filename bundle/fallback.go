@@ -113,7 +113,7 @@ func (c *relocated) manifests() []byte {
 	for i := range c.output.Manifests {
 		m := &c.output.Manifests[i]
 		if !m.Test() {
-			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", m.Template, bytes.TrimSpace(rewrites.Rewrite([]byte(m.Raw))))
+			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", printable(m.Template), bytes.TrimSpace(rewrites.Rewrite([]byte(m.Raw))))
 		}
 	}
 	return b.Bytes()
@@ -123,23 +123,26 @@ func (c *relocated) manifests() []byte {
 func (c *relocated) resources() map[string][]byte {
 	rewrites := c.rewrites()
 	files := make(map[string][]byte)
+	next := make(map[string]int) // number of the next file with this name
 	for i := range c.output.Manifests {
 		m := &c.output.Manifests[i]
 		if m.Test() {
 			continue
 		}
-		base := fileName(m.Kind, m.Namespace, m.Name)
+		base := orDefault(fileName(m.Kind, m.Namespace, m.Name), "manifest")
 		name := base + ".yaml"
-		for n := 2; files[name] != nil; n++ {
-			name = fmt.Sprintf("%s-%d.yaml", base, n)
+		for files[name] != nil {
+			next[base] = max(next[base]+1, 2)
+			name = fmt.Sprintf("%s-%d.yaml", base, next[base])
 		}
 		text := bytes.TrimSpace(rewrites.Rewrite([]byte(m.Raw)))
-		files[name] = append(append([]byte("# Source: "+m.Template+"\n"), text...), '\n')
+		files[name] = append(append([]byte("# Source: "+printable(m.Template)+"\n"), text...), '\n')
 	}
 	return files
 }
 
-// fileName joins what is there, in characters that every file system takes.
+// fileName joins what is there, in characters and a length that every file
+// system takes.
 func fileName(parts ...string) string {
 	safe := func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -153,7 +156,8 @@ func fileName(parts ...string) string {
 			words = append(words, strings.Map(safe, strings.ToLower(p)))
 		}
 	}
-	return strings.TrimLeft(strings.Join(words, "-"), ".")
+	name := strings.TrimLeft(strings.Join(words, "-"), ".")
+	return name[:min(len(name), maxHost)] // ASCII by now
 }
 
 // cutReference parts a reference as written into name, tag and digest.

@@ -1,8 +1,10 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -10,10 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"bundle/layout"
 
 	"bundle/testdata/regtest"
 )
@@ -90,30 +95,39 @@ func TestExportUnderFaults(t *testing.T) {
 	pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))
 	var want digest.Digest
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			pub.ClearFaults()
-			for _, f := range tt.faults {
-				pub.Inject(f)
-			}
-			p := &watcher{t: t}
-			o := ExportOptions{
-				Images: []string{"acme/a:1", "acme/b:1"}, Unsigned: true, Created: time.Unix(1e9, 0), Registry: through(pub), Progress: p,
-			}
-			o.Registry.Credentials = map[string]Credential{pub.Host(): {"u", "p"}}
-			o.Registry.Retry = patient
-			if tt.stall > 0 {
-				o.Registry.Retry.Stall = tt.stall
-			}
-			r := mustExport(t, o)
-			got := digest.FromString(readFile(t, r.Output))
-			if want == "" {
-				want = got
-			}
-			if got != want {
-				t.Error("the bundle differs")
-			}
-			p.complete("fetching")
-		})
+		for _, to := range []string{"file", "stream"} {
+			t.Run(tt.name+"/"+to, func(t *testing.T) {
+				pub.ClearFaults()
+				for _, f := range tt.faults {
+					pub.Inject(f)
+				}
+				p := &watcher{t: t}
+				o := ExportOptions{
+					Images: []string{"acme/a:1", "acme/b:1"}, Unsigned: true, Created: time.Unix(1e9, 0), Registry: through(pub), Progress: p,
+				}
+				o.Registry.Credentials = map[string]Credential{pub.Host(): {"u", "p"}}
+				o.Registry.Retry = patient
+				if tt.stall > 0 {
+					o.Registry.Retry.Stall = tt.stall
+				}
+				var stream bytes.Buffer
+				if to == "stream" {
+					o.Output, o.Stream = StreamOutput, &stream
+				}
+				r := mustExport(t, o)
+				got := digest.FromBytes(stream.Bytes())
+				if to == "file" {
+					got = digest.FromString(readFile(t, r.Output))
+				}
+				if want == "" {
+					want = got
+				}
+				if got != want {
+					t.Error("the bundle differs")
+				}
+				p.complete("fetching")
+			})
+		}
 	}
 }
 
@@ -233,19 +247,20 @@ func TestImportRequests(t *testing.T) {
 	file, _ := carried(t)
 	reg := startRegistry(t)
 	mustImport(t, file, onto(reg, TrustAnyone()))
-	asked, put := make(map[string]int), make(map[string]int)
+	asked := make(map[string]int)
 	for _, r := range reg.Log.Requests() {
-		switch {
-		case r.Method == "HEAD" && r.Class == regtest.Blob:
+		if r.Method == "HEAD" && r.Class == regtest.Blob {
 			asked[r.Path]++
-		case r.Method == "PUT" && r.Class == regtest.Upload:
-			put[r.Path]++
 		}
 	}
 	for path, n := range asked {
 		if n > 1 {
 			t.Errorf("asked %d times about %s", n, path)
 		}
+	}
+	blobs := pushed(t, mustOpen(t, file, TrustAnyone()))
+	if n := reg.Log.Count("PUT", regtest.Upload); n != len(blobs) {
+		t.Errorf("%d uploads of %d blobs", n, len(blobs))
 	}
 	reg.Log.Reset()
 	r := mustImport(t, file, onto(reg, TrustAnyone()))
@@ -254,6 +269,43 @@ func TestImportRequests(t *testing.T) {
 	}
 	if heads, all := reg.Log.Count("HEAD", ""), reg.Log.Count("", ""); heads != all {
 		t.Errorf("%d requests, of them %d HEAD", all, heads)
+	}
+}
+
+// pushed lists the blobs of all images in a bundle, each once.
+func pushed(t *testing.T, b *Bundle) map[digest.Digest]int64 {
+	t.Helper()
+	all := make(map[digest.Digest]int64)
+	for _, d := range b.index.Manifests {
+		if d.ArtifactType == RecordType {
+			continue
+		}
+		_, blobs, err := b.blobsOf(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range blobs {
+			all[d.Digest] = d.Size
+		}
+	}
+	return all
+}
+
+// An upload that breaks where a registry cannot go on with it is begun anew, and
+// no other with it.
+func TestImportRestartsOneBlob(t *testing.T) {
+	file, _ := carried(t)
+	reg := startRegistry(t)
+	const cuts = 2
+	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Skip: 1, Times: cuts, Do: regtest.ResetUpload(100)})
+	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Upload, Do: regtest.Status(404)})
+	o := onto(reg, TrustAnyone())
+	o.RegistryOptions.Retry = patient
+	o.Jobs = 1
+	mustImport(t, file, o)
+	blobs := len(pushed(t, mustOpen(t, file, TrustAnyone())))
+	if n := reg.Log.Count("PUT", regtest.Upload); n != blobs+cuts {
+		t.Errorf("%d uploads of %d blobs after %d cuts", n, blobs, cuts)
 	}
 }
 
@@ -342,7 +394,14 @@ func TestFaultsForEver(t *testing.T) {
 					t.Errorf("error %q does not name %q", err, part)
 				}
 			}
+			if tt.name != "other bytes" && !strings.Contains(err.Error(), pub.Host()) {
+				t.Errorf("error %q does not name the registry", err)
+			}
 			wantFiles(t, out)
+			var stream bytes.Buffer
+			o.Output, o.Stream = StreamOutput, &stream
+			_, err = Export(context.Background(), o)
+			wantError(t, err, KindOf(err), slices.Concat(tt.parts, []string{"docker.io/acme/a:1", layer.Encoded()})...)
 		})
 	}
 	for _, tt := range []struct {
@@ -404,4 +463,100 @@ func TestImportUnreadable(t *testing.T) {
 			t.Errorf("%s", w)
 		}
 	}
+}
+
+// A badMedium cannot read the bytes from one offset up to another.
+type badMedium struct {
+	io.ReaderAt
+	from, to int64
+}
+
+func (b *badMedium) ReadAt(p []byte, at int64) (int, error) {
+	if end := at + int64(len(p)); at < b.to && end > b.from {
+		n, _ := b.ReaderAt.ReadAt(p[:max(b.from-at, 0)], at)
+		return n, syscall.EIO
+	}
+	return b.ReaderAt.ReadAt(p, at)
+}
+
+// A medium that fails is not a damaged bundle: the error says which entry could
+// not be read and what the system said, at each step.
+func TestImportMediumFails(t *testing.T) {
+	file, _ := carried(t)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	whole := mustOpen(t, file, TrustAnyone())
+	image := whole.index.Manifests[0]
+	children, err := layout.Children(image.MediaType, must(whole.docs.fetch(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		entry string
+		at    int64 // in the entry
+		late  bool  // it fails when the bundle is open already
+	}{
+		{"the list", layout.SumsFile, 0, false},
+		{"index.json", layout.IndexFile, 10, false},
+		{"a manifest", layout.BlobName(image.Digest), 3, false},
+		{"a manifest that is pushed", layout.BlobName(image.Digest), 3, true},
+		{"the begin of a layer", layout.BlobName(children[1].Digest), 0, true},
+		{"the midst of a layer", layout.BlobName(children[1].Digest), mib, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, ok := whole.reader.Entry(tt.entry)
+			if !ok {
+				t.Fatalf("no entry %s", tt.entry)
+			}
+			bad := &badMedium{f, e.Offset + tt.at, e.Offset + tt.at + 1}
+			if tt.late {
+				bad.from, bad.to = 0, 0
+			}
+			reg := startRegistry(t)
+			b, err := read(bad, whole.size, TrustAnyone())
+			if err == nil {
+				bad.from, bad.to = e.Offset+tt.at, e.Offset+tt.at+1
+				_, err = importInto(t, reg, b)
+			}
+			var unread *layout.ReadError
+			if !errors.Is(err, syscall.EIO) || !errors.As(err, &unread) || unread.Entry != tt.entry || unread.Offset > e.Offset+tt.at {
+				t.Errorf("error is %v, want EIO at entry %s", err, tt.entry)
+			}
+			wantError(t, err, Failed, tt.entry, "input/output error")
+			if hint := Hint(err); !strings.Contains(hint, "medium") {
+				t.Errorf("hint is %q", hint)
+			}
+			if n := reg.Log.Count("PUT", regtest.Manifest); n != 0 {
+				t.Errorf("%d manifests were pushed", n)
+			}
+		})
+	}
+}
+
+// importInto pushes an open bundle.
+func importInto(t *testing.T, reg *regtest.Registry, b *Bundle) (*ImportReport, error) {
+	t.Helper()
+	o := onto(reg, nil)
+	client, err := o.RegistryOptions.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := o.place(b, newNaming(b.Record, o.Registry, false), nil)
+	if err != nil {
+		return nil, err
+	}
+	report := o.report(b, nil)
+	p := &pusher{client: client, bundle: b, jobs: 2, pr: orSilent(nil)}
+	return report, o.push(context.Background(), p, places, report)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -87,17 +87,19 @@ func testHostile(t *testing.T) {
 		}
 		seen[c.Class+"/"+c.Name] = true
 		if cost[c.Class] == nil {
-			cost[c.Class] = new(hostileCost)
+			cost[c.Class] = &hostileCost{exits: make(map[int]bool)}
 		}
 		t.Run(c.Class+"/"+c.Name, func(t *testing.T) {
-			cost[c.Class].add(testHostileCase(t, c, trust, priv))
+			took, memory := testHostileCase(t, c, trust, priv)
+			cost[c.Class].add(c.Exit, took, memory)
 		})
 	}
 	fmt.Print(tableHead)
-	fmt.Printf("%-16s %5s %8s %8s\n", "class", "count", "slowest", "memory")
+	fmt.Printf("%-16s %5s %6s %8s %8s\n", "class", "count", "exit", "slowest", "memory")
 	for _, class := range slices.Sorted(maps.Keys(cost)) {
 		c := cost[class]
-		fmt.Printf("%-16s %5d %8s %5d MB\n", class, c.count, c.time.Round(time.Millisecond), c.memory>>20)
+		exits := strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(c.exits))), "[]")
+		fmt.Printf("%-16s %5d %6s %8s %5d MB\n", class, c.count, exits, c.time.Round(time.Millisecond), c.memory>>20)
 	}
 	fmt.Print(tableFoot)
 }
@@ -105,12 +107,14 @@ func testHostile(t *testing.T) {
 // A hostileCost is the most that a case of a class took.
 type hostileCost struct {
 	count  int
+	exits  map[int]bool
 	time   time.Duration
 	memory int64
 }
 
-func (c *hostileCost) add(d time.Duration, m int64) {
+func (c *hostileCost) add(exit int, d time.Duration, m int64) {
 	c.count++
+	c.exits[exit] = true
 	c.time, c.memory = max(c.time, d), max(c.memory, m)
 }
 

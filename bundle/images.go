@@ -56,9 +56,9 @@ func (r *ImagesReport) addDisabled(ctx context.Context, c *chartArtifact) error 
 		return about("chart "+c.record.label(), err)
 	}
 	for _, f := range off.Found {
-		r.Disabled = append(r.Disabled, DisabledImage{finding(c.record, f.Finding, nil), f.Switch})
+		r.Disabled = append(r.Disabled, DisabledImage{finding(c.record, f.Finding, nil), printables(f.Switch)})
 	}
-	r.Failed, r.Untried = off.Failed, off.Untried
+	r.Failed, r.Untried = printables(off.Failed), off.Untried
 	return nil
 }
 

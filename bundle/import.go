@@ -47,6 +47,8 @@ type ImportImage struct {
 	Target string `json:"target"`
 	Digest string `json:"digest"`
 	Pushed bool   `json:"pushed"` // false: the target had it
+
+	SourceDigest string `json:"sourceDigest,omitempty"` // where a choice of platforms changed it: what the source has
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -80,11 +82,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Receipt.prepare(o.DryRun); err != nil {
+	if err := o.Receipt.prepare(path, o.DryRun); err != nil {
 		return nil, err
 	}
 	if !o.DryRun {
-		if err := checkRoom(o.OutputDir); err != nil {
+		if err := o.checkOutput(charts); err != nil {
 			return nil, err
 		}
 	}
@@ -142,17 +144,18 @@ func (o *ImportOptions) place(b *Bundle, names naming, charts []*relocated) ([]p
 			}
 		}
 	}
-	if err := ps.addReferrers(b, roots); err != nil {
-		return nil, err
-	}
+	charted := b.Record.Charts
 	if o.SkipCharts {
-		return ps.all(), nil
+		charted = nil
 	}
-	for _, c := range b.Record.Charts {
+	for _, c := range charted {
 		target := o.Registry.Charts() + "/" + c.Name + ":" + chartTag(c.Version)
 		if err := ps.addAt(target, c.Reference, roots[c.Reference]); err != nil {
 			return nil, err
 		}
+	}
+	if err := ps.addReferrers(b, roots); err != nil {
+		return nil, err
 	}
 	return ps.all(), nil
 }
@@ -178,6 +181,10 @@ func (o *ImportOptions) push(ctx context.Context, p *pusher, places []placement,
 	for _, m := range plan.manifests {
 		lacking[m.repo+"@"+m.desc.Digest.String()] = true
 	}
+	reduced := make(map[string]string)
+	for _, im := range p.bundle.Record.Images {
+		reduced[im.Reference] = im.SourceDigest.String()
+	}
 	for _, pl := range places {
 		ref := pl.target
 		byTag := ref.Tag != "" && lacking[ref.Repository()+":"+ref.Tag]
@@ -186,6 +193,8 @@ func (o *ImportOptions) push(ctx context.Context, p *pusher, places []placement,
 			Target: ref.String(),
 			Digest: pl.root.Digest.String(),
 			Pushed: byTag || lacking[ref.Repository()+"@"+pl.root.Digest.String()],
+
+			SourceDigest: reduced[pl.source],
 		})
 	}
 	report.Bytes.Present = plan.present

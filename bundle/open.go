@@ -310,6 +310,9 @@ func (b *Bundle) readRecord() error {
 		return asDamaged("bundle record", err)
 	}
 	b.Record = rec
+	if name := nameOf(found[0]); name != recordName(rec) {
+		return &DamagedError{"bundle record", fmt.Errorf("index.json calls it %q, not %s", name, recordName(rec))}
+	}
 	if !rec.Created.Equal(b.reader.ModTime()) {
 		return &DamagedError{"bundle record", fmt.Errorf("created %s, but its entries are of %s", rec.Created, b.reader.ModTime())}
 	}
@@ -339,6 +342,9 @@ func asDamaged(subject string, err error) error {
 // agrees requires that the record names what index.json names, under the same
 // digests.
 func (r *Record) agrees(names map[string]digest.Digest) error {
+	if len(r.Charts) > maxCharts {
+		return fmt.Errorf("it lists %d charts, more than the %d allowed", len(r.Charts), maxCharts)
+	}
 	claimed := make(map[string]bool)
 	claim := func(name string, d digest.Digest) error {
 		if got, ok := names[name]; !ok || got != d {
@@ -357,6 +363,9 @@ func (r *Record) agrees(names map[string]digest.Digest) error {
 	}
 	for _, c := range r.Charts {
 		if err := checkRelease(c.Release, c.Namespace); err != nil {
+			return err
+		}
+		if err := c.checkName(); err != nil {
 			return err
 		}
 		if !kubeVersion.MatchString(c.KubeVersion) {

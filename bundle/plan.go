@@ -47,6 +47,9 @@ func planBundle(rec *Record, images []*image, charts []*chartArtifact) (*plan, e
 		needs:   make(map[string][]ocispec.Descriptor),
 		created: rec.Created,
 	}
+	if len(charts) > maxCharts {
+		return nil, &UsageError{What: fmt.Sprintf("%d charts, more than the %d that one bundle can hold", len(charts), maxCharts)}
+	}
 	var index []ocispec.Descriptor
 	images = mergeEqual(images)
 	for _, im := range images {
@@ -177,7 +180,7 @@ func (p *plan) addRecord() (ocispec.Descriptor, error) {
 		Layers:       []ocispec.Descriptor{p.known.put(RecordType, b)},
 	})
 	d.ArtifactType = RecordType
-	return named(d, localHost+"/record:"+p.record.ID), err
+	return named(d, recordName(p.record)), err
 }
 
 // order decides where every blob stands: configs first, then layers, image by
@@ -309,6 +312,9 @@ func named(d ocispec.Descriptor, name string) ocispec.Descriptor {
 }
 
 func nameOf(d ocispec.Descriptor) string { return d.Annotations[ocispec.AnnotationRefName] }
+
+// recordName is how index.json calls the record.
+func recordName(r *Record) string { return localHost + "/record:" + r.ID }
 
 // contentID names a set of images and charts: the first 16 hex digits of the
 // SHA-256 over their names and digests.

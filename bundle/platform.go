@@ -72,14 +72,21 @@ func (t tree) platforms(root ocispec.Descriptor) []Platform {
 		}
 		return []Platform{p}
 	}
+	return t.indexPlatforms(root.Digest, make(map[digest.Digest]bool))
+}
+
+// indexPlatforms looks at each index once: those that share what they name
+// would multiply with every level.
+func (t tree) indexPlatforms(index digest.Digest, seen map[digest.Digest]bool) []Platform {
 	var ix ocispec.Index
-	if json.Unmarshal(t[root.Digest], &ix) != nil {
+	if seen[index] || json.Unmarshal(t[index], &ix) != nil {
 		return nil
 	}
+	seen[index] = true
 	var all []Platform
 	for _, m := range ix.Manifests {
 		if layout.IsIndex(m.MediaType) {
-			all = append(all, t.platforms(m)...)
+			all = append(all, t.indexPlatforms(m.Digest, seen)...)
 		} else if p, ok := platformOf(m.Platform); ok {
 			all = append(all, p)
 		}
@@ -117,22 +124,49 @@ func (t tree) subset(root ocispec.Descriptor, want []Platform) (ocispec.Descript
 	if !layout.IsIndex(root.MediaType) {
 		return root, nil
 	}
-	reduced, _, err := t.reduce(root, want)
+	r := reducer{t, want, make(map[digest.Digest]reduction)}
+	reduced, _, err := r.reduce(root)
 	return reduced, err
+}
+
+// A reducer rewrites indexes, each once however many name it.
+type reducer struct {
+	tree
+	want []Platform
+	done map[digest.Digest]reduction
+}
+
+type reduction struct {
+	digest digest.Digest
+	size   int64
+	kept   bool
 }
 
 // reduce rewrites one index and, below it, nested ones. kept is false when
 // nothing of d is wanted.
-func (t tree) reduce(d ocispec.Descriptor, want []Platform) (reduced ocispec.Descriptor, kept bool, err error) {
+func (t reducer) reduce(d ocispec.Descriptor) (reduced ocispec.Descriptor, kept bool, err error) {
+	r, known := t.done[d.Digest]
+	if !known {
+		if reduced, kept, err = t.rewrite(d); err != nil {
+			return d, false, err
+		}
+		r = reduction{reduced.Digest, reduced.Size, kept}
+		t.done[d.Digest] = r
+	}
+	d.Digest, d.Size = r.digest, r.size
+	return d, r.kept, nil
+}
+
+func (t reducer) rewrite(d ocispec.Descriptor) (reduced ocispec.Descriptor, kept bool, err error) {
 	var fields map[string]json.RawMessage
 	var list struct{ Manifests []json.RawMessage }
-	if err := json.Unmarshal(t[d.Digest], &fields); err != nil {
+	if err := json.Unmarshal(t.tree[d.Digest], &fields); err != nil {
 		return d, false, fmt.Errorf("index %s: %w", d.Digest, err)
 	}
-	if err := json.Unmarshal(t[d.Digest], &list); err != nil {
+	if err := json.Unmarshal(t.tree[d.Digest], &list); err != nil {
 		return d, false, fmt.Errorf("index %s: %w", d.Digest, err)
 	}
-	children, err := t.keepChildren(list.Manifests, want)
+	children, err := t.keepChildren(list.Manifests)
 	if err != nil || len(children) == 0 {
 		return d, false, err
 	}
@@ -147,13 +181,13 @@ func (t tree) reduce(d ocispec.Descriptor, want []Platform) (reduced ocispec.Des
 		return d, false, fmt.Errorf("index %s: %w", d.Digest, err)
 	}
 	d.Digest, d.Size = digest.FromBytes(b), int64(len(b))
-	t[d.Digest] = b
+	t.tree[d.Digest] = b
 	return d, true, nil
 }
 
 // keepChildren returns the wanted descriptors, as the index wrote them where
 // they did not change.
-func (t tree) keepChildren(all []json.RawMessage, want []Platform) ([]json.RawMessage, error) {
+func (t reducer) keepChildren(all []json.RawMessage) ([]json.RawMessage, error) {
 	var kept []json.RawMessage
 	present := make(map[string]bool) // digests of kept siblings
 	var attestations []json.RawMessage
@@ -166,7 +200,7 @@ func (t tree) keepChildren(all []json.RawMessage, want []Platform) ([]json.RawMe
 		case !ok && m.Annotations[annotationSubject] != "":
 			attestations = append(attestations, raw)
 		case layout.IsIndex(m.MediaType):
-			reduced, keep, err := t.reduce(m, want)
+			reduced, keep, err := t.reduce(m)
 			if err != nil {
 				return nil, err
 			}
@@ -179,7 +213,7 @@ func (t tree) keepChildren(all []json.RawMessage, want []Platform) ([]json.RawMe
 				}
 			}
 			kept = append(kept, raw)
-		case ok && slices.ContainsFunc(want, func(w Platform) bool { return w.matches(p) }):
+		case ok && slices.ContainsFunc(t.want, func(w Platform) bool { return w.matches(p) }):
 			kept = append(kept, raw)
 			present[m.Digest.String()] = true
 		}

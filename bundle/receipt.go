@@ -72,16 +72,22 @@ type ReceiptFile struct {
 	Digest digest.Digest `json:"digest"`
 }
 
-// prepare finds out before the first push whether a receipt can be written.
-func (o ReceiptOptions) prepare(dryRun bool) error {
+// prepare finds out before the first push whether a receipt of the bundle at
+// path can be written.
+func (o ReceiptOptions) prepare(path string, dryRun bool) error {
 	if o.Path == "" {
 		return nil
 	}
 	if dryRun {
 		return &UsageError{What: "a dry run does nothing that a receipt could be given for"}
 	}
-	if st, err := os.Stat(o.Path); err == nil && !st.Mode().IsRegular() {
-		return &UsageError{What: "receipt " + o.Path + " is not a regular file"}
+	if st, err := os.Stat(o.Path); err == nil {
+		if !st.Mode().IsRegular() {
+			return &UsageError{What: "receipt " + o.Path + " is not a regular file"}
+		}
+		if of, err := os.Stat(path); err == nil && os.SameFile(st, of) {
+			return &UsageError{What: "receipt " + o.Path + " is the bundle itself"}
+		}
 	}
 	probe, err := os.CreateTemp(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".*")
 	if errors.Is(err, fs.ErrNotExist) {

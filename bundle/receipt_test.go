@@ -189,6 +189,11 @@ func TestReceiptRefused(t *testing.T) {
 	}
 	wantError(t, try(filepath.Join(dir, "nowhere", "receipt.json"), false), Usage, "nowhere")
 	wantError(t, try(dir, false), Usage, "not a regular file")
+	whole := readFile(t, path)
+	wantError(t, try(path, false), Usage, "is the bundle itself")
+	if readFile(t, path) != whole {
+		t.Error("the bundle was changed")
+	}
 	wantError(t, try(filepath.Join(dir, "receipt.json"), true), Usage, "dry run")
 	if w := writes(priv); len(w) != 0 {
 		t.Errorf("written: %v", w)

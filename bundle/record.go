@@ -16,6 +16,10 @@ const FormatVersion = 1
 // its one layer.
 const RecordType = "application/vnd.bundle.record.v1+json"
 
+// maxCharts bounds the charts of a record: each is unpacked and rendered, and one
+// archive may stand for all of them.
+const maxCharts = 1000
+
 // A Record says what a bundle holds and where each thing came from. It travels
 // inside the bundle as an OCI artifact, under the signature like all the rest.
 type Record struct {

@@ -177,11 +177,22 @@ func printable(s string) string {
 	}, s)
 }
 
+func printables(list []string) []string {
+	clean := slices.Clone(list)
+	for i := range clean {
+		clean[i] = printable(clean[i])
+	}
+	return clean
+}
+
 // checkImages requires that what the record says of its images is so: their
 // kind and size, the names that charts know them by, and which digests a
 // choice of platforms changed.
 func (b *Bundle) checkImages() error {
-	c := &imageCheck{bundle: b, roots: make(map[string]ocispec.Descriptor), sizes: make(map[digest.Digest]int64)}
+	c := &imageCheck{
+		bundle: b, roots: make(map[string]ocispec.Descriptor), sizes: make(map[digest.Digest]int64),
+		effort: 2*cost(b.all) + sharing,
+	}
 	inside := make(map[digest.Digest]bool)
 	for _, d := range b.index.Manifests {
 		c.roots[d.Annotations[ocispec.AnnotationRefName]] = d
@@ -214,6 +225,22 @@ type imageCheck struct {
 	bundle *Bundle
 	roots  map[string]ocispec.Descriptor // index.json, by name
 	sizes  map[digest.Digest]int64       // of whole images; many names may stand for one
+	effort int64                         // what reading the images' manifests may still take, see cost
+}
+
+// sharing is how much manifests may be read again because several images name
+// them, in the measure of cost. Without a limit the work would grow with the
+// square of a bundle.
+const sharing = 16 << 20
+
+// cost is about what it takes to read manifests, in bytes.
+func cost(all []ocispec.Descriptor) (n int64) {
+	for _, d := range all {
+		if layout.IsManifest(d.MediaType) {
+			n += 2048 + d.Size
+		}
+	}
+	return n
 }
 
 // size is the number of bytes of everything that root needs.
@@ -224,6 +251,9 @@ func (c *imageCheck) size(root ocispec.Descriptor) (int64, error) {
 	manifests, blobs, err := c.bundle.blobsOf(root)
 	if err != nil {
 		return 0, err
+	}
+	if c.effort -= cost(manifests); c.effort < 0 {
+		return 0, errors.New("it shares more manifests with other images than can be read in reasonable time")
 	}
 	var n int64
 	for _, d := range append(manifests, blobs...) {
@@ -255,7 +285,55 @@ func (c *imageCheck) image(im ImageRecord) error {
 			return err
 		}
 	}
+	if err := c.platforms(im, root); err != nil {
+		return err
+	}
 	return im.checkDestination()
+}
+
+// platforms requires that the record says for which platforms an image is.
+func (c *imageCheck) platforms(im ImageRecord, root ocispec.Descriptor) error {
+	t := make(tree)
+	if err := c.bundle.readPlatforms(t, root); err != nil {
+		return err
+	}
+	var there []string
+	for _, p := range t.platforms(root) {
+		there = append(there, p.String())
+	}
+	if !slices.Equal(there, im.Platforms) {
+		return fmt.Errorf("it says it is for %q; it is for %q", im.Platforms, there)
+	}
+	return nil
+}
+
+// readPlatforms reads what tells the platforms of an image: its indexes, or else
+// its config.
+func (b *Bundle) readPlatforms(t tree, d ocispec.Descriptor) error {
+	if t[d.Digest] != nil {
+		return nil
+	}
+	doc, err := b.docs.fetch(d)
+	if err != nil {
+		return err
+	}
+	t[d.Digest] = doc
+	children, err := layout.Children(d.MediaType, doc)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		switch {
+		case layout.IsIndex(child.MediaType):
+			err = b.readPlatforms(t, child)
+		case isImageConfig(child) && child.Size <= maxConfig:
+			t[child.Digest], err = b.readWhole(layout.BlobName(child.Digest), maxConfig)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // referrers is the same for what is attached to images.

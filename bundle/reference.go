@@ -20,6 +20,10 @@ type Reference struct {
 	Digest digest.Digest // sha256:…, or empty
 }
 
+// maxHost is the longest host, port included, of which a file can still have its
+// name in every file system.
+const maxHost = 240
+
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) {
 	raw = strings.TrimPrefix(raw, "oci://")
@@ -28,6 +32,9 @@ func ParseReference(raw string) (Reference, error) {
 		return Reference{}, fmt.Errorf("reference %q: %w", raw, err)
 	}
 	r := Reference{Host: reference.Domain(named), Path: reference.Path(named)}
+	if len(r.Host) > maxHost {
+		return Reference{}, fmt.Errorf("reference %q: host of %d characters, at most %d are allowed", raw, len(r.Host), maxHost)
+	}
 	if d, ok := named.(reference.Digested); ok {
 		r.Digest = d.Digest()
 		if r.Digest.Algorithm() != digest.SHA256 {

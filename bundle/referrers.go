@@ -2,15 +2,16 @@ package bundle
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
-	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
 
@@ -18,19 +19,40 @@ import (
 // attestations and SBOMs of a digest (cosign, specs/SIGNATURE_SPEC.md).
 var cosignTags = []string{".sig", ".att", ".sbom"}
 
-// maxReferrerDepth bounds signatures of SBOMs of images and the like.
-const maxReferrerDepth = 3
+// maxReferrerDepth bounds signatures of SBOMs of images and the like, maxAttached
+// how many artifacts one image may have on all levels: a registry can make up
+// more while it is asked.
+const (
+	maxReferrerDepth = 3
+	maxAttached      = 1000
+)
+
+// attached finds the referrers of images, and of charts that came from a
+// registry.
+func (r *resolver) attached(ctx context.Context, images []*image, charts []*chartArtifact) ([]*image, error) {
+	all := slices.Clone(images)
+	for _, c := range charts {
+		im, err := c.image()
+		if err != nil {
+			return nil, err
+		}
+		if im != nil {
+			all = append(all, im)
+		}
+	}
+	return r.findReferrers(ctx, all)
+}
 
 // findReferrers returns what is attached to the images: OCI 1.1 referrers and
 // cosign's tags, of each index and of each manifest below it, and what is
 // attached to those in turn.
-func findReferrers(ctx context.Context, c *remote.Client, images []*image, jobs int) ([]*image, error) {
+func (r *resolver) findReferrers(ctx context.Context, images []*image) ([]*image, error) {
 	found := make([][]*image, len(images))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(maxAsking)
 	for i, im := range images {
 		g.Go(func() (err error) {
-			found[i], err = referrersOf(gctx, c, im, 0)
+			found[i], err = r.referrersOf(gctx, im, 0, new(atomic.Int64))
 			return err
 		})
 	}
@@ -43,10 +65,10 @@ func findReferrers(ctx context.Context, c *remote.Client, images []*image, jobs 
 		names[im.name()] = true
 	}
 	for _, list := range found {
-		for _, r := range list {
-			if !names[r.name()] {
-				names[r.name()] = true
-				all = append(all, r)
+		for _, im := range list {
+			if !names[im.name()] {
+				names[im.name()] = true
+				all = append(all, im)
 			}
 		}
 	}
@@ -54,9 +76,9 @@ func findReferrers(ctx context.Context, c *remote.Client, images []*image, jobs 
 	return all, nil
 }
 
-// referrersOf looks at every manifest of one image. An index that a platform
+// referrersOf looks at every manifest of one image, and counts what it finds. An index that a platform
 // choice has rewritten is new to its registry: nothing refers to it.
-func referrersOf(ctx context.Context, c *remote.Client, im *image, depth int) ([]*image, error) {
+func (r *resolver) referrersOf(ctx context.Context, im *image, depth int, count *atomic.Int64) ([]*image, error) {
 	if depth == maxReferrerDepth {
 		return nil, nil
 	}
@@ -64,57 +86,88 @@ func referrersOf(ctx context.Context, c *remote.Client, im *image, depth int) ([
 	if err != nil {
 		return nil, about(im.ref.String(), err)
 	}
-	var found []*image
-	for _, d := range all {
+	found := make([][]*image, len(all))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxAsking)
+	for i, d := range all {
 		if !layout.IsManifest(d.MediaType) || d.Digest == im.root.Digest && d.Digest != im.source.Digest {
 			continue
 		}
-		direct, err := attachedTo(ctx, c, im.ref, d.Digest)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range direct {
-			deeper, err := referrersOf(ctx, c, r, depth+1)
+		g.Go(func() error {
+			direct, err := r.attachedTo(ctx, im.ref, d.Digest)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			found = append(append(found, r), deeper...)
+			if count.Add(int64(len(direct))) > maxAttached {
+				return fmt.Errorf("%s: more than %d artifacts are attached to it", im.ref, maxAttached)
+			}
+			for _, a := range direct {
+				deeper, err := r.referrersOf(ctx, a, depth+1, count)
+				if err != nil {
+					return err
+				}
+				found[i] = append(append(found[i], a), deeper...)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+// attachedTo finds what is attached to one digest.
+func (r *resolver) attachedTo(ctx context.Context, to Reference, subject digest.Digest) ([]*image, error) {
+	refs, err := r.attachments(ctx, to, subject)
+	if err != nil {
+		return nil, err
+	}
+	var found []*image
+	for _, ref := range refs {
+		a, err := r.image(ctx, want{ref: ref}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("attached to %s@%s: %w", to.Repository(), subject, err)
 		}
+		if got := subjectOf(a.content[a.root.Digest]); ref.Tag == "" && got != subject {
+			return nil, fmt.Errorf("%s is listed as attached to %s, but says that it is attached to %q", ref, subject, got)
+		}
+		a.subject = subject
+		found = append(found, a)
 	}
 	return found, nil
 }
 
-// attachedTo finds what is attached to one digest.
-func attachedTo(ctx context.Context, c *remote.Client, to Reference, subject digest.Digest) ([]*image, error) {
+// subjectOf is the digest that a manifest says it is attached to, or empty.
+func subjectOf(manifest []byte) digest.Digest {
+	var m struct{ Subject *ocispec.Descriptor }
+	if json.Unmarshal(manifest, &m) != nil || m.Subject == nil {
+		return ""
+	}
+	return m.Subject.Digest
+}
+
+// attachments lists what is attached to one digest.
+func (r *resolver) attachments(ctx context.Context, to Reference, subject digest.Digest) (refs []Reference, err error) {
 	repo := to.Repository()
-	var refs []Reference
-	for _, end := range cosignTags {
-		tag := subject.Algorithm().String() + "-" + subject.Encoded() + end
-		_, ok, err := c.HasManifest(ctx, repo, tag)
-		if err != nil {
-			return nil, err
+	err = r.do(ctx, func() error {
+		for _, end := range cosignTags {
+			tag := subject.Algorithm().String() + "-" + subject.Encoded() + end
+			_, ok, err := r.client.HasManifest(ctx, repo, tag)
+			if err != nil {
+				return err
+			}
+			if ok {
+				refs = append(refs, Reference{Host: to.Host, Path: to.Path, Tag: tag})
+			}
 		}
-		if ok {
-			refs = append(refs, Reference{Host: to.Host, Path: to.Path, Tag: tag})
+		descs, err := r.client.Referrers(ctx, repo, subject)
+		for _, d := range descs {
+			refs = append(refs, Reference{Host: to.Host, Path: to.Path, Digest: d.Digest})
 		}
-	}
-	descs, err := c.Referrers(ctx, repo, subject)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range descs {
-		refs = append(refs, Reference{Host: to.Host, Path: to.Path, Digest: d.Digest})
-	}
-	var found []*image
-	for _, ref := range refs {
-		r, err := resolveImage(ctx, c, want{ref: ref}, nil)
-		if err != nil {
-			return nil, fmt.Errorf("attached to %s@%s: %w", repo, subject, err)
-		}
-		r.subject = subject
-		found = append(found, r)
-	}
-	return found, nil
+		return err
+	})
+	return refs, err
 }
 
 // addReferrers places referrers in every repository that has their subject.

@@ -190,7 +190,7 @@ func (c *relocated) derive(ctx context.Context, o *ImportOptions) error {
 
 // leave notes a reference that stays outside.
 func (c *relocated) leave(f chart.Finding, reason string) {
-	l := LeftFinding{Finding: finding(c.record, f, nil), Reason: reason}
+	l := LeftFinding{Finding: finding(c.record, f, nil), Reason: printable(reason)}
 	if f.Confidence != chart.Placeholder && f.Raw != "" {
 		l.Target = c.naming.target(f.Raw)
 		l.Needs = ways(f, c.isHook(f))
@@ -246,7 +246,7 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		Version: c.record.Version,
 		Target:  "oci://" + o.Registry.Charts() + "/" + c.record.Name,
 		Files:   c.files(),
-		Keys:    c.result.Keys,
+		Keys:    printables(c.result.Keys),
 		Moved:   len(c.result.Moved),
 		Left:    c.left,
 		Renders: c.result.Renders,
@@ -258,14 +258,14 @@ func (c *relocated) report(o *ImportOptions) ImportChart {
 		}
 	}
 	for _, ch := range c.result.Changed {
-		r.Changed = append(r.Changed, fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After)))
+		r.Changed = append(r.Changed, printable(fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After))))
 	}
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
 		r.Kubectl = "kubectl create secret docker-registry " + shellQuote(o.PullSecret) + " --namespace " + shellQuote(c.record.Namespace) +
 			" --docker-server=" + shellQuote(o.Registry.Host) + " --docker-username=USER --docker-password=PASSWORD"
 		for _, l := range c.result.SecretsLeft {
-			r.SecretsLeft = append(r.SecretsLeft, fmt.Sprintf("%s: %s %s: %s", l.Template, l.Kind, l.Name, l.Reason))
+			r.SecretsLeft = append(r.SecretsLeft, printable(fmt.Sprintf("%s: %s %s: %s", l.Template, l.Kind, l.Name, l.Reason)))
 		}
 	}
 	return r

@@ -10,10 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
+
+// maxSmall bounds all documents of one image that are read into memory, in bytes:
+// an index can name thousands.
+const maxSmall = 64 << 20
 
 // maxConfig bounds the configs that are read into memory to learn a platform.
 const maxConfig = 8 << 20
@@ -30,6 +35,7 @@ type image struct {
 
 	subject     digest.Digest // what it is attached to, where it is a referrer
 	destination string        // path:tag on the other side, where the user chose it
+	read        int64         // bytes of manifests and configs below the root
 }
 
 // name is the image's name in index.json. A reference pinned to a digest that
@@ -63,14 +69,33 @@ func (t tree) fetch(d ocispec.Descriptor) ([]byte, error) {
 	return b, nil
 }
 
-// resolveImages asks the registries for all wanted references at once.
-func resolveImages(ctx context.Context, c *remote.Client, wanted []want, platforms []Platform, jobs int) ([]*image, error) {
+// A resolver reads what is small about images, so many documents at once.
+type resolver struct {
+	client *remote.Client
+	slots  *semaphore.Weighted
+}
+
+func newResolver(c *remote.Client, jobs int) *resolver {
+	return &resolver{c, semaphore.NewWeighted(int64(jobs))}
+}
+
+// do runs f, which makes requests, when there is a slot for it.
+func (r *resolver) do(ctx context.Context, f func() error) error {
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer r.slots.Release(1)
+	return f()
+}
+
+// images asks the registries for all wanted references at once.
+func (r *resolver) images(ctx context.Context, wanted []want, platforms []Platform) ([]*image, error) {
 	images := make([]*image, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(maxAsking)
 	for i, w := range wanted {
 		g.Go(func() error {
-			im, err := resolveImage(ctx, c, w, platforms)
+			im, err := r.image(ctx, w, platforms)
 			images[i] = im
 			return err
 		})
@@ -81,13 +106,21 @@ func resolveImages(ctx context.Context, c *remote.Client, wanted []want, platfor
 	return images, nil
 }
 
-func resolveImage(ctx context.Context, c *remote.Client, w want, platforms []Platform) (*image, error) {
-	root, b, err := c.Resolve(ctx, w.ref.pull())
+// maxAsking bounds the goroutines that wait for a slot, of one loop.
+const maxAsking = 32
+
+func (r *resolver) image(ctx context.Context, w want, platforms []Platform) (*image, error) {
+	im := &image{ref: w.ref, found: w.found}
+	err := r.do(ctx, func() error {
+		root, b, err := r.client.Resolve(ctx, w.ref.pull())
+		im.source, im.root, im.content = root, root, tree{root.Digest: b}
+		return err
+	})
 	if err != nil {
 		return nil, withSeen(err, w.found)
 	}
-	im := &image{ref: w.ref, source: root, root: root, found: w.found, content: tree{root.Digest: b}}
-	if err := im.readChildren(ctx, c, root, 0); err != nil {
+	root := im.root
+	if err := r.children(ctx, im, root, 0); err != nil {
 		return nil, withSeen(fmt.Errorf("%s: %w", w.ref, err), w.found)
 	}
 	if im.root, err = im.content.subset(root, platforms); err != nil {
@@ -102,9 +135,9 @@ func resolveImage(ctx context.Context, c *remote.Client, w want, platforms []Pla
 	return im, nil
 }
 
-// readChildren fetches the manifests below an index, and the config of a
-// single image manifest, which alone tells its platform.
-func (im *image) readChildren(ctx context.Context, c *remote.Client, d ocispec.Descriptor, depth int) error {
+// children fetches the manifests below an index, and the config of a single
+// image manifest, which alone tells its platform.
+func (r *resolver) children(ctx context.Context, im *image, d ocispec.Descriptor, depth int) error {
 	const deepest = 4
 	if depth > deepest {
 		return fmt.Errorf("index nested more than %d levels deep", deepest)
@@ -113,28 +146,47 @@ func (im *image) readChildren(ctx context.Context, c *remote.Client, d ocispec.D
 	if err != nil {
 		return err
 	}
-	repo := im.ref.Repository()
-	for _, child := range children {
-		switch {
-		case im.content[child.Digest] != nil:
-		case layout.IsManifest(child.MediaType):
-			b, err := c.Manifest(ctx, repo, child)
-			if err != nil {
+	missing := slices.DeleteFunc(children, func(c ocispec.Descriptor) bool {
+		return im.content[c.Digest] != nil || !layout.IsManifest(c.MediaType) && (depth > 0 || !isImageConfig(c))
+	})
+	for _, c := range missing {
+		if im.read += c.Size; im.read > maxSmall {
+			return fmt.Errorf("its manifests and configs have more than %d MiB", maxSmall>>20)
+		}
+	}
+	docs := make([][]byte, len(missing))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxAsking)
+	for i, c := range missing {
+		g.Go(func() error {
+			return r.do(gctx, func() (err error) {
+				docs[i], err = r.document(gctx, im.ref.Repository(), c)
+				return err
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, c := range missing {
+		im.content[c.Digest] = docs[i]
+	}
+	for _, c := range missing {
+		if layout.IsManifest(c.MediaType) {
+			if err := r.children(ctx, im, c, depth+1); err != nil {
 				return err
 			}
-			im.content[child.Digest] = b
-			if err := im.readChildren(ctx, c, child, depth+1); err != nil {
-				return err
-			}
-		case depth == 0 && isImageConfig(child):
-			b, err := fetchBlob(ctx, c, repo, child, maxConfig)
-			if err != nil {
-				return err
-			}
-			im.content[child.Digest] = b
 		}
 	}
 	return nil
+}
+
+// document fetches a manifest or a config.
+func (r *resolver) document(ctx context.Context, repo string, d ocispec.Descriptor) ([]byte, error) {
+	if layout.IsManifest(d.MediaType) {
+		return r.client.Manifest(ctx, repo, d)
+	}
+	return fetchBlob(ctx, r.client, repo, d, maxConfig)
 }
 
 func isImageConfig(d ocispec.Descriptor) bool {

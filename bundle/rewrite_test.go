@@ -1,7 +1,9 @@
 package bundle
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -66,6 +68,24 @@ func FuzzRewrite(f *testing.F) {
 		// A map onto itself changes nothing, whatever the text.
 		if got := (RewriteMap{old: old}).Rewrite([]byte(text)); string(got) != text {
 			t.Errorf("%q became %q", text, got)
+		}
+	})
+}
+
+// FuzzRewriteMap: a map that is read is written in a form that reads the same.
+func FuzzRewriteMap(f *testing.F) {
+	for _, s := range []string{"# head\n\na:1 r/a:1 # why\nb:1 r/b:1\n", "a b c", "a b\na c\n", "a\u00a0b\r\n", "a b\x1b\n", strings.Repeat("a", 70_000)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseRewriteMap(b, "x")
+		if err != nil {
+			return
+		}
+		once := m.Format()
+		again, err := ParseRewriteMap(once, "x")
+		if err != nil || !bytes.Equal(again.Format(), once) {
+			t.Fatalf("%q is written as %q (%v)", b, once, err)
 		}
 	})
 }

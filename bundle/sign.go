@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,9 +89,9 @@ func (t *Trust) beside(path string) ([]checksum.Candidate, error) {
 	if t == nil || t.skip {
 		return nil, nil
 	}
-	files, err := os.ReadDir(filepath.Dir(path))
+	names, err := besideNames(path)
 	if err != nil {
-		return nil, fmt.Errorf("signatures beside %s: %w", path, err)
+		return nil, err
 	}
 	var found []checksum.Candidate
 	add := func(name string) error {
@@ -100,27 +101,45 @@ func (t *Trust) beside(path string) ([]checksum.Candidate, error) {
 		}
 		return err
 	}
-	for _, f := range files {
-		rest, ok := strings.CutPrefix(f.Name(), filepath.Base(path)+".")
-		if !ok || !strings.HasSuffix(rest, ".sig") || !f.Type().IsRegular() {
-			continue
-		}
-		if len(found) == maxBeside {
-			return nil, &UsageError{
-				What:   fmt.Sprintf("more than %d signatures beside %s", maxBeside, path),
-				Advice: "remove those that are not of this bundle",
-			}
-		}
-		if err := add(filepath.Join(filepath.Dir(path), f.Name())); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range t.Signatures {
+	for _, name := range append(names, t.Signatures...) {
 		if err := add(name); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// besideNames lists the signatures that lie next to a bundle, sorted. The
+// folder is read bit by bit: whoever made the medium may have filled it.
+func besideNames(path string) (names []string, err error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("signatures beside %s: %w", path, err)
+	}
+	defer dir.Close()
+	for {
+		files, err := dir.ReadDir(1000)
+		for _, f := range files {
+			rest, ok := strings.CutPrefix(f.Name(), filepath.Base(path)+".")
+			if !ok || !strings.HasSuffix(rest, ".sig") || !f.Type().IsRegular() {
+				continue
+			}
+			if len(names) == maxBeside {
+				return nil, &UsageError{
+					What:   fmt.Sprintf("more than %d signatures beside %s", maxBeside, path),
+					Advice: "remove those that are not of this bundle",
+				}
+			}
+			names = append(names, filepath.Join(filepath.Dir(path), f.Name()))
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("signatures beside %s: %w", path, err)
+		}
+	}
 }
 
 // readSignature reads a file as far as a signature can go, and one byte more.

@@ -36,9 +36,9 @@ func (o *ExportOptions) streams() bool {
 func (o *ExportOptions) stream(ctx context.Context, client *remote.Client, p *plan, lp *layout.Plan) (err error) {
 	w := o.Stream
 	if o.Output != StreamOutput {
-		f, err := os.OpenFile(o.Output, os.O_WRONLY, 0)
-		if err != nil {
-			return err
+		f, openErr := os.OpenFile(o.Output, os.O_WRONLY, 0)
+		if openErr != nil {
+			return openErr
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		w = f

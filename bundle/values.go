@@ -3,6 +3,7 @@ package bundle
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -72,34 +73,71 @@ func exactIntegers(values map[string]any) []string {
 var setEscape = strings.NewReplacer(`\`, `\\`, ".", `\.`, ",", `\,`, "=", `\=`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`)
 
 // leaveOut removes given values from the record: all of them, or single keys.
-func (r *ChartRecord) leaveOut(all bool, keys []string) error {
+// LeftOut lists those that were there.
+func (r *ChartRecord) leaveOut(all bool, keys []string) {
 	if all {
 		if len(r.Values) > 0 {
 			r.Values, r.Set, r.LeftOut = nil, nil, []string{"*"}
 		}
-		return nil
+		return
 	}
 	for _, key := range keys {
-		if removeKey(r.Values, strings.Split(key, ".")) {
+		if removeKey(r.Values, splitKey(key)) {
 			r.LeftOut = append(r.LeftOut, key)
 		}
 	}
 	r.Set = exactIntegers(r.Values)
-	if len(keys) > 0 && len(r.LeftOut) == 0 && len(r.Values) > 0 {
-		return &UsageError{
-			What:   fmt.Sprintf("--redact: none of %s is among the values given for %s", strings.Join(keys, ", "), r.label()),
-			Advice: "name keys of -f or --set as a.b.c; the chart's own defaults travel with the chart",
-		}
-	}
-	return nil
 }
 
-func removeKey(values map[string]any, path []string) bool {
-	v, ok := values[path[0]]
-	if !ok || len(path) == 1 {
-		delete(values, path[0])
-		return ok
+// splitKey reads a path as helm's --set writes it: the keys of maps, and the
+// indexes of lists in brackets.
+func splitKey(key string) []string {
+	var steps []string
+	var b strings.Builder
+	end := func() {
+		if b.Len() > 0 {
+			steps = append(steps, b.String())
+			b.Reset()
+		}
 	}
-	below, _ := v.(map[string]any)
-	return removeKey(below, path[1:])
+	for i := 0; i < len(key); i++ {
+		switch c := key[i]; {
+		case c == '\\' && i+1 < len(key):
+			i++
+			b.WriteByte(key[i])
+		case c == '.', c == '[', c == ']':
+			end()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	end()
+	return steps
+}
+
+// removeKey takes away what stands at a path below v. Of a list, the entry
+// becomes null: the others keep their indexes.
+func removeKey(v any, path []string) bool {
+	if len(path) == 0 {
+		return false
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		below, ok := v[path[0]]
+		if ok && len(path) == 1 {
+			delete(v, path[0])
+		}
+		return ok && (len(path) == 1 || removeKey(below, path[1:]))
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i < 0 || i >= len(v) {
+			return false
+		}
+		if len(path) > 1 {
+			return removeKey(v[i], path[1:])
+		}
+		v[i] = nil
+		return true
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"bundle/layout"
@@ -51,10 +52,20 @@ func (b *Bundle) checkAll(ctx context.Context, pr Progress) error {
 	if err := b.hashAll(ctx, pr, b.payload()); err != nil {
 		return err
 	}
+	type archive struct {
+		digest        digest.Digest
+		name, version string
+	}
+	opened := make(map[archive]bool) // several releases may be of one chart
 	for _, c := range b.Record.Charts {
+		a := archive{c.Digest, c.Name, c.Version}
+		if opened[a] {
+			continue
+		}
 		if _, err := b.openChart(c); err != nil {
 			return err
 		}
+		opened[a] = true
 	}
 	return nil
 }

@@ -129,6 +129,25 @@ func rsaKey(t testing.TB) ssh.Signer {
 
 var rsa2048 = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
+func dsaKey(t testing.TB) ssh.PublicKey {
+	t.Helper()
+	k, _, _, _, err := ssh.ParseAuthorizedKey([]byte(weakDSA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// rsaKeyOf returns a key of a size.
+func rsaKeyOf(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // weakRSAKey returns a key of a size that was common once.
 func weakRSAKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()

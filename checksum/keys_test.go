@@ -214,10 +214,12 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 			}
 		})
 	}
+	almost := string(ssh.MarshalAuthorizedKey(newSigner(t, rsaKeyOf(t, minRSABits-1)).PublicKey()))
 	for name, test := range map[string]struct {
 		in     string
 		reason Reason
 	}{
+		"RSA of 2047 bits": {almost, WeakKey},
 		"RSA of 1024 bits": {weakRSA, WeakKey},
 		"DSA":              {weakDSA, WeakKey},
 		"certificate":      {string(ssh.MarshalAuthorizedKey(certify(t, seedKey(t, 1), seedKey(t, 2)))), Unsupported},

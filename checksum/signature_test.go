@@ -220,6 +220,11 @@ func TestVerifyRefusesChangedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What ssh-dss looks like; nobody gets as far as to look at the numbers.
+	dsa := func(w *wireSignature) {
+		w.PublicKey = dsaKey(t).Marshal()
+		w.Signature = ssh.Marshal(ssh.Signature{Format: keyTypeDSA, Blob: make([]byte, 40)})
+	}
 	tests := map[string]struct {
 		armored []byte
 		reason  Reason
@@ -244,6 +249,8 @@ func TestVerifyRefusesChangedFields(t *testing.T) {
 				w.Signature = ssh.Marshal(ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: make([]byte, ed25519.SignatureSize)})
 			}), BadSignature},
 		"unknown key":                  {forge(t, two, Namespace, nil), UnknownKey},
+		"RSA of 2047 bits":             {forge(t, newSigner(t, rsaKeyOf(t, minRSABits-1)), Namespace, nil), WeakKey},
+		"DSA":                          {forge(t, one, Namespace, dsa), WeakKey},
 		"weak key":                     {forge(t, newSigner(t, weakRSAKey(t)), Namespace, nil), WeakKey},
 		"certificate for trusted key":  {forge(t, cert, Namespace, nil), UnknownKey},
 		"security key was not touched": {forge(t, untouched, Namespace, nil), BadSignature},

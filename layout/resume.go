@@ -16,18 +16,19 @@ import (
 // verified as they are read. It fails with fs.ErrNotExist where nothing was
 // left, and with a [*FormatError] where too little was.
 func OpenPartial(path string) (*Reader, io.Closer, error) {
+	// Asked before: opening a pipe waits for who writes to it.
+	info, err := os.Lstat(path + partialSuffix)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s: not a regular file", path+partialSuffix)
+	}
 	file, err := os.Open(path + partialSuffix)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	var r *Reader
-	if err == nil {
-		r, err = newPartialReader(file, info.Size())
-	}
+	r, err := newPartialReader(file, info.Size())
 	if err == nil && r.names.missing() != "" {
 		err = &FormatError{"", r.size, "truncated: the file ends before its entry " + r.names.missing()}
 	}

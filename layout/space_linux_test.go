@@ -164,3 +164,32 @@ func createLimited(t *testing.T, folder string) {
 	}
 	t.Log("refused: ", err)
 }
+
+// What stands where the partial file would, and is none, is not waited for and
+// not written through.
+func TestPartialThatIsNone(t *testing.T) {
+	for name, put := range map[string]func(path, outside string) error{
+		"pipe":   func(path, _ string) error { return unix.Mkfifo(path, 0o666) },
+		"link":   func(path, outside string) error { return os.Symlink(outside, path) },
+		"folder": func(path, _ string) error { return os.Mkdir(path, 0o777) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "precious")
+			path := filepath.Join(dir, "x.tar")
+			if err := errors.Join(os.WriteFile(outside, []byte("precious"), 0o666), put(path+partialSuffix, outside)); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := OpenPartial(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+				t.Errorf("read: %v", err)
+			}
+			p, _ := planOf(t, 100)
+			if w, err := Create(path, p); err == nil {
+				t.Error("written")
+				_ = w.Close()
+			}
+			if b, err := os.ReadFile(outside); err != nil || string(b) != "precious" {
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	}
+}

@@ -11,15 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// failSync has the kernel refuse fsync with EIO, but of one file, to this thread,
-// which ends with the test.
-func failSync(t *testing.T, but *os.File) {
+// failSync has the kernel refuse fsync with EIO to this thread, which ends with
+// the test: of one file, or of all others.
+func failSync(t *testing.T, file *os.File, others bool) {
 	t.Helper()
+	this := unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(file.Fd()), Jf: 1}
+	if others {
+		this.Jt, this.Jf = 1, 0
+	}
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // number of the call
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_FSYNC, Jf: 3},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 16}, // its first argument, on a little-endian machine
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(but.Fd()), Jt: 1},
+		this,
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EIO)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
@@ -62,11 +66,7 @@ func TestNotOnTheDisk(t *testing.T) {
 			if err := errors.Join(err, b.Close(), low.Close()); err != nil {
 				t.Fatal(err)
 			}
-			but := os.Stdin // nobody syncs that
-			if what == "folder" {
-				but = w.file
-			}
-			failSync(t, but)
+			failSync(t, w.file, what == "folder")
 			if err := w.Commit(); !errors.Is(err, unix.EIO) {
 				t.Errorf("commit: %v, want EIO", err)
 			}

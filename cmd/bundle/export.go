@@ -134,6 +134,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)
+		printReduced(w, r.Images)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
@@ -145,14 +146,22 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 		fmt.Fprintf(w, "went on with %s of an earlier run\n", size(r.Resumed))
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
+	printReduced(w, r.Images)
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
 		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
 	}
-	if r.Output != bundle.StreamOutput {
+	if onMedium(r.Output) {
 		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")
 	}
+}
+
+// onMedium reports whether the bundle itself is at path, not somebody who reads
+// it.
+func onMedium(path string) bool {
+	st, err := os.Stat(path)
+	return path != bundle.StreamOutput && err == nil && st.Mode()&os.ModeNamedPipe == 0
 }
 
 // streamTo gives a bundle that goes to standard output its stream, which has to
@@ -178,6 +187,15 @@ func printImages(w io.Writer, images []bundle.ImageRecord) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ",")))
 	}
 	t.Flush() //nolint:errcheck // the writer below reports
+}
+
+// printReduced says which digests a choice of platforms changed.
+func printReduced(w io.Writer, images []bundle.ImageRecord) {
+	for _, im := range images {
+		if im.SourceDigest != "" {
+			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
+		}
+	}
 }
 
 // images counts images and what is attached to them.

@@ -122,6 +122,9 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		if im.Pushed {
 			state = "pushed"
 		}
+		if im.SourceDigest != "" {
+			state += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
+		}
 		fmt.Fprintf(t, "%s\t-> %s\t%s\n", im.Source, im.Target, state)
 	}
 	t.Flush() //nolint:errcheck // the writer below reports

@@ -88,20 +88,24 @@ func (l *lines) End() {
 const clearLine = "\r\x1b[K"
 
 // A bar shows bytes, rate and time left on one line of a terminal, and a line
-// above it for each thing that is finished. It is drawn by a ticker from a
-// counter: the bar never stands in the way of the data, and may go back when a
-// retry gives bytes back.
+// above it for each thing that is finished. It is drawn by a ticker from
+// counters: the bar never stands in the way of the data. Bytes that need not be
+// moved are said apart, and count neither for the rate nor for the time left.
 type bar struct {
 	w     io.Writer
 	mu    sync.Mutex // guards bar and the terminal
 	bar   *progressbar.ProgressBar
+	name  string
 	moved atomic.Int64
+	left  atomic.Int64 // bytes of the total that were skipped
 	stop  chan struct{}
 	ticks errgroup.Group
 }
 
 func (b *bar) Phase(name string, total int64) {
+	b.name = name
 	b.moved.Store(0)
+	b.left.Store(0)
 	b.stop = make(chan struct{})
 	if total <= 0 {
 		fmt.Fprintf(b.w, "%s%s", clearLine, name)
@@ -138,11 +142,16 @@ func (b *bar) Phase(name string, total int64) {
 func (b *bar) draw(total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if n := b.left.Load(); n > 0 {
+		total = max(total-n, 1)
+		b.bar.ChangeMax64(total)
+		b.bar.Describe(b.name + ", " + size(n) + " there already,")
+	}
 	_ = b.bar.Set64(min(b.moved.Load(), total-1)) // a terminal that cannot be written to is not worth failing for
 }
 
 func (b *bar) Add(n int64)  { b.moved.Add(n) }
-func (b *bar) Skip(n int64) { b.moved.Add(n) }
+func (b *bar) Skip(n int64) { b.left.Add(n) }
 
 func (b *bar) Done(line string) {
 	b.mu.Lock()

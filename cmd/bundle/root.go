@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"regexp"
 	"runtime/debug"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -100,19 +103,42 @@ func output(cmd *cobra.Command, report any, human func(), err error) error {
 			return werr
 		}
 	case !quiet:
+		cmd.SetOut(plainText{cmd.OutOrStdout()})
+		cmd.SetErr(plainText{cmd.ErrOrStderr()})
 		human()
 	}
 	return err
 }
 
+// plainText writes text for people: charts, bundles and registries have a say in
+// it, and a terminal obeys some characters.
+type plainText struct{ w io.Writer }
+
+func (p plainText) Write(b []byte) (int, error) {
+	text := strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, string(b))
+	if _, err := io.WriteString(p.w, text); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// userinfo is a user name and password in a URL, as it was given where none
+// belongs.
+var userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
+
 // printError says what went wrong and, on a line of its own, what to do next.
 // Messages are lowercase sentences without a full stop, and never a trace.
 func printError(cmd *cobra.Command, err error) {
-	w := cmd.ErrOrStderr()
+	w := plainText{cmd.ErrOrStderr()}
 	if bundle.KindOf(err) == bundle.Interrupted {
 		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written under its name")
 	} else {
-		fmt.Fprintf(w, "bundle: %v\n", err)
+		fmt.Fprintf(w, "bundle: %s\n", userinfo.ReplaceAllString(err.Error(), "$1"))
 	}
 	if h := bundle.Hint(err); h != "" {
 		fmt.Fprintf(w, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))

@@ -3,6 +3,7 @@ package hostile
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -187,6 +188,7 @@ var graphs = []Case{
 	{"graph", "index of layers", Damaged, "is not a manifest or an index", multi(func(b blobs) ocispec.Descriptor {
 		return b.putIndex(b.put(ocispec.MediaTypeImageLayer, []byte("layer")))
 	})},
+	{"graph", "images that share all they name", Damaged, "shares more manifests", shared(300, 2000)},
 	{"graph", "image that the record does not know", Damaged, "it does not say what ghcr.io/acme/multi:1", multi(leaf)},
 }
 
@@ -206,4 +208,38 @@ func cycle(n int) func(blobs) ocispec.Descriptor {
 		b[first.Digest] = append(doc, bytes.Repeat([]byte(" "), int(first.Size)-len(doc))...)
 		return first
 	}
+}
+
+// shared is n images that are indexes of one other index, which has the given
+// number of children: to read each image takes all of them.
+func shared(n, children int) func() Content {
+	var roots []ocispec.Descriptor
+	var size int64
+	return attack{
+		extra: func(b blobs) []ocispec.Descriptor {
+			roots, size = nil, 0
+			var list []ocispec.Descriptor
+			for i := range children {
+				d := b.put(ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[],"annotations":{"n":"%d"}}`, i))
+				list = append(list, d)
+				size += d.Size
+			}
+			inner := b.putIndex(list...)
+			for i := range n {
+				d := b.put(ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[%s],"annotations":{"n":"%d"}}`, must(json.Marshal(inner)), i))
+				roots = append(roots, named(d, fmt.Sprintf("ghcr.io/acme/multi:%d", i)))
+			}
+			size += inner.Size
+			return roots
+		},
+		record: func(r map[string]any) {
+			list := r["images"].([]any)
+			for _, d := range roots {
+				list = append(list, map[string]any{
+					"reference": d.Annotations[nameAnnotation], "digest": d.Digest, "mediaType": d.MediaType, "size": size + d.Size,
+				})
+			}
+			r["images"] = list
+		},
+	}.make()
 }

@@ -40,6 +40,7 @@ var references = []Case{
 	{"reference", "terminal codes", Damaged, "cannot be printed", called("ghcr.io/acme/\x1b[2Japp:1")},
 	{"reference", "turned round", Damaged, "cannot be printed", called("ghcr.io/acme/\u202eppa:1")},
 	{"reference", "blank", Damaged, "cannot be printed", called("ghcr.io/acme/app :1")},
+	{"reference", "host of 300 characters", Damaged, "does not name what it stands for in full", called(strings.Repeat("a.", 150) + "io/acme/app:1")},
 	{"reference", "two kilobytes", Damaged, "name of", called("ghcr.io/" + strings.Repeat("a", 2048) + ":1")},
 	{"reference", "none", Damaged, "is missing", called("")},
 	{"reference", "twice", Damaged, "twice", attack{index: func(ix *ocispec.Index) { ix.Manifests[1] = named(ix.Manifests[1], imageName) }}.make()},
@@ -110,6 +111,9 @@ var records = []Case{
 	{"record", "two", Damaged, "2 bundle records", attack{index: func(ix *ocispec.Index) {
 		ix.Manifests = append(ix.Manifests, named(ix.Manifests[2], "bundle.invalid/record:again"))
 	}}.make()},
+	{"record", "named as an image", Damaged, "index.json calls it", attack{index: func(ix *ocispec.Index) {
+		ix.Manifests[2] = named(ix.Manifests[2], "docker.io/library/nginx:1")
+	}}.make()},
 	{"record", "two layers", Damaged, "bundle record", attack{holder: func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) }}.make()},
 	{"record", "layer of another type", Damaged, recordType, attack{holder: func(m *ocispec.Manifest) { m.Layers[0].MediaType = "application/json" }}.make()},
 	{"record", "newer format", Damaged, "version 2 is not known", recorded(replaced(`"formatVersion":1`, `"formatVersion":2`))},
@@ -120,6 +124,9 @@ var records = []Case{
 	{"record", "image with another digest", Damaged, "index.json says", image("digest", digest.FromString("x"))},
 	{"record", "image of another kind", Damaged, "it says media type", image("mediaType", ocispec.MediaTypeImageIndex)},
 	{"record", "image of another size", Damaged, "bytes; there are", image("size", 1)},
+	{"record", "image for another platform", Damaged, `it says it is for ["linux/arm64"]`, image("platforms", []string{"linux/arm64"})},
+	{"record", "image for one platform more", Damaged, `it says it is for ["linux/amd64" "linux/arm64"]`, image("platforms", []string{"linux/amd64", "linux/arm64"})},
+	{"record", "image for no platform", Damaged, "it says it is for []", image("platforms", []string{})},
 	{"record", "image found as another", Damaged, "which is another image", found("docker.io/library/nginx:1")},
 	{"record", "image found on another host", Damaged, "which is another image", found("evil.example/acme/app:1")},
 	{"record", "image found under another tag", Damaged, "which is another image", found("ghcr.io/acme/app:latest")},
@@ -145,15 +152,22 @@ var records = []Case{
 	{"record", "chart with another digest", Damaged, "index.json says", chart("digest", digest.FromString("x"))},
 	{"record", "chart that is not inside", Damaged, "bundle.invalid/charts/other:1", twice("charts", func(c map[string]any) { c["reference"] = "bundle.invalid/charts/other:1" })},
 	{"record", "chart missing", Damaged, "does not say what " + chartName, record1(func(r map[string]any) { delete(r, "charts") })},
+	{"record", "fifty thousand charts", Damaged, "more than the 1000 allowed", record1(func(r map[string]any) {
+		list := r["charts"].([]any)
+		for len(list) < 50_000 {
+			list = append(list, list[0])
+		}
+		r["charts"] = list
+	})},
 	{"record", "chart of another name", Damaged, "the archive holds app 1.0.0", chart("name", "other")},
-	{"record", "chart whose name leads outside", Damaged, "the archive holds app 1.0.0", chart("name", "../../other")},
+	{"record", "chart whose name leads outside", Damaged, "is no chart name", chart("name", "../../other")},
 	{"record", "chart of another version", Damaged, "the archive holds app 1.0.0", chart("version", "2.0.0")},
 	{"record", "chart that is an image", Damaged, "no layer of type", attack{record: func(r map[string]any) {
 		im := first(r, "images")
 		c := first(r, "charts")
 		c["reference"], c["digest"] = im["reference"], im["digest"]
 		r["images"] = []any{map[string]any{
-			"reference": chartName, "digest": c["digest"], "mediaType": im["mediaType"], "size": im["size"],
+			"reference": chartName, "digest": c["digest"], "mediaType": im["mediaType"], "size": im["size"], "platforms": im["platforms"],
 		}}
 	}, index: func(ix *ocispec.Index) {
 		ix.Manifests[1] = named(ix.Manifests[0], chartName)
@@ -186,10 +200,23 @@ var charts = []Case{
 	{"chart", "archive with another chart", Damaged, "the archive holds other", archived(bytesOf("apiVersion: v2\nname: other\nversion: 1.0.0\n"))},
 	{"chart", "no Chart.yaml", Damaged, "Chart.yaml", archived(packed(chartFiles()[1:]...))},
 	{"chart", "Chart.yaml is none", Damaged, "chart archive", archived(bytesOf("]["))},
+	{"chart", "name that leads outside", Damaged, "is no chart name", chartCalled("../../x")},
+	{"chart", "name that is an option", Damaged, "is no chart name", chartCalled("--set")},
+	{"chart", "name with a command", Damaged, "is no chart name", chartCalled("app;reboot")},
+	{"chart", "name of two lines", Damaged, "cannot be printed", chartCalled("app\nevil: true")},
+	{"chart", "name of another repository", Damaged, "is no chart name", chartCalled("app:1.0.0@sha256")},
 	{"chart", "aliases without end", Damaged, "chart archive", archived(bytesOf(aliases(12)))},
 }
 
 func archived(archive []byte) func() Content { return attack{archive: archive}.make() }
+
+// chartCalled gives the chart another name, in its archive and in the record.
+func chartCalled(name string) func() Content {
+	return attack{
+		archive: bytesOf(fmt.Sprintf("apiVersion: v2\nname: %q\nversion: 1.0.0\n", name)),
+		record:  func(r map[string]any) { first(r, "charts")["name"] = name },
+	}.make()
+}
 
 // bytesOf is the chart with another Chart.yaml.
 func bytesOf(chartYAML string) []byte {
@@ -222,6 +249,8 @@ var archives = []Case{
 	{"chart archive", "outside by backslashes", Damaged, "leads out of the chart", with(file{name: `app\..\..\x`, data: []byte("x")})},
 	{"chart archive", "absolute", Damaged, "leads out of the chart", with(file{name: "/etc/cron.d/x", data: []byte("x")})},
 	{"chart archive", "drive", Damaged, "illegally named", with(file{name: "app/c:/x", data: []byte("x")})},
+	{"chart archive", "terminal codes", Damaged, "its name has a control character", with(file{name: "app/templates/\x1b[2Jx.yaml", data: []byte("a: 1")})},
+	{"chart archive", "name of two lines", Damaged, "its name has a control character", with(file{name: "app/templates/x\nkind: Pod\n.yaml", data: []byte("a: 1")})},
 	{"chart archive", "symbolic link", Damaged, "is no regular file", link(tar.TypeSymlink, "app/x", "/etc/passwd")},
 	{"chart archive", "hard link", Damaged, "is no regular file", link(tar.TypeLink, "app/x", "app/../../x")},
 	{"chart archive", "device", Damaged, "is no regular file", link(tar.TypeChar, "app/x", "")},

@@ -137,7 +137,7 @@ func resizedGNU(size string) func() Content {
 var sizes = []Case{
 	{"size", "beyond the end", Damaged, "beyond the end of the file", resized("77777777777")},
 	{"size", "too small", Damaged, "padding after the content is not zero", resized("00000000001")},
-	{"size", "swallows the next entry", Damaged, "", tarred(func(b []byte, at offsets) []byte {
+	{"size", "swallows the next entry", Damaged, "in the bundle", tarred(func(b []byte, at offsets) []byte {
 		return set(atBlob, 124, octal(at[atBlob+2]-at[atBlob]-blockSize))(b, at)
 	})},
 	{"size", "none", Damaged, "size is not a number", resized("")},

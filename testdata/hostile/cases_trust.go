@@ -145,7 +145,7 @@ var sets = []Case{
 		}
 		return l
 	}}.make()},
-	{"list", "two blobs swapped", Damaged, "", attack{entries: func(l []entry) []entry {
+	{"list", "two blobs swapped", Damaged, "content has the digest", attack{entries: func(l []entry) []entry {
 		l[atBlob].data, l[atBlob+1].data = l[atBlob+1].data, l[atBlob].data
 		return l
 	}}.make()},
@@ -181,6 +181,8 @@ func truncations() []Case {
 		add("in the content of "+name, data+len(e.data)/2)
 		add("behind the content of "+name, data+len(e.data))
 	}
+	add("before the end", len(whole)-2*blockSize)
+	add("between the two blocks of the end", len(whole)-blockSize)
 	add("in the first block of the end", len(whole)-3*blockSize/2)
 	add("in the second block of the end", len(whole)-blockSize/2)
 	add("one byte before the end", len(whole)-1)

@@ -173,7 +173,8 @@ func (a attack) putRecord(b blobs, image, chart ocispec.Descriptor) ocispec.Desc
 		}},
 		"images": []any{map[string]any{
 			"reference": imageName, "digest": image.Digest, "mediaType": image.MediaType, "size": size,
-			"found": []any{map[string]any{"raw": imageName, "confidence": "image"}},
+			"platforms": []string{"linux/amd64"},
+			"found":     []any{map[string]any{"raw": imageName, "confidence": "image"}},
 		}},
 	}
 	if a.record != nil {

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/klauspost/compress/gzip"
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -180,6 +181,9 @@ func (b *budget) checkEntry(r io.Reader, h *tar.Header, depth int) error {
 	}
 	if b.size -= h.Size; b.size < 0 || h.Size < 0 {
 		return fail(errTooLarge)
+	}
+	if strings.ContainsFunc(h.Name, unicode.IsControl) {
+		return fail(errors.New("its name has a control character"))
 	}
 	name := strings.ReplaceAll(h.Name, `\`, "/")
 	if path.IsAbs(name) || strings.Contains("/"+name+"/", "/../") {

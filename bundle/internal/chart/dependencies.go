@@ -151,11 +151,11 @@ func openHelm(archive []byte) (*helm.Chart, error) {
 // localDependency loads a file:// dependency, relative to the folder of the
 // chart that declares it.
 func (l *fetcher) localDependency(ctx context.Context, d *helm.Dependency, folder string) (*helm.Chart, error) {
+	if folder == "" { // a path of this machine, in an archive from elsewhere
+		return nil, errors.New("an archive cannot refer to a folder: package the chart with its dependencies")
+	}
 	dir := filepath.FromSlash(strings.TrimPrefix(d.Repository, fileScheme))
 	if !filepath.IsAbs(dir) {
-		if folder == "" {
-			return nil, errors.New("an archive cannot refer to a folder: package the chart with its dependencies")
-		}
 		dir = filepath.Join(folder, dir)
 	}
 	dep, err := loadFolder(dir)
@@ -198,11 +198,11 @@ func (l *fetcher) repositoryDependency(ctx context.Context, d *helm.Dependency) 
 // fromOCI asks the caller for a chart in an OCI registry.
 func (l *fetcher) fromOCI(ctx context.Context, ref, version string) ([]byte, error) {
 	if l.o.OCI == nil {
-		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", ref)
+		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", redactRef(ref))
 	}
 	b, err := l.o.OCI(ctx, ref, version)
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", ref, err)
+		return nil, fmt.Errorf("fetch %s: %w", redactRef(ref), err)
 	}
 	return b, nil
 }

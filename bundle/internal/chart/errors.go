@@ -64,7 +64,7 @@ func (e *DependencyError) Error() string {
 		}
 		fmt.Fprintf(&b, "%s%s %s", sep, m.Name, m.Version)
 		if m.Repository != "" {
-			fmt.Fprintf(&b, " (%s)", m.Repository)
+			fmt.Fprintf(&b, " (%s)", redactRef(m.Repository))
 		}
 		fmt.Fprintf(&b, ": %v", m.Err)
 	}

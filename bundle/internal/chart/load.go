@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,11 +65,11 @@ func Load(ctx context.Context, s Source, o LoadOptions) (*Chart, error) {
 	l := &fetcher{o: o}
 	p, err := l.read(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", s.Ref, err)
+		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)
 	}
 	c, err := l.finish(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("chart %s: %w", s.Ref, err)
+		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)
 	}
 	return c, nil
 }
@@ -90,7 +91,7 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 		return l.fromRepository(ctx, s)
 	case strings.HasPrefix(s.Ref, ociScheme):
 		b, err := l.fromOCI(ctx, s.Ref, s.Version)
-		return &parcel{archive: b, source: s.Ref}, err
+		return &parcel{archive: b, source: redactRef(s.Ref)}, err
 	case strings.HasPrefix(s.Ref, "https://"), strings.HasPrefix(s.Ref, "http://"):
 		return l.fromURL(ctx, s)
 	}
@@ -170,5 +171,42 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	if _, err := os.Stat(abs); err != nil {
 		return nil, err // Helm would say that Chart.yaml is missing
 	}
-	return loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
+	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
+	if err != nil {
+		return nil, err
+	}
+	return h, checkLinks(abs, h)
+}
+
+// checkLinks refuses a chart with files that were read through links out of its
+// folder: Helm follows them, and whatever they lead to on this machine would
+// travel. Links that .helmignore leaves out do not count.
+func checkLinks(dir string, h *helm.Chart) error {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink == 0 {
+			return nil // what cannot be read is not in the chart
+		}
+		to, err := filepath.EvalSymlinks(name)
+		if err != nil {
+			return nil
+		}
+		if inside, err := filepath.Rel(root, to); err == nil && filepath.IsLocal(inside) {
+			return nil
+		}
+		link, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		link = filepath.ToSlash(link)
+		for _, f := range h.Raw {
+			if f.Name == link || strings.HasPrefix(f.Name, link+"/") {
+				return fmt.Errorf("%s is a link to %s, outside of the chart's folder: put a copy in its place, or run helm package", link, to)
+			}
+		}
+		return nil
+	})
 }

@@ -468,3 +468,87 @@ func TestLoadCycle(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// Errors and the source of a chart tell no credentials, wherever a URL had them.
+func TestURLsAreRedacted(t *testing.T) {
+	const secret = "hunter2"
+	dep := func(repository string) string {
+		return folder(t, t.TempDir(), files{"Chart.yaml": chartYAML("app", "dependencies: [{name: db, version: 1.0.0, repository: '"+repository+"'}]")})
+	}
+	oci := LoadOptions{RepositoryConfig: filepath.Join(t.TempDir(), "none"), OCI: func(context.Context, string, string) ([]byte, error) {
+		return nil, errors.New("no such chart")
+	}}
+	for _, tt := range []struct {
+		name string
+		s    Source
+	}{
+		{"URL of an archive", Source{Ref: "http://u:hunter2@127.0.0.1:1/app-1.0.0.tgz?token=hunter2"}},
+		{"malformed URL of an archive", Source{Ref: "http://u:hunter2%zz@127.0.0.1:1/app-1.0.0.tgz"}},
+		{"repository", Source{Ref: "app", Repo: "http://u:hunter2@127.0.0.1:1/charts"}},
+		{"malformed repository", Source{Ref: "app", Repo: "http://u:hunter2%zz@127.0.0.1:1/charts"}},
+		{"registry", Source{Ref: "oci://u:hunter2@127.0.0.1:1/charts/app"}},
+		{"dependency", Source{Ref: dep("http://u:hunter2@127.0.0.1:1/charts")}},
+		{"malformed dependency", Source{Ref: dep("http://u:hunter2%zz@127.0.0.1:1/charts")}},
+		{"dependency in a registry", Source{Ref: dep("oci://u:hunter2@127.0.0.1:1/charts")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Load(t.Context(), tt.s, oci)
+			if err == nil || strings.Contains(err.Error(), secret) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	oci.OCI = func(context.Context, string, string) ([]byte, error) {
+		return tgz(t, "app", files{"Chart.yaml": chartYAML("app")}), nil
+	}
+	if c, err := Load(t.Context(), Source{Ref: "oci://u:hunter2@127.0.0.1:1/charts/app"}, oci); err != nil || strings.Contains(c.Source(), secret) {
+		t.Errorf("source %q, %v", c.Source(), err)
+	}
+}
+
+// Nothing outside of a chart's folder is read into it.
+func TestLoadStaysInside(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "id_rsa")
+	if err := os.WriteFile(outside, []byte("a private key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := files{"Chart.yaml": chartYAML("app"), "values.yaml": "a: 1", "files/x": "x", "sub/y": "y"}
+	for _, tt := range []struct {
+		name, link, to, ignore string
+		refused                bool
+	}{
+		{name: "file outside", link: "files/key", to: outside, refused: true},
+		{name: "folder outside", link: "files/all", to: filepath.Dir(outside), refused: true},
+		{name: "by a relative path", link: "templates/t.yaml", to: "../../../../../../../../../../../../../../" + outside, refused: true},
+		{name: "file inside", link: "files/same", to: "x"},
+		{name: "folder inside", link: "files/below", to: "../sub"},
+		{name: "ignored", link: "files/key", to: outside, ignore: "files/key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := folder(t, t.TempDir(), base)
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, tt.link)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, ".helmignore"), []byte(tt.ignore+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(tt.to, filepath.Join(dir, tt.link)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(t.Context(), Source{Ref: dir}, noConfig(t))
+			if tt.refused && (err == nil || !strings.Contains(err.Error(), tt.link) || !strings.Contains(err.Error(), "outside")) || !tt.refused && err != nil {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	// An archive cannot name a chart on this machine either.
+	local := folder(t, t.TempDir(), files{"Chart.yaml": chartYAML("db")})
+	archive := filepath.Join(t.TempDir(), "app.tgz")
+	if err := os.WriteFile(archive, tgz(t, "app", files{"Chart.yaml": chartYAML("app", "dependencies: [{name: db, version: '*', repository: 'file://"+local+"'}]")}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var missing *DependencyError
+	if _, err := Load(t.Context(), Source{Ref: archive}, noConfig(t)); !errors.As(err, &missing) {
+		t.Errorf("archive with a dependency in a folder: %v", err)
+	}
+}

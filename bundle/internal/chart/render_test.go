@@ -39,6 +39,7 @@ func TestRenderSurroundings(t *testing.T) {
 		{name: "given release", expr: "{{ .Release.Name }}/{{ .Release.Namespace }}", want: "r/n", o: RenderOptions{ReleaseName: "r", Namespace: "n"}},
 		{name: "lookup finds nothing", expr: `{{ lookup "v1" "Secret" "default" "x" | len }}`, want: "0"},
 		{name: "names are not resolved", expr: `{{ getHostByName "localhost" | quote }}`, want: ""},
+		{name: "files of the chart alone", expr: `{{ .Files.Get "/etc/passwd" | len }}/{{ .Files.Get "../../../../../../../../etc/passwd" | len }}/{{ len (.Files.Glob "/etc/*") }}`, want: "0/0/0"},
 		{name: "null deletes a default", expr: `{{ hasKey .Values "a" }}`, want: "false", o: RenderOptions{Values: map[string]any{"a": nil}}},
 		{name: "lenient required", expr: `{{ required "a needed" .Values.none | quote }}`, want: ""},
 		{name: "lenient fail", expr: `{{ fail "no" }}x`, want: "x"},
@@ -50,9 +51,11 @@ func TestRenderSurroundings(t *testing.T) {
 			}
 		})
 	}
-	c := open(t, files{"templates/t.yaml": `v: {{ env "CHART_TEST_ENV" }}`})
-	if _, err := c.Render(context.Background(), RenderOptions{}); err == nil {
-		t.Error("templates can read the environment")
+	for _, expr := range []string{`{{ env "CHART_TEST_ENV" }}`, `{{ expandenv "$CHART_TEST_ENV" }}`, `{{ tpl "{{ env \"CHART_TEST_ENV\" }}" . }}`} {
+		c := open(t, files{"templates/t.yaml": "v: " + expr})
+		if _, err := c.Render(context.Background(), RenderOptions{}); err == nil {
+			t.Errorf("%s: templates can read the environment", expr)
+		}
 	}
 }
 

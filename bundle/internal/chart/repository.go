@@ -155,7 +155,7 @@ func (l *fetcher) fromAlias(ctx context.Context, s Source, missing error) (*parc
 func (l *fetcher) fromURL(ctx context.Context, s Source) (*parcel, error) {
 	u, err := url.Parse(s.Ref)
 	if err != nil {
-		return nil, err
+		return nil, withoutURL(err)
 	}
 	if u.User != nil && s.Username == "" {
 		s.Username = u.User.Username()
@@ -186,7 +186,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 	}
 	u, err := repo.ResolveReferenceURL(e.URL, v.URLs[0])
 	if err != nil {
-		return nil, &RepositoryError{URL: redact(e.URL), Err: err}
+		return nil, &RepositoryError{URL: redact(e.URL), Err: withoutURL(err)}
 	}
 	if rest, ok := strings.CutPrefix(u, ociScheme); ok {
 		ref, version := rest, v.Version
@@ -194,7 +194,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 			ref, version = rest[:i], rest[i+1:]
 		}
 		b, err := l.fromOCI(ctx, ociScheme+ref, version)
-		return &parcel{archive: b, source: u}, err
+		return &parcel{archive: b, source: redactRef(u)}, err
 	}
 	return l.archive(ctx, e, u, v.Digest)
 }
@@ -237,7 +237,7 @@ func (l *fetcher) index(ctx context.Context, e *repo.Entry) (*repo.IndexFile, er
 	}
 	u, err := repo.ResolveReferenceURL(e.URL, "index.yaml")
 	if err != nil {
-		return nil, &RepositoryError{URL: redact(e.URL), Err: err}
+		return nil, &RepositoryError{URL: redact(e.URL), Err: withoutURL(err)}
 	}
 	b, err := l.get(ctx, e, u, maxIndex)
 	if err != nil {
@@ -284,7 +284,7 @@ func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
-		return nil, fail(err)
+		return nil, fail(withoutURL(err))
 	}
 	if l.o.UserAgent != "" {
 		req.Header.Set("User-Agent", l.o.UserAgent)
@@ -292,11 +292,7 @@ func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64)
 	authorize(req, e)
 	resp, err := client.Do(req)
 	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err // the URL is in our error already, and there without credentials
-		}
-		return nil, fail(err)
+		return nil, fail(withoutURL(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -361,6 +357,24 @@ func (l *fetcher) client(e *repo.Entry) (*http.Client, error) {
 		authorize(req, e)
 		return nil
 	}}, nil
+}
+
+// withoutURL takes the URL out of an error: it stands in ours already, and there
+// without credentials.
+func withoutURL(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
+}
+
+// redactRef is redact for what may be a path as well.
+func redactRef(s string) string {
+	if strings.Contains(s, "://") {
+		return redact(s)
+	}
+	return s
 }
 
 // redact removes credentials from a URL: user, password, and signatures in the

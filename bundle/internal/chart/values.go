@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"helm.sh/helm/v3/pkg/strvals"
 	"sigs.k8s.io/yaml"
@@ -58,7 +59,12 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 	for _, step := range steps {
 		for _, v := range step.given {
 			if err := step.parse(v, values); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", step.flag, v, err)
+				if step.flag == "--set-file" {
+					return nil, fmt.Errorf("%s %s: %w", step.flag, v, err)
+				}
+				// The value may be a secret, and so may be what the parser says of it.
+				key, _, _ := strings.Cut(v, "=")
+				return nil, fmt.Errorf("%s %s: not KEY=VALUE as helm takes it: in a value, commas and braces need a backslash before them", step.flag, key)
 			}
 		}
 	}

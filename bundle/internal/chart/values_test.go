@@ -44,12 +44,16 @@ func TestMergeValuesErrors(t *testing.T) {
 		"values file bad.yaml": {Files: []ValuesFile{{"bad.yaml", []byte("a: [")}}},
 		"values file list":     {Files: []ValuesFile{{"list", []byte("[1]")}}},
 		"--set a[":             {Set: []string{"a["}},
-		"--set-json x={":       {JSON: []string{"x={"}},
+		"--set-json x":         {JSON: []string{"x={"}},
 		"--set-file f=/gone/x": {File: []string{"f=/gone/x"}},
 		"--set-string [":       {String: []string{"["}},
+		"--set db.password":    {Set: []string{"db.password=hunter2,hunter3"}},
+		"--set-string token":   {String: []string{"token=hunter2,{hunter3"}},
 	} {
 		if _, err := MergeValues(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want one with %q", err, want)
+		} else if strings.Contains(err.Error(), "hunter") {
+			t.Errorf("error repeats a value: %v", err)
 		}
 	}
 }

@@ -302,3 +302,94 @@ func TestRealm(t *testing.T) {
 		t.Errorf("%d requests reached the realm", n)
 	}
 }
+
+// Whoever a download is redirected to may ask for credentials, and gets none,
+// whatever realm it names.
+func TestRedirectedChallenge(t *testing.T) {
+	for name, challenge := range map[string]string{"basic": `Basic realm="x"`, "bearer": `Bearer realm="%s/token",service="s"`} {
+		t.Run(name, func(t *testing.T) {
+			reg := start(t, regtest.Options{TLS: true, Username: "u", Password: "hunter2"})
+			evil := start(t, regtest.Options{TLS: true})
+			data, d := content(1000, 1)
+			if _, err := reg.PushBlob(t.Context(), "r", data); err != nil {
+				t.Fatal(err)
+			}
+			c := client(t, remote.Options{Credentials: map[string]remote.Credential{
+				reg.Host(): {Username: "u", Password: "hunter2"}, evil.Host(): {Username: "u", Password: "hunter2"},
+			}}, reg, evil)
+			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Do: regtest.Status(307, "Location", evil.URL()+"/v2/r/blobs/"+d.Digest.String())})
+			evil.Inject(regtest.Fault{Do: regtest.Status(401, "WWW-Authenticate", strings.ReplaceAll(challenge, "%s", evil.URL()))})
+			_, err := pull(t.Context(), c, reg.Host()+"/r", d)
+			wantError(t, err, remote.Auth)
+			for _, r := range evil.Log.Requests() {
+				if r.Header.Get("Authorization") != "" || r.Path == "/token" {
+					t.Errorf("%s %s was asked for", r.Method, r.Path)
+				}
+			}
+			if evil.Log.Count("", "") == 0 {
+				t.Error("the redirect was not followed: the test shows nothing")
+			}
+		})
+	}
+}
+
+// A realm on another host is what Docker Hub has, and gets the password over
+// HTTPS; where it redirects to does not.
+func TestRealmElsewhere(t *testing.T) {
+	reg := start(t, regtest.Options{TLS: true})
+	realm := start(t, regtest.Options{TLS: true})
+	evil := start(t, regtest.Options{TLS: true})
+	cred := map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}
+	c := client(t, remote.Options{Credentials: cred}, reg, realm, evil)
+	challenge := regtest.Status(401, "WWW-Authenticate", `Bearer realm="`+realm.URL()+`/token",service="s"`)
+	anonymous := func(r *http.Request) bool { return !authorized(r) }
+	reg.Inject(regtest.Fault{Match: anonymous, Do: challenge})
+	realm.Inject(regtest.Fault{Path: "/token", Times: 1, Do: regtest.Answer(200, "application/json", `{"token":"t"}`)})
+	if err := c.Preflight(t.Context(), reg.Host()+"/r"); err != nil {
+		t.Error(err)
+	}
+	if n := realm.Log.Count("", ""); n != 1 {
+		t.Errorf("the realm was asked %d times", n)
+	}
+	realm.Inject(regtest.Fault{Path: "/token", Do: regtest.Status(307, "Location", evil.URL()+"/token")})
+	evil.Inject(regtest.Fault{Do: regtest.Answer(200, "application/json", `{"token":"t"}`)})
+	if err := client(t, remote.Options{Credentials: cred}, reg, realm, evil).Preflight(t.Context(), reg.Host()+"/other"); err != nil {
+		t.Error(err)
+	}
+	for _, r := range evil.Log.Requests() {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("%s %s got the credentials", r.Method, r.Path)
+		}
+	}
+}
+
+// The next page of a list is not fetched from another host.
+func TestNextPageElsewhere(t *testing.T) {
+	for _, secure := range []bool{true, false} {
+		reg := start(t, regtest.Options{TLS: true})
+		evil := start(t, regtest.Options{TLS: secure})
+		c := client(t, remote.Options{}, reg, evil)
+		link := "<" + evil.URL() + `/v2/r/tags/list?n=hunter2>; rel="next"`
+		reg.Inject(regtest.Fault{Do: regtest.Answer(200, "application/json", `{"tags":["1"]}`, "Link", link)})
+		_, err := c.Tags(t.Context(), reg.Host()+"/r")
+		wantError(t, err, remote.Protocol)
+		if n := evil.Log.Count("", ""); n != 0 {
+			t.Errorf("TLS %v: the other host was asked %d times", secure, n)
+		}
+	}
+}
+
+// A list whose empty pages always have a next one ends all the same.
+func TestEndlessPages(t *testing.T) {
+	reg := start(t, regtest.Options{})
+	c := client(t, remote.Options{}, reg)
+	reg.Inject(regtest.Fault{Class: regtest.Tags, Do: regtest.Answer(200, "application/json", `{"tags":[]}`, "Link", `</v2/r/tags/list?n=1>; rel="next"`)})
+	_, err := c.Tags(t.Context(), reg.Host()+"/r")
+	wantError(t, err, remote.Protocol)
+	_, d := content(10, 1)
+	path := "/v2/r/referrers/" + d.Digest.String()
+	reg.Inject(regtest.Fault{Path: "/referrers/", Do: regtest.Answer(200, "application/vnd.oci.image.index.v1+json",
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`, "Link", `<`+path+`>; rel="next"`)})
+	_, err = c.Referrers(t.Context(), reg.Host()+"/r", d.Digest)
+	wantError(t, err, remote.Protocol)
+}

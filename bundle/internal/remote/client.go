@@ -242,6 +242,9 @@ func (c *Client) repository(name string) (*repository, error) {
 		PlainHTTP:        r.scheme == "http",
 		MaxMetadataBytes: maxManifest,
 		SkipReferrersGC:  true, // needs the right to delete
+
+		// An empty page with a link to the next is no end.
+		TagListMaxPages: maxPages, ReferrerListMaxPages: maxPages,
 	}
 	c.repos[name] = r
 	return r, nil

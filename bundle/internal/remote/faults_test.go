@@ -246,6 +246,23 @@ func TestPushResumes(t *testing.T) {
 	}
 }
 
+// What is sent and thrown away is no progress: the attempts come to an end.
+func TestPushWithoutProgress(t *testing.T) {
+	reg := start(t, regtest.Options{Dir: t.TempDir()})
+	c := client(t, remote.Options{}, reg)
+	data, d := content(4*mib, 1)
+	swallow := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.CopyN(io.Discard, r.Body, mib) // whatever comes, the connection is cut
+		panic(http.ErrAbortHandler)
+	}
+	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: 1, Do: regtest.ResetUpload(mib)})
+	reg.Inject(regtest.Fault{Method: "PATCH", Class: regtest.Upload, Do: swallow})
+	_, err := c.PushBlob(t.Context(), reg.Host()+"/r", d, source(data))
+	if e := wantError(t, err, remote.Unreachable); e.Attempts > 20 {
+		t.Errorf("gave up after %d attempts", e.Attempts)
+	}
+}
+
 // What the source says ends the push at once, reaches the caller, and leaves no
 // blob behind.
 func TestPushSource(t *testing.T) {
@@ -293,7 +310,15 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// Silence counts as a broken connection, in both directions.
+// mute does not answer for as long as somebody waits: that the client goes away
+// is what ends it.
+func mute(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// Silence counts as a broken connection, in both directions, and before the
+// answer as well.
 func TestStall(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
@@ -311,6 +336,10 @@ func TestStall(t *testing.T) {
 			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: regtest.Stall(mib)})
 			if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: mute})
+			if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("after no answer: %d bytes, %v", len(got), err)
 			}
 			retry.Attempts = 1
 			c = client(t, remote.Options{Retry: retry}, reg)

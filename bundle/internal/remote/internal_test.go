@@ -65,6 +65,19 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// Clients that failed together do not come back together.
+func TestBackoffJitter(t *testing.T) {
+	b := backoff{policy: Retry{MinWait: time.Second, MaxWait: time.Minute}, failures: 3}
+	waits := make(map[time.Duration]bool)
+	for range 20 {
+		d, _ := b.wait(errStalled, time.Now())
+		waits[d] = true
+	}
+	if len(waits) < 10 {
+		t.Errorf("20 pauses are %v", waits)
+	}
+}
+
 func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
 		`GET "https://h.example/v2/?a=b&c=d": x`:   `GET "https://h.example/v2/": x`,

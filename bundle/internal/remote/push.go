@@ -88,6 +88,7 @@ type upload struct {
 	mountFrom *repository // nil: do not try
 	mounts    int         // tries
 	result    PushResult
+	retry     *backoff
 
 	location string // of the session; empty: there is none
 	offset   int64  // what the registry has in it
@@ -103,7 +104,7 @@ const maxMounts = 3
 
 // run makes attempts until the blob is there.
 func (u *upload) run(ctx context.Context) error {
-	b := u.repo.client.backoff(u.repo.host)
+	u.retry = u.repo.client.backoff(u.repo.host)
 	for {
 		err := u.attempt(ctx)
 		u.meter.retire()
@@ -114,10 +115,27 @@ func (u *upload) run(ctx context.Context) error {
 		// What was sent says nothing: it may be in buffers, or thrown away.
 		if u.offset-u.best >= progressBytes {
 			u.best = u.offset
-			b.progress()
+			u.retry.progress()
 		}
-		if err := b.again(ctx, err); err != nil {
-			return u.repo.fail("push blob", u.repo.name+"@"+u.desc.Digest.String(), b.attempts, err)
+		if err := u.retry.again(ctx, err); err != nil {
+			return u.repo.fail("push blob", u.repo.name+"@"+u.desc.Digest.String(), u.retry.attempts, err)
+		}
+	}
+}
+
+// step runs f, a request without content, until it succeeds or fails for good.
+// Its failures are forgotten then: the budget is for those that cost something,
+// and for a registry that does not answer at all.
+func (u *upload) step(ctx context.Context, f func() error) error {
+	before := u.retry.failures
+	for {
+		err := f()
+		if err == nil {
+			u.retry.failures = before
+			return nil
+		}
+		if err := u.retry.again(ctx, err); err != nil {
+			return err
 		}
 	}
 }
@@ -174,7 +192,10 @@ func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 		}
 		// A registry that refuses to mount may well take the bytes.
 	}
-	u.location, err = u.repo.startUpload(ctx, "")
+	err = u.step(ctx, func() (err error) {
+		u.location, err = u.repo.startUpload(ctx, "")
+		return err
+	})
 	if err == nil && u.location == "" {
 		return false, refuse("registry claims to have a blob that it was not sent")
 	}
@@ -239,7 +260,11 @@ func (u *upload) recover(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	resp, err := u.repo.http.Do(req)
+	var resp *http.Response
+	err = u.step(ctx, func() (err error) {
+		resp, err = u.repo.http.Do(req)
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
@@ -247,7 +272,11 @@ func (u *upload) recover(ctx context.Context) (done bool, err error) {
 	location := u.location
 	u.location = ""
 	if resp.StatusCode/100 != 2 {
-		if done, err = u.repo.headBlob(ctx, u.desc); done {
+		err = u.step(ctx, func() (err error) {
+			done, err = u.repo.headBlob(ctx, u.desc)
+			return err
+		})
+		if done {
 			u.meter.set(u.desc.Size)
 		}
 		return done, err

@@ -77,16 +77,20 @@ func TestDrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	retry := fast
-	retry.Stall = 100 * time.Millisecond
+	retry.Stall = 500 * time.Millisecond
 	c := client(t, remote.Options{Retry: retry}, reg)
 	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for i := 0; r.Context().Err() == nil; i++ {
+		for i := range 1000 {
 			_, _ = w.Write(data[i : i+1])
 			_ = http.NewResponseController(w).Flush()
 			<-tick.C
+			if r.Context().Err() != nil {
+				return
+			}
 		}
+		t.Error("1000 bytes dripped, and nobody minded")
 	}})
 	if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes, %v", len(got), err)

@@ -219,6 +219,35 @@ func TestMount(t *testing.T) {
 	}
 }
 
+// A mount that fails as if it could succeed later is tried again, and given up
+// where it does not.
+func TestMountAgain(t *testing.T) {
+	reg := start(t, regtest.Options{})
+	data, d := content(1000, 1)
+	if _, err := reg.PushBlob(t.Context(), "from", data); err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, remote.Options{}, reg)
+	for _, tt := range []struct {
+		repo  string
+		times int
+		do    regtest.Injector
+		want  remote.PushResult
+	}{
+		{"a", 1, regtest.Status(503), remote.PushResult{Mounted: true}},
+		{"b", 1, regtest.LoseAnswer(), remote.PushResult{Mounted: true}},
+		{"c", 0, regtest.Status(500), remote.PushResult{Sent: d.Size}},
+	} {
+		reg.ClearFaults()
+		reg.Inject(regtest.Fault{Method: "POST", Class: regtest.Upload, Times: tt.times, Match: isMount, Do: tt.do})
+		src := source(data)
+		src.MountFrom, src.Missing = reg.Host()+"/from", true
+		if res, err := c.PushBlob(t.Context(), reg.Host()+"/"+tt.repo, d, src); err != nil || res != tt.want {
+			t.Errorf("%s: %+v, %v, want %+v", tt.repo, res, err, tt.want)
+		}
+	}
+}
+
 // Referrers pushed at the same time to a registry without the API are all listed.
 func TestConcurrentReferrers(t *testing.T) {
 	reg := start(t, regtest.Options{})

@@ -9,6 +9,9 @@ import (
 // maxTags bounds the list of a repository's tags.
 const maxTags = 100_000
 
+// maxPages bounds the pages of a list, of tags or of referrers.
+const maxPages = 1000
+
 // Tags lists the tags of a repository, in the order the registry gives them.
 func (c *Client) Tags(ctx context.Context, repo string) ([]string, error) {
 	r, err := c.repository(repo)

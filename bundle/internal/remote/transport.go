@@ -67,7 +67,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	t.hosts.Store(host, true)
 	resp.Request = req
-	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w}
+	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w, left: resp.ContentLength}
 	if retryableStatus(resp.StatusCode) {
 		defer resp.Body.Close()
 		return nil, newStatusError(resp)
@@ -153,6 +153,7 @@ type receivedBody struct {
 	watch  *watch
 	waited time.Duration // for the bytes that moved
 	moved  int
+	left   int64 // bytes that are still to come; negative: unknown
 }
 
 // drip is how many bytes have to come within the stall limit for a connection
@@ -165,6 +166,7 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.watch.stop()
 	b.moved += n
+	b.left -= int64(n)
 	b.waited += time.Since(begun)
 	if b.moved >= drip {
 		b.moved, b.waited = 0, 0
@@ -175,7 +177,14 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// smallRest is how many bytes are rather read and dropped than a connection is:
+// one with something left to read cannot be used again.
+const smallRest = 32 << 10
+
 func (b *receivedBody) Close() error {
+	if b.left > 0 && b.left <= smallRest {
+		_, _ = io.CopyN(io.Discard, b, b.left) // the answer is known, whatever comes
+	}
 	err := b.ReadCloser.Close()
 	b.watch.stop()
 	b.watch.cancel()
