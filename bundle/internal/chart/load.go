@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -47,6 +48,11 @@ type LoadOptions struct {
 	RepositoryConfig string
 	// UserAgent is sent to chart repositories.
 	UserAgent string
+	// Stall is how long a chart repository may be silent; default: a minute.
+	Stall time.Duration
+	// Wait is the pause before a request that failed is made again, twice as long
+	// before the third time; default: a second.
+	Wait time.Duration
 }
 
 // Load reads a chart and makes it complete: dependencies that Chart.yaml

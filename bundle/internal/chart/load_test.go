@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	helm "helm.sh/helm/v3/pkg/chart"
@@ -185,6 +186,57 @@ func TestLoadErrorsOfTheServer(t *testing.T) {
 	cancel()
 	if _, err := Load(ctx, Source{Ref: "app", Repo: r.url()}, noConfig(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// What can pass is tried again; what cannot, and what does not, is an error.
+func TestLoadTriesAgain(t *testing.T) {
+	broken := func(do http.HandlerFunc) func(int, http.Handler) http.HandlerFunc {
+		return func(times int, next http.Handler) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if times == 0 {
+					next.ServeHTTP(w, r)
+					return
+				}
+				times--
+				do(w, r)
+			}
+		}
+	}
+	silent := broken(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("apiVersion: v1"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	busy := broken(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	cut := broken(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("apiVersion: v1"))
+	})
+	for _, tt := range []struct {
+		name    string
+		fault   func(int, http.Handler) http.HandlerFunc
+		times   int
+		message string // "": it works
+	}{
+		{"silent", silent, 2, ""}, {"busy", busy, 2, ""}, {"cut", cut, 2, ""},
+		{"silent for ever", silent, 3, "connection went silent"}, {"busy for ever", busy, 3, "503"}, {"cut for ever", cut, 3, "unexpected EOF"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRepository(t, false)
+			b := r.add(t, "app", "1.0.0", "")
+			r.Config.Handler = tt.fault(tt.times, r.Config.Handler)
+			o := noConfig(t)
+			o.Stall, o.Wait = time.Second, time.Millisecond
+			c, err := Load(t.Context(), Source{Ref: "app", Repo: r.url()}, o)
+			switch {
+			case tt.message == "" && (err != nil || !bytes.Equal(c.Archive(), b)):
+				t.Errorf("error is %v", err)
+			case tt.message != "" && (err == nil || !strings.Contains(err.Error(), tt.message)):
+				t.Errorf("error is %v, want one with %q", err, tt.message)
+			}
+		})
 	}
 }
 

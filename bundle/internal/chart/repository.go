@@ -3,18 +3,14 @@ package chart
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"helm.sh/helm/v3/pkg/helmpath"
 	"helm.sh/helm/v3/pkg/repo"
@@ -272,91 +268,6 @@ func parseIndex(b []byte) (index *repo.IndexFile, err error) {
 		return nil, err
 	}
 	return repo.LoadIndexFile(f.Name())
-}
-
-// get fetches a URL of a repository, at most limit bytes.
-func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64) ([]byte, error) {
-	fail := func(err error) error { return &RepositoryError{URL: redact(u), Err: err} }
-	client, err := l.client(e)
-	if err != nil {
-		return nil, fail(err)
-	}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-	if err != nil {
-		return nil, fail(withoutURL(err))
-	}
-	if l.o.UserAgent != "" {
-		req.Header.Set("User-Agent", l.o.UserAgent)
-	}
-	authorize(req, e)
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fail(withoutURL(err))
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &RepositoryError{URL: redact(u), Status: resp.StatusCode}
-	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, fail(err)
-	}
-	if int64(len(b)) > limit {
-		return nil, fail(fmt.Errorf("answer is larger than %d MiB", limit>>20))
-	}
-	return b, nil
-}
-
-// authorize adds the repository's credentials, to the repository's own host
-// alone unless the user wants them passed on (CVE-2021-32690).
-func authorize(req *http.Request, e *repo.Entry) {
-	req.Header.Del("Authorization")
-	own, err := url.Parse(e.URL)
-	if err != nil || e.Username == "" && e.Password == "" {
-		return
-	}
-	if e.PassCredentialsAll || own.Scheme == req.URL.Scheme && own.Host == req.URL.Host {
-		req.SetBasicAuth(e.Username, e.Password)
-	}
-}
-
-func (l *fetcher) client(e *repo.Entry) (*http.Client, error) {
-	config := &tls.Config{InsecureSkipVerify: e.InsecureSkipTLSverify}
-	if e.CAFile != "" {
-		pem, err := os.ReadFile(e.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-			config.RootCAs = x509.NewCertPool()
-		}
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", e.CAFile)
-		}
-	}
-	if e.CertFile != "" && e.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 15 * time.Second, ResponseHeaderTimeout: time.Minute,
-		DisableCompression: true, // a .tgz stays as it is
-	}
-	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
-		if len(via) >= 10 {
-			return errors.New("too many redirects")
-		}
-		if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-			return fmt.Errorf("refuses the redirect from https to %s", redact(req.URL.String()))
-		}
-		authorize(req, e)
-		return nil
-	}}, nil
 }
 
 // withoutURL takes the URL out of an error: it stands in ours already, and there
