@@ -8,13 +8,15 @@ import (
 
 // CheckSpace returns a [*SpaceError] where the file system of file has no room
 // for size more bytes. Where it cannot be asked, there is room.
-func CheckSpace(file *os.File, size int64) error {
+func CheckSpace(file *os.File, size int64) error { return checkSpace(file, file.Name(), size) }
+
+func checkSpace(file *os.File, name string, size int64) error {
 	available, err := freeSpace(file)
 	if err != nil {
-		return fmt.Errorf("free space for %s: %w", file.Name(), err)
+		return fmt.Errorf("free space for %s: %w", name, err)
 	}
 	if available < size {
-		return &SpaceError{Path: file.Name(), Needed: size, Available: available}
+		return &SpaceError{Path: name, Needed: size, Available: available}
 	}
 	return nil
 }
@@ -26,14 +28,22 @@ func Reserve(file *os.File, size int64) error {
 	if err := CheckSpace(file, size); err != nil {
 		return err
 	}
-	err := allocate(file, size)
-	switch {
-	case errors.Is(err, errInOrder):
+	err := reserve(file, file.Name(), size)
+	if errors.Is(err, errInOrder) {
 		return nil
-	case isNoSpace(err):
-		return &SpaceError{Path: file.Name(), Needed: size, Err: err}
-	case err != nil:
-		return fmt.Errorf("%s: reserve %d bytes: %w", file.Name(), size, err)
+	}
+	return err
+}
+
+// reserve gives a file its size, with blocks behind it.
+func reserve(file *os.File, name string, size int64) error {
+	err := allocate(file, size)
+	if isNoSpace(err) {
+		available, _ := freeSpace(file) // it is for the message
+		return &SpaceError{Path: name, Needed: size, Available: available, Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: reserve %d bytes: %w", name, size, err)
 	}
 	return nil
 }

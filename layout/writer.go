@@ -145,26 +145,22 @@ func checkDestination(path string) error {
 // blob.
 func (w *Writer) reserve(have int64) error {
 	size := w.plan.size
-	available, err := freeSpace(w.file)
+	if err := checkSpace(w.file, w.path, size-have); err != nil {
+		return err
+	}
+	err := largest(w.file, size)
 	if err != nil {
-		return fmt.Errorf("free space for %s: %w", w.path, err)
+		return fmt.Errorf("%s: %d bytes: %w", w.path, size, err)
 	}
-	if available < size-have {
-		return &SpaceError{Path: w.path, Needed: size - have, Available: available}
+	if w.inOrder {
+		return nil
 	}
-	err = largest(w.file, size)
-	if err == nil && !w.inOrder {
-		err = allocate(w.file, size)
-	}
-	switch {
-	case errors.Is(err, errInOrder):
+	err = reserve(w.file, w.path, size)
+	if errors.Is(err, errInOrder) {
 		w.inOrder = true
-	case isNoSpace(err):
-		return &SpaceError{Path: w.path, Needed: size - have, Available: available, Err: err}
-	case err != nil:
-		return fmt.Errorf("%s: reserve %d bytes: %w", w.path, size, err)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // InOrder reports whether blobs are better written in the order of the plan. FAT
