@@ -76,8 +76,9 @@ func (r *resolver) findReferrers(ctx context.Context, images []*image) ([]*image
 	return all, nil
 }
 
-// referrersOf looks at every manifest of one image, and counts what it finds. An index that a platform
-// choice has rewritten is new to its registry: nothing refers to it.
+// referrersOf looks at every manifest of one image, and counts what it finds. An
+// index that a platform choice has rewritten is new to its registry: nothing
+// refers to it.
 func (r *resolver) referrersOf(ctx context.Context, im *image, depth int, count *atomic.Int64) ([]*image, error) {
 	if depth == maxReferrerDepth {
 		return nil, nil
