@@ -19,7 +19,7 @@ type Reader struct {
 	src   io.ReaderAt
 	size  int64
 	heads []Entry // those that are no blobs
-	blobs []blob
+	blobs blobList
 	names *sequence
 	mtime int64
 
@@ -32,6 +32,29 @@ type blob struct {
 	key          key
 	size, offset int64
 }
+
+// blobList grows without being copied, which would take several times its size
+// until the garbage is collected.
+type blobList struct {
+	chunks [][]blob // all but the last are full
+	n      int
+}
+
+const blobChunk = 4096
+
+func (l *blobList) add(b blob) {
+	if l.n%blobChunk == 0 {
+		l.chunks = append(l.chunks, nil) // one that stays small grows as it must
+	}
+	last := &l.chunks[len(l.chunks)-1]
+	if len(l.chunks) > 1 && *last == nil {
+		*last = make([]blob, 0, blobChunk)
+	}
+	*last = append(*last, b)
+	l.n++
+}
+
+func (l *blobList) at(i int) blob { return l.chunks[i/blobChunk][i%blobChunk] }
 
 func (b blob) entry() Entry {
 	return Entry{Name: blobPrefix + hex.EncodeToString(b.key[:]), Size: b.size, Offset: b.offset}
@@ -94,7 +117,7 @@ func (r *Reader) walk() error {
 
 func (r *Reader) add(e Entry) {
 	if k, ok := blobKey(e.Name); ok {
-		r.blobs = append(r.blobs, blob{k, e.Size, e.Offset})
+		r.blobs.add(blob{k, e.Size, e.Offset})
 		return
 	}
 	r.heads = append(r.heads, e)
@@ -185,8 +208,8 @@ func (r *Reader) All() iter.Seq[Entry] {
 				return
 			}
 		}
-		for _, b := range r.blobs {
-			if !yield(b.entry()) {
+		for i := range r.blobs.n {
+			if !yield(r.blobs.at(i).entry()) {
 				return
 			}
 		}
@@ -194,7 +217,7 @@ func (r *Reader) All() iter.Seq[Entry] {
 }
 
 // Len returns how many entries there are.
-func (r *Reader) Len() int { return len(r.heads) + len(r.blobs) }
+func (r *Reader) Len() int { return len(r.heads) + r.blobs.n }
 
 // Entry returns the entry of a name.
 func (r *Reader) Entry(name string) (Entry, bool) {
@@ -203,7 +226,7 @@ func (r *Reader) Entry(name string) (Entry, bool) {
 		if !found {
 			return Entry{}, false
 		}
-		return r.blobs[int(i)-len(r.heads)].entry(), true
+		return r.blobs.at(int(i) - len(r.heads)).entry(), true
 	}
 	for _, e := range r.heads {
 		if e.Name == name {
