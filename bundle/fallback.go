@@ -157,7 +157,7 @@ func fileName(parts ...string) string {
 		}
 	}
 	name := strings.TrimLeft(strings.Join(words, "-"), ".")
-	return name[:min(len(name), maxHost)] // ASCII by now
+	return name[:min(len(name), maxName)] // ASCII by now
 }
 
 // cutReference parts a reference as written into name, tag and digest.

@@ -107,6 +107,9 @@ func (f *fetcher) workers() int {
 func (f *fetcher) work(ctx context.Context) error {
 	for {
 		b, s, err := f.next()
+		if err != nil {
+			f.fail()
+		}
 		if b == nil || err != nil {
 			return err
 		}
@@ -163,7 +166,7 @@ func (f *fetcher) open() int {
 	return 1
 }
 
-// begin takes the largest blob from the host that is least busy.
+// begin takes the first blob of the queue, from the host that is least busy.
 func (f *fetcher) begin() (*fetching, *segment, error) {
 	best, host := -1, ""
 	for i, d := range f.queue[:f.open()] {

@@ -20,9 +20,9 @@ type Reference struct {
 	Digest digest.Digest // sha256:…, or empty
 }
 
-// maxHost is the longest host, port included, of which a file can still have its
-// name in every file system.
-const maxHost = 240
+// maxName is the longest name, of a host with its port or of a resource, that a
+// file can still have in every file system.
+const maxName = 240
 
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) {
@@ -32,8 +32,8 @@ func ParseReference(raw string) (Reference, error) {
 		return Reference{}, fmt.Errorf("reference %q: %w", raw, err)
 	}
 	r := Reference{Host: reference.Domain(named), Path: reference.Path(named)}
-	if len(r.Host) > maxHost {
-		return Reference{}, fmt.Errorf("reference %q: host of %d characters, at most %d are allowed", raw, len(r.Host), maxHost)
+	if len(r.Host) > maxName {
+		return Reference{}, fmt.Errorf("reference %q: host of %d characters, at most %d are allowed", raw, len(r.Host), maxName)
 	}
 	if d, ok := named.(reference.Digested); ok {
 		r.Digest = d.Digest()

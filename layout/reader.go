@@ -44,12 +44,9 @@ const blobChunk = 4096
 
 func (l *blobList) add(b blob) {
 	if l.n%blobChunk == 0 {
-		l.chunks = append(l.chunks, nil) // one that stays small grows as it must
+		l.chunks = append(l.chunks, make([]blob, 0, min(l.n, blobChunk))) // a small bundle takes little
 	}
 	last := &l.chunks[len(l.chunks)-1]
-	if len(l.chunks) > 1 && *last == nil {
-		*last = make([]blob, 0, blobChunk)
-	}
 	*last = append(*last, b)
 	l.n++
 }

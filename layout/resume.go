@@ -77,7 +77,7 @@ func (w *Writer) resume(r *Reader) error {
 		w.err = errAborted
 		return errors.Join(err, w.file.Close()) // what is there stays
 	}
-	size := min(r.reach(), r.size)
+	size := r.reach()
 	for _, b := range w.blobs {
 		b.left = written(w.file, b.entry, size)
 		for _, r := range b.left {

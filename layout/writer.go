@@ -29,7 +29,7 @@ type Writer struct {
 	left  int                        // how many of them are not done
 	err   error                      // set once the writer is at its end
 
-	inOrder bool
+	inOrder bool         // see InOrder
 	written atomic.Int64 // bytes of them that are in the file, verified or not
 	resumed int64        // those that an earlier run wrote
 	old     *Reader      // a partial file of another plan; nil: none
