@@ -8,15 +8,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"bundle/bundle/internal/chart"
-	"bundle/bundle/internal/relocate"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/plan"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/source"
 	"bundle/checksum"
 	"bundle/layout"
 	"bundle/testdata/regtest"
@@ -28,17 +28,17 @@ func TestImportChangedMeanwhile(t *testing.T) {
 	good := goodBundle(t)
 	whole := []byte(readFile(t, good))
 	b := mustOpen(t, good, trustOf(t))
-	for _, root := range b.index.Manifests {
-		if root.ArtifactType == RecordType {
+	for _, root := range b.Index.Manifests {
+		if root.ArtifactType == record.Type {
 			continue // stays outside
 		}
-		manifests, blobs, err := b.blobsOf(root)
+		manifests, blobs, err := b.BlobsOf(root)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range append(manifests, blobs...) {
 			t.Run(d.MediaType, func(t *testing.T) {
-				e, _ := b.reader.Entry(layout.BlobName(d.Digest))
+				e, _ := b.Reader.Entry(layout.BlobName(d.Digest))
 				testChangedMeanwhile(t, whole, e.Offset+e.Size-1, d)
 			})
 		}
@@ -68,7 +68,7 @@ func testChangedMeanwhile(t *testing.T, whole []byte, at int64, d ocispec.Descri
 	o := onto(priv, trustOf(t))
 	o.OutputDir = filepath.Join(t.TempDir(), "out")
 	_, err := Import(context.Background(), path, o)
-	wantError(t, err, Damaged, d.Digest.Encoded())
+	wantError(t, err, fault.Damaged, d.Digest.Encoded())
 	for _, name := range []string{"acme/app:1", "charts/app:1.0.0"} {
 		if _, m, err := priv.Manifest(context.Background(), "apps/"+name); err == nil && bytes.Contains(m, []byte(d.Digest)) {
 			t.Errorf("%s is there", name)
@@ -99,11 +99,11 @@ func TestImportOutputLinks(t *testing.T) {
 			o := onto(priv, trustOf(t))
 			o.OutputDir, o.RenderDir = filepath.Join(dir, "out"), filepath.Join(dir, "render")
 			_, err := Import(context.Background(), path, o)
-			wantError(t, err, Usage, "leads out of it")
+			wantError(t, err, fault.Usage, "leads out of it")
 			if w := writes(priv); len(w) != 0 {
 				t.Errorf("written: %v", w)
 			}
-			wantFiles(t, outside)
+			WantFiles(t, outside)
 		})
 	}
 	t.Run("the host's folder", func(t *testing.T) { // found late, but found
@@ -117,7 +117,7 @@ func TestImportOutputLinks(t *testing.T) {
 		if _, err := Import(context.Background(), path, o); err == nil {
 			t.Error("not refused")
 		}
-		wantFiles(t, outside)
+		WantFiles(t, outside)
 	})
 	t.Run("the folder itself is the user's choice", func(t *testing.T) {
 		dir, elsewhere := t.TempDir(), t.TempDir()
@@ -133,75 +133,18 @@ func TestImportOutputLinks(t *testing.T) {
 	})
 }
 
-// Files are named after resources, whatever these are called.
-func TestResourceNames(t *testing.T) {
-	long := strings.Repeat("n", 300)
-	text := "---\nkind: A\nmetadata: {name: " + long + "}\n---\nx: 1\n---\ny: 1\n---\nkind: A\nmetadata: {name: ../../x}\n" +
-		"---\nkind: A\nmetadata: {name: " + long + "m}\n---\nkind: a\nmetadata: {name: x-2}\n---\nkind: a\nmetadata: {name: x}\n---\nkind: a\nmetadata: {name: x}\n"
-	ch, err := chart.Load(context.Background(), chart.Source{Ref: chartDir(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- templates/x.yaml --\n"+text)}, chart.LoadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &relocated{chart: ch, result: new(relocate.Result)}
-	if c.output, err = ch.Render(context.Background(), chart.RenderOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	names := sortedKeys(c.resources())
-	if want := []string{
-		"a-.._.._x.yaml", "a-" + long[:238] + "-2.yaml", "a-" + long[:238] + ".yaml", "a-x-2.yaml", "a-x-3.yaml", "a-x.yaml", "manifest-2.yaml", "manifest.yaml",
-	}; !slices.Equal(names, want) {
-		t.Errorf("%q\nwant\n%q", names, want)
-	}
-}
-
-// Indexes that share what they name are looked at once each, and not once for
-// each way that leads to them: here there are 40^4.
-func TestSubsetShared(t *testing.T) {
-	content := make(tree)
-	leaf := content.put(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2}`))
-	leaf.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
-	other := content.put(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"n":1}`))
-	other.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64"}
-	level := []ocispec.Descriptor{leaf, other}
-	for depth := range 4 {
-		var next []ocispec.Descriptor
-		for i := range 40 {
-			d, err := content.putJSON(ocispec.MediaTypeImageIndex, ocispec.Index{
-				MediaType: ocispec.MediaTypeImageIndex, Manifests: level, Annotations: map[string]string{"n": fmt.Sprint(depth, i)},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			next = append(next, d)
-		}
-		level = next
-	}
-	root, err := content.putJSON(ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: level})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Platform{OS: "linux", Architecture: "amd64"}
-	got, err := content.subset(root, []Platform{want})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := slices.Compact(content.platforms(got)); !slices.Equal(p, []Platform{want}) || got.Digest == root.Digest {
-		t.Errorf("%v is left in %s of %s", p, got.Digest, root.Digest)
-	}
-}
-
 // What a reader would refuse is not written.
 func TestPlanTooManyCharts(t *testing.T) {
-	_, err := planBundle(&Record{}, nil, make([]*chartArtifact, maxCharts+1))
-	wantError(t, err, Usage, "more than the 1000")
+	_, err := plan.New(&record.Record{}, nil, make([]*source.Chart, record.MaxCharts+1))
+	wantError(t, err, fault.Usage, "more than the 1000")
 }
 
 // Whatever is wrong with a signature is exit code 3, with advice.
 func TestTrustHints(t *testing.T) {
 	for reason := checksum.Unsigned; reason <= checksum.TooFew; reason++ {
 		err := fmt.Errorf("x.bundle.tar: %w", &checksum.TrustError{Reason: reason, Fingerprint: digest.FromString("x").Encoded()})
-		if KindOf(err) != Untrusted || Hint(err) == "" {
-			t.Errorf("%s: kind %d, hint %q", reason, KindOf(err), Hint(err))
+		if fault.KindOf(err) != fault.Untrusted || fault.Hint(err) == "" {
+			t.Errorf("%s: kind %d, hint %q", reason, fault.KindOf(err), fault.Hint(err))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
 )
 
@@ -71,7 +72,7 @@ func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		priv := benchRegistry(b)
-		o := onto(priv, TrustAnyone())
+		o := onto(priv, trust.TrustAnyone())
 		o.OutputDir = b.TempDir()
 		b.StartTimer()
 		if _, err := Import(context.Background(), from.Output, o); err != nil {

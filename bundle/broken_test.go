@@ -14,6 +14,8 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/layout"
 	"bundle/testdata/regtest"
@@ -27,7 +29,7 @@ type breakage struct {
 	image    func(*ocispec.Manifest)           // manifest of the one image
 	archive  func(files map[string]string)     // of the one chart
 	chart    func(*ocispec.Manifest)           // manifest of the chart
-	record   func(*Record)                     //
+	record   func(*record.Record)              //
 	document func([]byte) []byte               // the record as it travels
 	manifest func([]byte) []byte               // manifest of the image as it travels
 	head     func([]byte) []byte               // index.json as it travels
@@ -88,7 +90,7 @@ func nameIt(d ocispec.Descriptor, name string) ocispec.Descriptor {
 }
 
 // build writes the bundle, signed, into a new folder and returns its path.
-func (k breakage) build(t testing.TB, signer *Signer) string {
+func (k breakage) build(t testing.TB, signer *trust.Signer) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "broken.bundle.tar")
 	if err := os.WriteFile(path, k.bytes(t, signer), 0o644); err != nil {
@@ -98,7 +100,7 @@ func (k breakage) build(t testing.TB, signer *Signer) string {
 }
 
 // bytes returns the bundle; without a signer it is not signed.
-func (k breakage) bytes(t testing.TB, signer *Signer) []byte {
+func (k breakage) bytes(t testing.TB, signer *trust.Signer) []byte {
 	t.Helper()
 	blobs := make(blobSet)
 	config := blobs.put(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
@@ -107,18 +109,18 @@ func (k breakage) bytes(t testing.TB, signer *Signer) []byte {
 		Layers: []ocispec.Descriptor{blobs.put(ocispec.MediaTypeImageLayer, brokenLayer)},
 	}, k.image, k.manifest)
 	chart := k.putChart(t, blobs)
-	rec := &Record{
-		FormatVersion: FormatVersion,
+	rec := &record.Record{
+		FormatVersion: record.FormatVersion,
 		Tool:          "test",
 		Created:       regtest.Epoch,
 		ID:            "0123456789abcdef",
-		Charts: []ChartRecord{{
+		Charts: []record.Chart{{
 			Name: "app", Version: "1.0.0", Source: "app", Reference: brokenChart, Digest: chart.Digest,
 			Release: "app", Namespace: "default", KubeVersion: "v1.34.0",
 		}},
-		Images: []ImageRecord{{
+		Images: []record.Image{{
 			Reference: brokenImage, Digest: image.Digest, MediaType: image.MediaType, Size: image.Size + config.Size + int64(len(brokenLayer)), Platforms: []string{"linux/amd64"},
-			Found: []Finding{{Raw: brokenImage, Confidence: "image"}},
+			Found: []record.Finding{{Raw: brokenImage, Confidence: "image"}},
 		}},
 	}
 	if k.record != nil {
@@ -160,7 +162,7 @@ func (k breakage) putChart(t testing.TB, blobs blobSet) ocispec.Descriptor {
 	}, k.chart, nil)
 }
 
-func (k breakage) putRecord(t testing.TB, blobs blobSet, rec *Record) ocispec.Descriptor {
+func (k breakage) putRecord(t testing.TB, blobs blobSet, rec *record.Record) ocispec.Descriptor {
 	t.Helper()
 	doc, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
@@ -171,16 +173,16 @@ func (k breakage) putRecord(t testing.TB, blobs blobSet, rec *Record) ocispec.De
 		doc = k.document(doc)
 	}
 	d := blobs.putManifest(t, ocispec.Manifest{
-		ArtifactType: RecordType,
+		ArtifactType: record.Type,
 		Config:       blobs.put(ocispec.MediaTypeEmptyJSON, []byte("{}")),
-		Layers:       []ocispec.Descriptor{blobs.put(RecordType, doc)},
+		Layers:       []ocispec.Descriptor{blobs.put(record.Type, doc)},
 	}, k.holder, nil)
-	d.ArtifactType = RecordType
+	d.ArtifactType = record.Type
 	return nameIt(d, "bundle.invalid/record:0123456789abcdef")
 }
 
 // seal lists, signs and lays out.
-func (k breakage) seal(t testing.TB, signer *Signer, index ocispec.Index, blobs blobSet) []byte {
+func (k breakage) seal(t testing.TB, signer *trust.Signer, index ocispec.Index, blobs blobSet) []byte {
 	t.Helper()
 	head, err := json.Marshal(index)
 	if err != nil {
@@ -213,7 +215,7 @@ func (k breakage) seal(t testing.TB, signer *Signer, index ocispec.Index, blobs 
 	}
 	files := []layout.File{file(layout.LayoutFile, layout.LayoutContent()), file(layout.SumsFile, list)}
 	if signer != nil {
-		sig, err := signer.sign(message)
+		sig, err := signer.Sign(message)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,11 +11,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/source"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -31,7 +38,7 @@ func TestExportSameDigestTwice(t *testing.T) {
 	})
 	b := mustOpen(t, r.Output, trust)
 	want := map[string]digest.Digest{"docker.io/acme/a:1": d.Digest, "ghcr.io/acme/b:2": d.Digest}
-	if got := b.names(); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := namesOf(b); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("index.json names %v, want %v", got, want)
 	}
 	if r.Blobs != 2 {
@@ -56,10 +63,10 @@ func TestExportSameDigestTwice(t *testing.T) {
 	holds(t, priv, "apps/acme/b:2", d.Digest)
 }
 
-func imageLayers(t testing.TB, b *Bundle, d digest.Digest) []digest.Digest {
+func imageLayers(t testing.TB, b *open.Bundle, d digest.Digest) []digest.Digest {
 	t.Helper()
 	var m ocispec.Manifest
-	content, err := b.reader.ReadBlob(d, 1<<20)
+	content, err := b.Reader.ReadBlob(d, 1<<20)
 	if err == nil {
 		err = json.Unmarshal(content, &m)
 	}
@@ -82,9 +89,9 @@ func TestExportChartsShareImages(t *testing.T) {
 	other := strings.ReplaceAll(podChart, "name: app\nversion", "name: other\nversion")
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []ChartSpec{
-			{Ref: chartDir(t, podChart)},
-			{Ref: chartDir(t, other), Set: []string{"sidecar=acme/side:1"}, Release: "second"},
+		Charts: []source.ChartSpec{
+			{Ref: ChartDir(t, podChart)},
+			{Ref: ChartDir(t, other), Set: []string{"sidecar=acme/side:1"}, Release: "second"},
 		},
 		Signer: signer, Registry: through(pub),
 	})
@@ -120,7 +127,7 @@ func TestExportChartTwice(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	pushImage(t, pub, "acme/app:2", small(2))
-	dir := chartDir(t, podChart)
+	dir := ChartDir(t, podChart)
 	signer, trust := newKey(t)
 	for _, tc := range []struct {
 		name     string
@@ -135,11 +142,11 @@ func TestExportChartTwice(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := ExportOptions{Signer: signer, Registry: through(pub)}
 			for i, release := range tc.releases {
-				o.Charts = append(o.Charts, ChartSpec{Ref: dir, Release: release, Set: []string{fmt.Sprintf("replicas=%d", i+1)}})
+				o.Charts = append(o.Charts, source.ChartSpec{Ref: dir, Release: release, Set: []string{fmt.Sprintf("replicas=%d", i+1)}})
 			}
 			r := mustExport(t, o)
 			b := mustOpen(t, r.Output, trust)
-			if got := b.names(); len(got) != 2 || got["bundle.invalid/charts/app:1.0.0"] != r.Charts[0].Digest {
+			if got := namesOf(b); len(got) != 2 || got["bundle.invalid/charts/app:1.0.0"] != r.Charts[0].Digest {
 				t.Errorf("index.json names %v", got)
 			}
 			in := onto(startRegistry(t), trust)
@@ -172,15 +179,15 @@ func TestExportChartNameTwice(t *testing.T) {
 	signer, _ := newKey(t)
 	out := t.TempDir()
 	_, err := Export(context.Background(), ExportOptions{
-		Charts: []ChartSpec{{Ref: chartDir(t, podChart)}, {Ref: chartDir(t, podChart+"          # changed\n")}},
+		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}, {Ref: ChartDir(t, podChart+"          # changed\n")}},
 		Output: filepath.Join(out, "x.tar"), Signer: signer, Registry: through(pub),
 	})
 	if err == nil {
-		_, err := Open(filepath.Join(out, "x.tar"), TrustAnyone())
+		_, err := open.File(filepath.Join(out, "x.tar"), trust.TrustAnyone())
 		t.Fatalf("the export succeeded; opening what it wrote: %v", err)
 	}
-	wantError(t, err, Usage, "app", "1.0.0")
-	wantFiles(t, out)
+	wantError(t, err, fault.Usage, "app", "1.0.0")
+	WantFiles(t, out)
 }
 
 // A chart from a registry keeps its manifest and with it its digest, its
@@ -189,7 +196,7 @@ func TestExportKeepsChartDigest(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	files := make(map[string]string)
-	dir := chartDir(t, podChart)
+	dir := ChartDir(t, podChart)
 	for _, name := range listFiles(t, dir) {
 		files[name] = readFile(t, dir, name)
 	}
@@ -217,7 +224,7 @@ func TestExportKeepsChartDigest(t *testing.T) {
 	} {
 		t.Run(tc.ref+" "+tc.version, func(t *testing.T) {
 			r := mustExport(t, ExportOptions{
-				Charts: []ChartSpec{{Ref: tc.ref, Version: tc.version}}, Images: tc.images, Signer: signer, Registry: through(pub),
+				Charts: []source.ChartSpec{{Ref: tc.ref, Version: tc.version}}, Images: tc.images, Signer: signer, Registry: through(pub),
 			})
 			if c := r.Charts[0]; c.Digest != root.Digest || c.Reference != tc.name || c.Source != "oci://"+tc.name {
 				t.Errorf("chart %s from %s, digest %s; want %s, digest %s", c.Reference, c.Source, c.Digest, tc.name, root.Digest)
@@ -249,7 +256,7 @@ func TestExportPinned(t *testing.T) {
 		t.Run(tc.image, func(t *testing.T) {
 			r := mustExport(t, ExportOptions{Images: []string{tc.image}, Signer: signer, Registry: through(pub)})
 			b := mustOpen(t, r.Output, trust)
-			if got := b.names(); len(got) != 1 || got[tc.image] != pinned.Digest {
+			if got := namesOf(b); len(got) != 1 || got[tc.image] != pinned.Digest {
 				t.Errorf("index.json names %v, want %s", got, tc.image)
 			}
 			if r.Images[0].SourceDigest != "" {
@@ -283,7 +290,7 @@ annotations:
       image: ghcr.io/acme/app:1
 `, 1)
 	signer, trust := newKey(t)
-	r := mustExport(t, ExportOptions{Charts: []ChartSpec{{Ref: chartDir(t, chart)}}, Signer: signer, Registry: through(pub)})
+	r := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, chart)}}, Signer: signer, Registry: through(pub)})
 	if len(r.Images) != 2 || r.Images[1].Reference != "ghcr.io/acme/extra:3" {
 		t.Fatalf("images %+v", r.Images)
 	}
@@ -310,10 +317,10 @@ func TestExportUnparsable(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "x.tar")
 			r, err := Export(context.Background(), ExportOptions{
-				Charts: []ChartSpec{{Ref: chartDir(t, podChart), Set: []string{"sidecar=" + tc.image}}},
+				Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart), Set: []string{"sidecar=" + tc.image}}},
 				Output: out, Signer: signer, Registry: through(pub),
 			})
-			wantError(t, err, Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[1].image")
+			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[1].image")
 			if r == nil {
 				t.Fatal("no report beside the error")
 			}
@@ -334,7 +341,7 @@ func TestExportUnparsable(t *testing.T) {
 // record knows both digests.
 func TestExportPlatform(t *testing.T) {
 	pub := startRegistry(t)
-	source := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64", "linux/arm/v7"))
+	src := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64", "linux/arm/v7"))
 	signer, trust := newKey(t)
 	for _, tc := range []struct {
 		platform string
@@ -345,14 +352,14 @@ func TestExportPlatform(t *testing.T) {
 	} {
 		t.Run(tc.platform, func(t *testing.T) {
 			pub.Log.Reset()
-			p, err := ParsePlatform(tc.platform)
+			p, err := image.ParsePlatform(tc.platform)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := mustExport(t, ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Platforms: []Platform{p}, Signer: signer, Registry: through(pub)})
+			r := mustExport(t, ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Platforms: []image.Platform{p}, Signer: signer, Registry: through(pub)})
 			im := r.Images[0]
-			if im.SourceDigest != source.Digest || im.Digest == source.Digest || !slices.Equal(im.Platforms, []string{tc.platform}) {
-				t.Errorf("image %+v, source %s", im, source.Digest)
+			if im.SourceDigest != src.Digest || im.Digest == src.Digest || !slices.Equal(im.Platforms, []string{tc.platform}) {
+				t.Errorf("image %+v, src %s", im, src.Digest)
 			}
 			priv := startRegistry(t)
 			mustImport(t, r.Output, onto(priv, trust))
@@ -375,23 +382,23 @@ func TestExportPlatform(t *testing.T) {
 // A chart that pins an index gets values with the digest that is inside.
 func TestExportPlatformPinned(t *testing.T) {
 	pub := startRegistry(t)
-	source := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
+	src := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
 	signer, trust := newKey(t)
-	const image = "acme/app"
+	const img = "acme/app"
 	for _, tc := range []struct{ name, chart, target string }{
-		{"in one value", strings.ReplaceAll(podChart, "image: acme/app:1", "image: "+image+"@"+source.Digest.String()), "apps/acme/app@"},
-		{"tag and digest", strings.ReplaceAll(podChart, "image: acme/app:1", "image: "+image+":1@"+source.Digest.String()), "apps/acme/app:1@"},
-		{"in a value of its own", strings.NewReplacer("image: acme/app:1", "image: acme/app\ndigest: "+source.Digest.String(),
+		{"in one value", strings.ReplaceAll(podChart, "image: acme/app:1", "image: "+img+"@"+src.Digest.String()), "apps/acme/app@"},
+		{"tag and digest", strings.ReplaceAll(podChart, "image: acme/app:1", "image: "+img+":1@"+src.Digest.String()), "apps/acme/app:1@"},
+		{"in a value of its own", strings.NewReplacer("image: acme/app:1", "image: acme/app\ndigest: "+src.Digest.String(),
 			"{{ .Values.image }}", "{{ .Values.image }}@{{ .Values.digest }}").Replace(podChart), "apps/acme/app@"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := mustExport(t, ExportOptions{
-				Charts:    []ChartSpec{{Ref: chartDir(t, tc.chart)}},
-				Platforms: []Platform{{OS: "linux", Architecture: "amd64"}},
+				Charts:    []source.ChartSpec{{Ref: ChartDir(t, tc.chart)}},
+				Platforms: []image.Platform{{OS: "linux", Architecture: "amd64"}},
 				Signer:    signer, Registry: through(pub),
 			})
 			inside := r.Images[0].Digest
-			if inside == source.Digest || !strings.HasSuffix(r.Images[0].Reference, "@"+inside.String()) {
+			if inside == src.Digest || !strings.HasSuffix(r.Images[0].Reference, "@"+inside.String()) {
 				t.Fatalf("image %+v", r.Images[0])
 			}
 			priv := startRegistry(t)
@@ -399,8 +406,8 @@ func TestExportPlatformPinned(t *testing.T) {
 			o.OutputDir = t.TempDir()
 			report := mustImport(t, r.Output, o)
 			values := uncommented(readFile(t, o.OutputDir, "app", "values.yaml"))
-			if !strings.Contains(values, inside.String()) || strings.Contains(values, source.Digest.String()) {
-				t.Errorf("values do not carry %s in place of %s:\n%s", inside, source.Digest, values)
+			if !strings.Contains(values, inside.String()) || strings.Contains(values, src.Digest.String()) {
+				t.Errorf("values do not carry %s in place of %s:\n%s", inside, src.Digest, values)
 			}
 			if want := priv.Host() + "/" + tc.target + inside.String(); report.Images[0].Target != want {
 				t.Errorf("target %s, want %s", report.Images[0].Target, want)
@@ -419,14 +426,14 @@ func uncommented(s string) string {
 // Two pins that a platform choice makes one are one image.
 func TestExportPlatformMakesEqual(t *testing.T) {
 	pub := startRegistry(t)
-	source := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
-	amd64 := []Platform{{OS: "linux", Architecture: "amd64"}}
+	src := pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
+	amd64 := []image.Platform{{OS: "linux", Architecture: "amd64"}}
 	signer, trust := newKey(t)
-	pin := "ghcr.io/acme/app@" + source.Digest.String()
+	pin := "ghcr.io/acme/app@" + src.Digest.String()
 	first := mustExport(t, ExportOptions{Images: []string{pin}, Platforms: amd64, Signer: signer, Registry: through(pub)})
 	// Somebody published the reduced index in the same repository.
 	b := mustOpen(t, first.Output, trust)
-	reduced, err := b.reader.ReadBlob(first.Images[0].Digest, 1<<20)
+	reduced, err := b.Reader.ReadBlob(first.Images[0].Digest, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,7 +451,7 @@ func TestExportPlatformMakesEqual(t *testing.T) {
 // A registry that sends other content than it promised ends the export, and no
 // file is left.
 func TestExportWrongContent(t *testing.T) {
-	const image = "ghcr.io/acme/app:1"
+	const img = "ghcr.io/acme/app:1"
 	for _, tc := range []struct {
 		name  string
 		fault regtest.Fault
@@ -452,10 +459,10 @@ func TestExportWrongContent(t *testing.T) {
 	}{
 		{"layer with a flipped bit", regtest.Fault{Class: regtest.Blob, Skip: 1, Do: regtest.Corrupt(100)}, []string{"ghcr.io/acme/app", "sha256:"}},
 		{"config with a flipped bit", regtest.Fault{Class: regtest.Blob, Times: 1, Do: regtest.Corrupt(10)}, []string{"ghcr.io/acme/app", "sha256:"}},
-		{"manifest with a flipped bit", regtest.Fault{Class: regtest.Manifest, Do: regtest.Corrupt(10)}, []string{image}},
+		{"manifest with a flipped bit", regtest.Fault{Class: regtest.Manifest, Do: regtest.Corrupt(10)}, []string{img}},
 		{"layer that is too short", regtest.Fault{Class: regtest.Blob, Skip: 1, Do: regtest.Header("Content-Length", "99")}, []string{"ghcr.io/acme/app", "99 bytes"}},
 		{"layer that never ends", regtest.Fault{Class: regtest.Blob, Skip: 1, Do: regtest.Endless("application/octet-stream")}, []string{"ghcr.io/acme/app", "longer"}},
-		{"page of a portal", regtest.Fault{Class: regtest.Manifest, Do: regtest.Answer(200, "text/html", "<html>log in</html>")}, []string{image}},
+		{"page of a portal", regtest.Fault{Class: regtest.Manifest, Do: regtest.Answer(200, "text/html", "<html>log in</html>")}, []string{img}},
 		{"layer that is gone", regtest.Fault{Class: regtest.Blob, Skip: 1, Do: regtest.Status(404)}, []string{"ghcr.io/acme/app", "404"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -464,13 +471,13 @@ func TestExportWrongContent(t *testing.T) {
 			pub.Inject(tc.fault)
 			out := t.TempDir()
 			r, err := Export(context.Background(), ExportOptions{
-				Images: []string{image}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub), Jobs: 1,
+				Images: []string{img}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub), Jobs: 1,
 			})
-			wantError(t, err, Failed, tc.parts...)
+			wantError(t, err, fault.Failed, tc.parts...)
 			if r != nil {
 				t.Errorf("report %+v", r)
 			}
-			wantFiles(t, out)
+			WantFiles(t, out)
 		})
 	}
 }
@@ -489,8 +496,8 @@ func TestExportWrongSize(t *testing.T) {
 			_, err := Export(context.Background(), ExportOptions{
 				Images: []string{"ghcr.io/acme/liar:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 			})
-			wantError(t, err, Failed, "ghcr.io/acme/liar")
-			wantFiles(t, out)
+			wantError(t, err, fault.Failed, "ghcr.io/acme/liar")
+			WantFiles(t, out)
 		})
 	}
 	t.Run("contradiction", func(t *testing.T) {
@@ -502,8 +509,8 @@ func TestExportWrongSize(t *testing.T) {
 		_, err := Export(context.Background(), ExportOptions{
 			Images: []string{"ghcr.io/acme/liar:1", "ghcr.io/acme/liar:2"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 		})
-		wantError(t, err, Failed, layer.String(), "two sizes")
-		wantFiles(t, out)
+		wantError(t, err, fault.Failed, layer.String(), "two sizes")
+		WantFiles(t, out)
 	})
 }
 
@@ -559,9 +566,9 @@ func TestExportCancelled(t *testing.T) {
 			pushImage(t, pub, "acme/b:1", small(2))
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			fault := cancelOn(cancel, "GET", tc.class)
-			fault.Skip = tc.skip
-			pub.Inject(fault)
+			f := cancelOn(cancel, "GET", tc.class)
+			f.Skip = tc.skip
+			pub.Inject(f)
 			out := t.TempDir()
 			earlier := filepath.Join(out, "x.tar")
 			if err := os.WriteFile(earlier, []byte("an earlier bundle"), 0o644); err != nil {
@@ -570,8 +577,8 @@ func TestExportCancelled(t *testing.T) {
 			_, err := Export(ctx, ExportOptions{
 				Images: []string{"ghcr.io/acme/a:1", "ghcr.io/acme/b:1"}, Unsigned: true, Output: earlier, Registry: through(pub),
 			})
-			wantError(t, err, Interrupted)
-			wantFiles(t, out, "x.tar")
+			wantError(t, err, fault.Interrupted)
+			WantFiles(t, out, "x.tar")
 			if got := readFile(t, earlier); got != "an earlier bundle" {
 				t.Errorf("the earlier file holds %d bytes", len(got))
 			}
@@ -593,7 +600,7 @@ func TestExportDryRun(t *testing.T) {
 	if n := pub.Log.Count("GET", regtest.Blob); n != 0 {
 		t.Errorf("%d blobs fetched", n)
 	}
-	wantFiles(t, ".")
+	WantFiles(t, ".")
 	if dry.Output != "" || dry.Size != 0 {
 		t.Errorf("report of a dry run: %+v", dry)
 	}
@@ -602,7 +609,7 @@ func TestExportDryRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, ".", "images.bundle.tar")
+	WantFiles(t, ".", "images.bundle.tar")
 	if n := pub.Log.Count("GET", regtest.Blob); n != wet.Blobs {
 		t.Errorf("%d blobs fetched, %d announced", n, wet.Blobs)
 	}
@@ -614,9 +621,9 @@ func TestExportDryRun(t *testing.T) {
 		t.Errorf("dry run %+v\nexport %+v", dry, wet)
 	}
 	var n int64
-	b := mustOpen(t, "images.bundle.tar", TrustAnyone())
-	for _, d := range b.all {
-		if !layout.IsManifest(d.MediaType) && d.MediaType != RecordType && d.MediaType != ocispec.MediaTypeEmptyJSON {
+	b := mustOpen(t, "images.bundle.tar", trust.TrustAnyone())
+	for _, d := range b.Blobs {
+		if !layout.IsManifest(d.MediaType) && d.MediaType != record.Type && d.MediaType != ocispec.MediaTypeEmptyJSON {
 			n += d.Size
 		}
 	}
@@ -635,15 +642,15 @@ func TestExportUsage(t *testing.T) {
 		{"nothing", ExportOptions{Unsigned: true}, "nothing to export"},
 		{"no key", ExportOptions{Images: []string{"nats:1"}}, "no key"},
 		{"no reference", ExportOptions{Images: []string{"UPPER"}, Unsigned: true}, "UPPER"},
-		{"no release name", ExportOptions{Charts: []ChartSpec{{Ref: chartDir(t, podChart), Release: "../x"}}, Unsigned: true}, "../x"},
-		{"no such version", ExportOptions{Charts: []ChartSpec{{Ref: "oci://ghcr.io/charts/app:1.0.0", Version: "2.0.0"}}, Unsigned: true}, "2.0.0"},
+		{"no release name", ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart), Release: "../x"}}, Unsigned: true}, "../x"},
+		{"no such version", ExportOptions{Charts: []source.ChartSpec{{Ref: "oci://ghcr.io/charts/app:1.0.0", Version: "2.0.0"}}, Unsigned: true}, "2.0.0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out := t.TempDir()
 			tc.o.Output, tc.o.Registry = filepath.Join(out, "x.tar"), through(pub)
 			_, err := Export(context.Background(), tc.o)
-			wantError(t, err, Usage, tc.part)
-			wantFiles(t, out)
+			wantError(t, err, fault.Usage, tc.part)
+			WantFiles(t, out)
 		})
 	}
 	if n := pub.Log.Count("", ""); n != 0 {
@@ -657,15 +664,30 @@ func TestExportMissingImage(t *testing.T) {
 	pub := startRegistry(t)
 	out := t.TempDir()
 	_, err := Export(context.Background(), ExportOptions{
-		Charts: []ChartSpec{{Ref: chartDir(t, podChart)}}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 	})
-	wantError(t, err, Failed, "ghcr.io/acme/app:1")
-	if hint := Hint(err); !strings.Contains(hint, "app/templates/deployment.yaml") {
+	wantError(t, err, fault.Failed, "ghcr.io/acme/app:1")
+	if hint := fault.Hint(err); !strings.Contains(hint, "app/templates/deployment.yaml") {
 		t.Errorf("hint %q", hint)
 	}
-	wantFiles(t, out)
-	var incomplete *IncompleteError
+	WantFiles(t, out)
+	var incomplete *fault.IncompleteError
 	if errors.As(err, &incomplete) {
 		t.Error("an image that is missing is not a bundle that is incomplete")
+	}
+}
+
+// Times of the record are whole seconds in UTC, whatever the caller gave.
+func TestRecordTime(t *testing.T) {
+	pub := startRegistry(t)
+	pushImage(t, pub, "acme/app:1", small(1))
+	at := time.Date(2024, 5, 6, 7, 8, 9, 987654321, time.FixedZone("", 3*3600))
+	r := mustExport(t, ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Created: at, Registry: through(pub)})
+	b := mustOpen(t, r.Output, trust.TrustAnyone())
+	if want := "2024-05-06T04:08:09Z"; b.Record.Created.Format(time.RFC3339Nano) != want || r.Created.Format(time.RFC3339Nano) != want {
+		t.Errorf("record %s, report %s, want %s", b.Record.Created, r.Created, want)
+	}
+	if !b.Reader.ModTime().Equal(b.Record.Created) {
+		t.Errorf("entries are of %s, the record is of %s", b.Reader.ModTime(), b.Record.Created)
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
+	"maps"
+	rand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,8 +19,16 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/transfer"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
-
 	"bundle/testdata/regtest"
 )
 
@@ -105,14 +114,14 @@ func TestExportUnderFaults(t *testing.T) {
 				o := ExportOptions{
 					Images: []string{"acme/a:1", "acme/b:1"}, Unsigned: true, Created: time.Unix(1e9, 0), Registry: through(pub), Progress: p,
 				}
-				o.Registry.Credentials = map[string]Credential{pub.Host(): {"u", "p"}}
+				o.Registry.Credentials = map[string]Credential{pub.Host(): {Username: "u", Password: "p"}}
 				o.Registry.Retry = patient
 				if tt.stall > 0 {
 					o.Registry.Retry.Stall = tt.stall
 				}
 				var stream bytes.Buffer
 				if to == "stream" {
-					o.Output, o.Stream = StreamOutput, &stream
+					o.Output, o.Stream = transfer.StreamOutput, &stream
 				}
 				r := mustExport(t, o)
 				got := digest.FromBytes(stream.Bytes())
@@ -174,7 +183,7 @@ func carried(t *testing.T) (bundle string, images map[string]digest.Digest) {
 		"acme/b:1": pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64")).Digest,
 		"acme/c:1": pushImage(t, pub, "acme/c:1", large(3, 300_000)).Digest,
 	}
-	o := ExportOptions{Images: sortedKeys(images), Unsigned: true, Registry: through(pub)}
+	o := ExportOptions{Images: slices.Sorted(maps.Keys(images)), Unsigned: true, Registry: through(pub)}
 	return mustExport(t, o).Output, images
 }
 
@@ -222,7 +231,7 @@ func TestImportUnderFaults(t *testing.T) {
 					reg.Inject(f)
 				}
 				p := &watcher{t: t}
-				o := onto(reg, TrustAnyone())
+				o := onto(reg, trust.TrustAnyone())
 				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = patient, tt.chunk, p
 				if tt.stall > 0 {
 					o.RegistryOptions.Retry.Stall = tt.stall
@@ -246,7 +255,7 @@ func TestImportUnderFaults(t *testing.T) {
 func TestImportRequests(t *testing.T) {
 	file, _ := carried(t)
 	reg := startRegistry(t)
-	mustImport(t, file, onto(reg, TrustAnyone()))
+	mustImport(t, file, onto(reg, trust.TrustAnyone()))
 	asked := make(map[string]int)
 	for _, r := range reg.Log.Requests() {
 		if r.Method == "HEAD" && r.Class == regtest.Blob {
@@ -258,12 +267,12 @@ func TestImportRequests(t *testing.T) {
 			t.Errorf("asked %d times about %s", n, path)
 		}
 	}
-	blobs := pushed(t, mustOpen(t, file, TrustAnyone()))
+	blobs := pushed(t, mustOpen(t, file, trust.TrustAnyone()))
 	if n := reg.Log.Count("PUT", regtest.Upload); n != len(blobs) {
 		t.Errorf("%d uploads of %d blobs", n, len(blobs))
 	}
 	reg.Log.Reset()
-	r := mustImport(t, file, onto(reg, TrustAnyone()))
+	r := mustImport(t, file, onto(reg, trust.TrustAnyone()))
 	if got := writes(reg); len(got) != 0 || r.Bytes.Sent != 0 {
 		t.Errorf("the second import wrote %q, %+v", got, r.Bytes)
 	}
@@ -273,14 +282,14 @@ func TestImportRequests(t *testing.T) {
 }
 
 // pushed lists the blobs of all images in a bundle, each once.
-func pushed(t *testing.T, b *Bundle) map[digest.Digest]int64 {
+func pushed(t *testing.T, b *open.Bundle) map[digest.Digest]int64 {
 	t.Helper()
 	all := make(map[digest.Digest]int64)
-	for _, d := range b.index.Manifests {
-		if d.ArtifactType == RecordType {
+	for _, d := range b.Index.Manifests {
+		if d.ArtifactType == record.Type {
 			continue
 		}
-		_, blobs, err := b.blobsOf(d)
+		_, blobs, err := b.BlobsOf(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,11 +308,11 @@ func TestImportRestartsOneBlob(t *testing.T) {
 	const cuts = 2
 	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Skip: 1, Times: cuts, Do: regtest.ResetUpload(100)})
 	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Upload, Do: regtest.Status(404)})
-	o := onto(reg, TrustAnyone())
+	o := onto(reg, trust.TrustAnyone())
 	o.RegistryOptions.Retry = patient
 	o.Jobs = 1
 	mustImport(t, file, o)
-	blobs := len(pushed(t, mustOpen(t, file, TrustAnyone())))
+	blobs := len(pushed(t, mustOpen(t, file, trust.TrustAnyone())))
 	if n := reg.Log.Count("PUT", regtest.Upload); n != blobs+cuts {
 		t.Errorf("%d uploads of %d blobs after %d cuts", n, blobs, cuts)
 	}
@@ -337,7 +346,7 @@ func TestRegistryComesBack(t *testing.T) {
 	retry.Attempts, retry.MinWait, retry.MaxWait = 50, 10*time.Millisecond, 50*time.Millisecond
 
 	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Skip: 1, Times: 1, Do: restart})
-	o := onto(reg, TrustAnyone())
+	o := onto(reg, trust.TrustAnyone())
 	o.RegistryOptions.Retry = retry
 	mustImport(t, file, o)
 	reg = <-again
@@ -353,7 +362,7 @@ func TestRegistryComesBack(t *testing.T) {
 	r := mustExport(t, e)
 	reg = <-again
 	defer reg.Close()
-	if _, err := Verify(context.Background(), r.Output, TrustAnyone(), nil); err != nil {
+	if _, err := Verify(context.Background(), r.Output, trust.TrustAnyone(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -397,11 +406,11 @@ func TestFaultsForEver(t *testing.T) {
 			if tt.name != "other bytes" && !strings.Contains(err.Error(), pub.Host()) {
 				t.Errorf("error %q does not name the registry", err)
 			}
-			wantFiles(t, out)
+			WantFiles(t, out)
 			var stream bytes.Buffer
-			o.Output, o.Stream = StreamOutput, &stream
+			o.Output, o.Stream = transfer.StreamOutput, &stream
 			_, err = Export(context.Background(), o)
-			wantError(t, err, KindOf(err), slices.Concat(tt.parts, []string{"docker.io/acme/a:1", layer.Encoded()})...)
+			wantError(t, err, fault.KindOf(err), slices.Concat(tt.parts, []string{"docker.io/acme/a:1", layer.Encoded()})...)
 		})
 	}
 	for _, tt := range []struct {
@@ -416,7 +425,7 @@ func TestFaultsForEver(t *testing.T) {
 		t.Run("import/"+tt.name, func(t *testing.T) {
 			reg := startRegistry(t)
 			reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Do: tt.do})
-			o := onto(reg, TrustAnyone())
+			o := onto(reg, trust.TrustAnyone())
 			o.RegistryOptions.Retry, o.OutputDir = retry, t.TempDir()
 			_, err := Import(context.Background(), file, o)
 			if err == nil {
@@ -439,9 +448,9 @@ func TestFaultsForEver(t *testing.T) {
 // Media that cannot be read ends the import, with the entry named.
 func TestImportUnreadable(t *testing.T) {
 	file, _ := carried(t)
-	b := mustOpen(t, file, TrustAnyone())
-	last := b.reader.Entries()[len(b.reader.Entries())-1]
-	for _, r := range b.reader.Entries() {
+	b := mustOpen(t, file, trust.TrustAnyone())
+	last := b.Reader.Entries()[len(b.Reader.Entries())-1]
+	for _, r := range b.Reader.Entries() {
 		if r.Size > last.Size {
 			last = r
 		}
@@ -454,10 +463,10 @@ func TestImportUnreadable(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	}})
-	o := onto(reg, TrustAnyone())
+	o := onto(reg, trust.TrustAnyone())
 	o.OutputDir = t.TempDir()
 	_, err := Import(context.Background(), file, o)
-	wantError(t, err, Damaged, "blobs/sha256/", "ends after")
+	wantError(t, err, fault.Damaged, "blobs/sha256/", "ends after")
 	for _, w := range writes(reg) {
 		if strings.Contains(w, "/manifests/") {
 			t.Errorf("%s", w)
@@ -488,9 +497,9 @@ func TestImportMediumFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	whole := mustOpen(t, file, TrustAnyone())
-	image := whole.index.Manifests[0]
-	children, err := layout.Children(image.MediaType, must(whole.docs.fetch(image)))
+	whole := mustOpen(t, file, trust.TrustAnyone())
+	image := whole.Index.Manifests[0]
+	children, err := layout.Children(image.MediaType, must(whole.Docs.Fetch(image)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,7 +517,7 @@ func TestImportMediumFails(t *testing.T) {
 		{"the midst of a layer", layout.BlobName(children[1].Digest), mib, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e, ok := whole.reader.Entry(tt.entry)
+			e, ok := whole.Reader.Entry(tt.entry)
 			if !ok {
 				t.Fatalf("no entry %s", tt.entry)
 			}
@@ -517,7 +526,7 @@ func TestImportMediumFails(t *testing.T) {
 				bad.from, bad.to = 0, 0
 			}
 			reg := startRegistry(t)
-			b, err := read(bad, whole.size, TrustAnyone())
+			b, err := open.Reader(bad, whole.Size, trust.TrustAnyone())
 			if err == nil {
 				bad.from, bad.to = e.Offset+tt.at, e.Offset+tt.at+1
 				_, err = importInto(t, reg, b)
@@ -526,8 +535,8 @@ func TestImportMediumFails(t *testing.T) {
 			if !errors.Is(err, syscall.EIO) || !errors.As(err, &unread) || unread.Entry != tt.entry || unread.Offset > e.Offset+tt.at {
 				t.Errorf("error is %v, want EIO at entry %s", err, tt.entry)
 			}
-			wantError(t, err, Failed, tt.entry, "input/output error")
-			if hint := Hint(err); !strings.Contains(hint, "medium") {
+			wantError(t, err, fault.Failed, tt.entry, "input/output error")
+			if hint := fault.Hint(err); !strings.Contains(hint, "medium") {
 				t.Errorf("hint is %q", hint)
 			}
 			if n := reg.Log.Count("PUT", regtest.Manifest); n != 0 {
@@ -538,20 +547,20 @@ func TestImportMediumFails(t *testing.T) {
 }
 
 // importInto pushes an open bundle.
-func importInto(t *testing.T, reg *regtest.Registry, b *Bundle) (*ImportReport, error) {
+func importInto(t *testing.T, reg *regtest.Registry, b *open.Bundle) ([]push.Image, error) {
 	t.Helper()
 	o := onto(reg, nil)
-	client, err := o.RegistryOptions.client()
+	client, err := remote.New(o.RegistryOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	places, err := o.place(b, newNaming(b.Record, o.Registry, false), nil)
+	places, err := place.All(b, place.NewNames(b.Record, o.Registry, false), nil, true)
 	if err != nil {
 		return nil, err
 	}
-	report := o.report(b, nil)
-	p := &pusher{client: client, bundle: b, jobs: 2, pr: orSilent(nil)}
-	return report, o.push(context.Background(), p, places, report)
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: 2, Pr: progress.OrSilent(nil)}
+	images, _, err := p.Run(t.Context(), places, false)
+	return images, err
 }
 
 func must[T any](v T, err error) T {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +14,10 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
@@ -22,11 +26,11 @@ import (
 // layerSize is that of the layer in the bundle that bits are flipped in.
 const layerSize = 40_000
 
-// flippable returns a whole bundle, whom to trust for it, and where its layer
+// flippable returns a whole bundle, whom to believed for it, and where its layer
 // lies.
-func flippable(t *testing.T) (whole []byte, trust *Trust, layer layout.Entry) {
+func flippable(t *testing.T) (whole []byte, believed *trust.Trust, layer layout.Entry) {
 	t.Helper()
-	trust, err := LoadTrust([]string{writeKey(t)}, "")
+	believed, err := trust.LoadTrust([]string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +38,11 @@ func flippable(t *testing.T) (whole []byte, trust *Trust, layer layout.Entry) {
 	if whole, err = io.ReadAll(io.NewSectionReader(c, 0, c.Size)); err != nil {
 		t.Fatal(err)
 	}
-	b, err := read(bytes.NewReader(whole), c.Size, trust)
+	b, err := open.Reader(bytes.NewReader(whole), c.Size, believed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for e := range b.reader.All() {
+	for e := range b.Reader.All() {
 		if e.Size > layer.Size {
 			layer = e
 		}
@@ -46,7 +50,7 @@ func flippable(t *testing.T) (whole []byte, trust *Trust, layer layout.Entry) {
 	if layer.Size != layerSize {
 		t.Fatalf("the largest entry has %d bytes", layer.Size)
 	}
-	return whole, trust, layer
+	return whole, believed, layer
 }
 
 // flips are the bits to flip: one of every byte but those of the layer, of
@@ -74,7 +78,7 @@ func TestFlips(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one process and much hashing: for the pass without the race detector")
 	}
-	whole, trust, layer := flippable(t)
+	whole, believed, layer := flippable(t)
 	bits := flips(whole, layer)
 	if len(bits) < 5000 {
 		t.Errorf("only %d bits", len(bits))
@@ -86,13 +90,13 @@ func TestFlips(t *testing.T) {
 			data := bytes.Clone(whole)
 			for i := w; i < len(bits); i += workers {
 				flip(data, bits[i])
-				err := verifyBytes(data, trust)
-				if kind := KindOf(err); err == nil || kind != Damaged && kind != Untrusted {
+				err := verifyBytes(data, believed)
+				if kind := fault.KindOf(err); err == nil || kind != fault.Damaged && kind != fault.Untrusted {
 					return fmt.Errorf("bit %d of byte %d: kind %d: %w", bits[i]%8, bits[i]/8, kind, err)
 				}
 				flip(data, bits[i])
 			}
-			return verifyBytes(data, trust)
+			return verifyBytes(data, believed)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -102,12 +106,12 @@ func TestFlips(t *testing.T) {
 }
 
 // verifyBytes is Verify of a bundle in memory.
-func verifyBytes(data []byte, trust *Trust) error {
-	b, err := read(bytes.NewReader(data), int64(len(data)), trust)
+func verifyBytes(data []byte, believed *trust.Trust) error {
+	b, err := open.Reader(bytes.NewReader(data), int64(len(data)), believed)
 	if err != nil {
 		return err
 	}
-	return b.checkAll(context.Background(), orSilent(nil))
+	return b.CheckAll(context.Background(), progress.OrSilent(nil))
 }
 
 // A bundle with a flipped bit changes nothing that a client of the registry
@@ -117,7 +121,7 @@ func TestFlipsImport(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one process and much hashing: for the pass without the race detector")
 	}
-	whole, trust, layer := flippable(t)
+	whole, believed, layer := flippable(t)
 	priv := startRegistry(t)
 	bits := flips(whole, layer)
 	var sample []int
@@ -140,10 +144,10 @@ func TestFlipsImport(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		o := onto(priv, trust)
+		o := onto(priv, believed)
 		o.Registry.Prefix, o.OutputDir = project, filepath.Join(t.TempDir(), "out")
 		_, err := Import(context.Background(), path, o)
-		if kind := KindOf(err); err == nil || kind != Damaged && kind != Untrusted {
+		if kind := fault.KindOf(err); err == nil || kind != fault.Damaged && kind != fault.Untrusted {
 			t.Errorf("bit %d of byte %d: kind %d: %v", bit%8, bit/8, kind, err)
 		}
 		if n := priv.Log.Count("PUT", regtest.Manifest); n != 0 {
@@ -164,7 +168,7 @@ func TestFlipsImport(t *testing.T) {
 	if err := os.WriteFile(path, whole, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := mustImport(t, path, onto(priv, trust))
+	r := mustImport(t, path, onto(priv, believed))
 	holds(t, priv, "apps/acme/app:1", digest.Digest(r.Images[0].Digest))
 	t.Logf("%d bits, %d uploads begun", len(sample), pushed)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/source"
+	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/testdata/regtest"
 )
@@ -25,14 +27,14 @@ var update = flag.Bool("update", false, "write the golden bundle of the current 
 // the format change on purpose, the next one gets a name of its own.
 const (
 	golden     = "../testdata/golden/"
-	goldenFile = golden + "v1.bundle.tar"
+	GoldenFile = golden + "v1.bundle.tar"
 )
 
 var goldenVersions = []string{"v1"}
 
-func goldenTrust(t testing.TB) *Trust {
+func goldenTrust(t testing.TB) *trust.Trust {
 	t.Helper()
-	trust, err := LoadTrust([]string{golden + "key.pub"}, "")
+	trust, err := trust.LoadTrust([]string{golden + "key.pub"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func TestGoldenVerifies(t *testing.T) {
 				if tc.key != "" {
 					keys = []string{tc.key}
 				}
-				trust, err := LoadTrust(keys, tc.signers)
+				trust, err := trust.LoadTrust(keys, tc.signers)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +74,7 @@ func TestGoldenVerifies(t *testing.T) {
 	}
 }
 
-func inspectGolden(t testing.TB, path string, trust *Trust) []byte {
+func inspectGolden(t testing.TB, path string, trust *trust.Trust) []byte {
 	t.Helper()
 	r, err := Inspect(context.Background(), path, trust)
 	if err != nil {
@@ -129,12 +131,12 @@ func exportGolden(t *testing.T, path string) {
 		{Platform: "linux/arm64", Layers: []regtest.Layer{{Size: 2000, Seed: 1}, {Size: 500, Seed: 3}}},
 	}})
 	pushImage(t, pub, "acme/sidecar:2", regtest.Image{Layers: []regtest.Layer{{Size: 700, Seed: 4}}, Docker: true})
-	signer, err := LoadSigner(golden+"key", KeyOptions{})
+	signer, err := trust.LoadSigner(golden+"key", trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustExport(t, ExportOptions{
-		Charts: []ChartSpec{{
+		Charts: []source.ChartSpec{{
 			Ref:         golden + "app-1.0.0.tgz",
 			Set:         []string{"replicas=3"},
 			SetString:   []string{"note=given at export"},
@@ -151,17 +153,17 @@ func exportGolden(t *testing.T, path string) {
 
 // The writer of today makes the bytes of history out of the same inputs.
 func TestGoldenReproduced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), filepath.Base(goldenFile))
+	path := filepath.Join(t.TempDir(), filepath.Base(GoldenFile))
 	exportGolden(t, path)
 	if *update {
 		writeGolden(t, path)
 	}
-	got, want := []byte(readFile(t, path)), []byte(readFile(t, goldenFile))
+	got, want := []byte(readFile(t, path)), []byte(readFile(t, GoldenFile))
 	if bytes.Equal(got, want) {
 		return
 	}
 	t.Errorf("%d bytes, the golden bundle has %d; first difference at byte %d", len(got), len(want), firstDifference(got, want))
-	t.Logf("made now: %s", inspectGolden(t, path, TrustAnyone()))
+	t.Logf("made now: %s", inspectGolden(t, path, trust.TrustAnyone()))
 }
 
 func firstDifference(a, b []byte) int {

@@ -13,6 +13,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
 )
 
@@ -40,26 +45,26 @@ func through(pub *regtest.Registry, hosts ...string) RegistryOptions {
 }
 
 // onto imports into priv, below apps.
-func onto(priv *regtest.Registry, trust *Trust) ImportOptions {
+func onto(priv *regtest.Registry, trust *trust.Trust) ImportOptions {
 	return ImportOptions{
-		Registry:        Registry{Host: priv.Host(), Prefix: "apps"},
+		Registry:        place.Registry{Host: priv.Host(), Prefix: "apps"},
 		Trust:           trust,
 		RegistryOptions: RegistryOptions{PlainHTTP: []string{priv.Host()}},
 	}
 }
 
 // newKey makes a key pair in files, as a user does.
-func newKey(t testing.TB) (*Signer, *Trust) {
+func newKey(t testing.TB) (*trust.Signer, *trust.Trust) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
-	if _, err := Keygen(path, "release@example.com", nil); err != nil {
+	if _, err := trust.Keygen(path, "release@example.com", nil); err != nil {
 		t.Fatal(err)
 	}
-	signer, err := LoadSigner(path, KeyOptions{})
+	signer, err := trust.LoadSigner(path, trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := LoadTrust([]string{path + ".pub"}, "")
+	trust, err := trust.LoadTrust([]string{path + ".pub"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,9 +150,9 @@ func lacks(t testing.TB, reg *regtest.Registry, ref string) {
 	}
 }
 
-// chartDir unpacks a chart (a txtar archive) into a new folder and returns its
+// ChartDir unpacks a chart (a txtar archive) into a new folder and returns its
 // path.
-func chartDir(t testing.TB, files string) string {
+func ChartDir(t testing.TB, files string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range txtar.Parse([]byte(files)).Files {
@@ -219,9 +224,9 @@ func mustImport(t testing.TB, path string, o ImportOptions) *ImportReport {
 	return r
 }
 
-func mustOpen(t testing.TB, path string, trust *Trust) *Bundle {
+func mustOpen(t testing.TB, path string, trust *trust.Trust) *open.Bundle {
 	t.Helper()
-	b, err := Open(path, trust)
+	b, err := open.File(path, trust)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +261,7 @@ func listFiles(t testing.TB, dir string) []string {
 	return files
 }
 
-func wantFiles(t testing.TB, dir string, want ...string) {
+func WantFiles(t testing.TB, dir string, want ...string) {
 	t.Helper()
 	if got := listFiles(t, dir); !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
@@ -273,13 +278,13 @@ func wantValues(t testing.TB, dir string, want ...string) {
 }
 
 // wantError requires an error of a kind whose text holds all parts.
-func wantError(t testing.TB, err error, kind Kind, parts ...string) {
+func wantError(t testing.TB, err error, kind fault.Kind, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Error("no error")
 		return
 	}
-	if got := KindOf(err); got != kind {
+	if got := fault.KindOf(err); got != kind {
 		t.Errorf("kind %d, want %d: %v", got, kind, err)
 	}
 	for _, p := range parts {
@@ -302,10 +307,10 @@ func writes(reg *regtest.Registry) []string {
 
 // names returns the names in index.json with their digests, but for the
 // record.
-func (b *Bundle) names() map[string]digest.Digest {
+func namesOf(b *open.Bundle) map[string]digest.Digest {
 	m := make(map[string]digest.Digest)
-	for _, d := range b.index.Manifests {
-		if d.ArtifactType != RecordType {
+	for _, d := range b.Index.Manifests {
+		if d.ArtifactType != record.Type {
 			m[d.Annotations[ocispec.AnnotationRefName]] = d.Digest
 		}
 	}

@@ -17,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/trust"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
 )
@@ -74,7 +78,7 @@ func failures(out []byte) string {
 }
 
 func testHostile(t *testing.T) {
-	trust, err := LoadTrust([]string{writeKey(t)}, "")
+	trust, err := trust.LoadTrust([]string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +131,7 @@ func writeKey(t *testing.T) string {
 	return path
 }
 
-func testHostileCase(t *testing.T, c hostile.Case, trust *Trust, priv *regtest.Registry) (time.Duration, int64) {
+func testHostileCase(t *testing.T, c hostile.Case, trust *trust.Trust, priv *regtest.Registry) (time.Duration, int64) {
 	dir := t.TempDir()
 	content := c.Make()
 	path := filepath.Join(dir, "x.bundle.tar")
@@ -142,7 +146,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *Trust, priv *regtest.R
 	defer cancel()
 	refuse := func() error {
 		if !onDisk {
-			_, err := read(content, content.Size, trust)
+			_, err := open.Reader(content, content.Size, trust)
 			return err
 		}
 		_, err := Import(ctx, path, o)
@@ -156,7 +160,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *Trust, priv *regtest.R
 	if onDisk {
 		_, verr := Verify(context.Background(), path, trust, nil)
 		wantHostile(t, c, verr)
-		wantFiles(t, dir, "x.bundle.tar")
+		WantFiles(t, dir, "x.bundle.tar")
 	}
 	for _, r := range priv.Log.Requests() {
 		t.Errorf("the registry was asked: %s %s", r.Method, r.Path)
@@ -168,7 +172,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *Trust, priv *regtest.R
 // The bundle that all hostile ones are made from is taken: what their names
 // say is all that is wrong with them.
 func TestHostileGood(t *testing.T) {
-	trust, err := LoadTrust([]string{writeKey(t)}, "")
+	trust, err := trust.LoadTrust([]string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,15 +192,15 @@ func TestHostileGood(t *testing.T) {
 
 func wantHostile(t *testing.T, c hostile.Case, err error) {
 	t.Helper()
-	exits := map[Kind]int{Untrusted: hostile.Untrusted, Damaged: hostile.Damaged}
+	exits := map[fault.Kind]int{fault.Untrusted: hostile.Untrusted, fault.Damaged: hostile.Damaged}
 	switch {
 	case err == nil:
 		t.Error("not refused")
-	case exits[KindOf(err)] != c.Exit || !strings.Contains(err.Error(), c.Message):
-		t.Errorf("kind %d, want exit code %d and %q:\n%.500v", KindOf(err), c.Exit, c.Message, err)
-	case strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && printable(string(r)) != string(r) }):
+	case exits[fault.KindOf(err)] != c.Exit || !strings.Contains(err.Error(), c.Message):
+		t.Errorf("kind %d, want exit code %d and %q:\n%.500v", fault.KindOf(err), c.Exit, c.Message, err)
+	case strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && record.Printable(string(r)) != string(r) }):
 		t.Errorf("message is not fit for a terminal: %.500q", err)
-	case Hint(err) == "":
+	case fault.Hint(err) == "":
 		t.Errorf("no hint: %v", err)
 	}
 }

@@ -3,21 +3,26 @@ package bundle
 import (
 	"context"
 
+	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/relocate"
+	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/source"
 )
 
 // An ImagesReport lists the references of a chart.
 type ImagesReport struct {
-	Chart    string          `json:"chart"` // name-version
-	Found    []Finding       `json:"found"`
-	Disabled []DisabledImage `json:"disabled,omitempty"`
-	Failed   []string        `json:"failed,omitempty"`  // switches with which the chart does not render
-	Untried  int             `json:"untried,omitempty"` // switches beyond what is tried
+	Chart    string           `json:"chart"` // name-version
+	Found    []record.Finding `json:"found"`
+	Disabled []DisabledImage  `json:"disabled,omitempty"`
+	Failed   []string         `json:"failed,omitempty"`  // switches with which the chart does not render
+	Untried  int              `json:"untried,omitempty"` // switches beyond what is tried
 }
 
 // A DisabledImage appears when a component that is off is switched on.
 type DisabledImage struct {
-	Finding
+	record.Finding
 	Switch []string `json:"switch"` // values keys to set true together
 }
 
@@ -26,46 +31,46 @@ type DisabledImage struct {
 //
 // With disabled, it also switches on, one at a time, the components that the
 // values leave off, and lists what appears.
-func Images(ctx context.Context, spec ChartSpec, disabled bool, o RegistryOptions) (*ImagesReport, error) {
-	client, err := o.client()
+func Images(ctx context.Context, spec source.ChartSpec, disabled bool, o RegistryOptions) (*ImagesReport, error) {
+	client, err := remote.New(o)
 	if err != nil {
 		return nil, err
 	}
-	c, err := loadChart(ctx, client, spec, o.CAFile)
+	c, err := source.Load(ctx, client, spec, o.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	found, err := findImages(ctx, c)
+	found, err := source.FindImages(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	report := &ImagesReport{Chart: c.record.label(), Found: found}
+	report := &ImagesReport{Chart: c.Record.Label(), Found: found}
 	if disabled {
 		err = report.addDisabled(ctx, c)
 	}
 	return report, err
 }
 
-func (r *ImagesReport) addDisabled(ctx context.Context, c *chartArtifact) error {
-	render, err := c.record.renderOptions()
+func (r *ImagesReport) addDisabled(ctx context.Context, c *source.Chart) error {
+	render, err := c.Record.RenderOptions()
 	if err != nil {
 		return err
 	}
-	off, err := relocate.Disabled(ctx, relocate.Request{Chart: c.chart, Render: render})
+	off, err := relocate.Disabled(ctx, relocate.Request{Chart: c.Chart, Render: render})
 	if err != nil {
-		return about("chart "+c.record.label(), err)
+		return remote.About("chart "+c.Record.Label(), err)
 	}
 	for _, f := range off.Found {
-		r.Disabled = append(r.Disabled, DisabledImage{finding(c.record, f.Finding, nil), printables(f.Switch)})
+		r.Disabled = append(r.Disabled, DisabledImage{source.Finding(c.Record, f.Finding, nil), record.Printables(f.Switch)})
 	}
-	r.Failed, r.Untried = printables(off.Failed), off.Untried
+	r.Failed, r.Untried = record.Printables(off.Failed), off.Untried
 	return nil
 }
 
 // ValuesOptions say for which registry values are wanted.
 type ValuesOptions struct {
-	Chart            ChartSpec
-	Registry         Registry
+	Chart            source.ChartSpec
+	Registry         place.Registry
 	KeepRegistryHost bool
 	PullSecret       string
 	RegistryOptions  RegistryOptions
@@ -73,9 +78,9 @@ type ValuesOptions struct {
 
 // A ValuesReport is what [Values] found.
 type ValuesReport struct {
-	ImportChart        // without what only an import has
-	Registry    string `json:"registry"`
-	Values      []byte `json:"-"` // the values file
+	emit.ChartReport        // without what only an import has
+	Registry         string `json:"registry"`
+	Values           []byte `json:"-"` // the values file
 }
 
 // Values derives the values with which a chart pulls its images from a
@@ -83,29 +88,29 @@ type ValuesReport struct {
 // needs no network beyond reading the chart. References that values do not
 // move are in the report, and the error is an *IncompleteError beside it.
 func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
-	client, err := o.RegistryOptions.client()
+	client, err := remote.New(o.RegistryOptions)
 	if err != nil {
 		return nil, err
 	}
-	a, err := loadChart(ctx, client, o.Chart, o.RegistryOptions.CAFile)
+	a, err := source.Load(ctx, client, o.Chart, o.RegistryOptions.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	target := &ImportOptions{
+	target := emit.Options{
 		Registry:         o.Registry,
 		KeepRegistryHost: o.KeepRegistryHost,
 		PullSecret:       o.PullSecret,
-		RegistryOptions:  o.RegistryOptions,
+		Access:           o.RegistryOptions,
 	}
-	c := &relocated{record: a.record, chart: a.chart, naming: newNaming(&Record{}, o.Registry, o.KeepRegistryHost)}
-	if err := c.derive(ctx, target); err != nil {
-		return nil, about("chart "+a.record.label(), err)
+	c := &emit.Chart{Record: a.Record, Chart: a.Chart, Naming: place.NewNames(&record.Record{}, o.Registry, o.KeepRegistryHost)}
+	if err := c.Derive(ctx, target); err != nil {
+		return nil, remote.About("chart "+a.Record.Label(), err)
 	}
 	report := &ValuesReport{
-		ImportChart: c.report(target),
+		ChartReport: c.Report(target),
 		Registry:    o.Registry.String(),
-		Values:      c.values,
+		Values:      c.Values,
 	}
 	report.Files, report.Helm, report.Target = nil, "", ""
-	return report, incomplete([]*relocated{c}, "`bundle import` emits what moves them besides values")
+	return report, emit.Incomplete([]*emit.Chart{c}, "`bundle import` emits what moves them besides values")
 }

@@ -11,20 +11,25 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/source"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
 
 // shipment is a bundle of podChart with an index and an image that share a
 // base layer.
-func shipment(t testing.TB, o ExportOptions) (report *ExportReport, trust *Trust) {
+func shipment(t testing.TB, o ExportOptions) (report *ExportReport, trust *trust.Trust) {
 	t.Helper()
 	pub := startRegistry(t)
 	pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
 	pushImage(t, pub, "acme/side:1", small(7))
 	pushImage(t, pub, "acme/late:1", small(8))
 	if o.Charts == nil {
-		o.Charts = []ChartSpec{{Ref: chartDir(t, podChart), Set: []string{"sidecar=acme/side:1"}}}
+		o.Charts = []source.ChartSpec{{Ref: ChartDir(t, podChart), Set: []string{"sidecar=acme/side:1"}}}
 	}
 	o.Registry = through(pub)
 	o.Signer, trust = newKey(t)
@@ -137,7 +142,7 @@ func TestImportMounts(t *testing.T) {
 	}
 	path := export("ghcr.io/acme/a:1", "ghcr.io/acme/b:1", "ghcr.io/acme/c:1")
 	b := mustOpen(t, path, trust)
-	_, blobs, err := b.blobsOf(b.index.Manifests[0])
+	_, blobs, err := b.BlobsOf(b.Index.Manifests[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,18 +153,18 @@ func TestImportMounts(t *testing.T) {
 
 	priv := startRegistry(t)
 	all := mustImport(t, path, onto(priv, trust))
-	if want := (pushResult{Sent: size, Mounted: 2 * size}); all.Bytes != want {
+	if want := (push.Bytes{Sent: size, Mounted: 2 * size}); all.Bytes != want {
 		t.Errorf("bytes %+v, want %+v", all.Bytes, want)
 	}
 
 	priv = startRegistry(t)
 	mustImport(t, export("ghcr.io/acme/a:1"), onto(priv, trust))
 	rest := mustImport(t, path, onto(priv, trust))
-	if want := (pushResult{Mounted: 2 * size, Present: size}); rest.Bytes != want {
+	if want := (push.Bytes{Mounted: 2 * size, Present: size}); rest.Bytes != want {
 		t.Errorf("bytes %+v, want %+v", rest.Bytes, want)
 	}
 	for _, ref := range []string{"apps/acme/a:1", "apps/acme/b:1", "apps/acme/c:1"} {
-		holds(t, priv, ref, b.index.Manifests[0].Digest)
+		holds(t, priv, ref, b.Index.Manifests[0].Digest)
 	}
 }
 
@@ -194,7 +199,7 @@ func TestImportCollision(t *testing.T) {
 	priv := startRegistry(t)
 	o := onto(priv, trust)
 	_, err := Import(context.Background(), r.Output, o)
-	wantError(t, err, Failed, "ghcr.io/acme/app:1", "quay.io/acme/app:1", priv.Host()+"/apps/acme/app:1", one.Digest.String(), two.Digest.String())
+	wantError(t, err, fault.Failed, "ghcr.io/acme/app:1", "quay.io/acme/app:1", priv.Host()+"/apps/acme/app:1", one.Digest.String(), two.Digest.String())
 	if n := priv.Log.Count("", ""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
@@ -211,11 +216,11 @@ func TestImportCollisionWithChart(t *testing.T) {
 	pushImage(t, pub, "charts/app:1.0.0", small(2))
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []ChartSpec{{Ref: chartDir(t, podChart)}}, Images: []string{"ghcr.io/charts/app:1.0.0"}, Signer: signer, Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}}, Images: []string{"ghcr.io/charts/app:1.0.0"}, Signer: signer, Registry: through(pub),
 	})
 	priv := startRegistry(t)
 	_, err := Import(context.Background(), r.Output, onto(priv, trust))
-	wantError(t, err, Failed, "ghcr.io/charts/app:1.0.0", "bundle.invalid/charts/app:1.0.0")
+	wantError(t, err, fault.Failed, "ghcr.io/charts/app:1.0.0", "bundle.invalid/charts/app:1.0.0")
 	if n := priv.Log.Count("", ""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
@@ -256,7 +261,7 @@ func TestImportDryRun(t *testing.T) {
 func report(t testing.TB, r *ImportReport) string {
 	t.Helper()
 	c := *r
-	c.Bytes, c.OutputDir = pushResult{}, ""
+	c.Bytes, c.OutputDir = push.Bytes{}, ""
 	b, err := json.MarshalIndent(c, "", " ")
 	if err != nil {
 		t.Fatal(err)
@@ -271,9 +276,9 @@ func TestImportValues(t *testing.T) {
 	if err := os.WriteFile(file, []byte("replicas: 2\nlabels: {a: one, b: one}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	chart := chartDir(t, podChart)
+	chart := ChartDir(t, podChart)
 	r, trust := shipment(t, ExportOptions{
-		Charts: []ChartSpec{{Ref: chart, ValueFiles: []string{file}, Set: []string{"sidecar=acme/side:1"}, Release: "rel", Namespace: "ns"}},
+		Charts: []source.ChartSpec{{Ref: chart, ValueFiles: []string{file}, Set: []string{"sidecar=acme/side:1"}, Release: "rel", Namespace: "ns"}},
 		Images: []string{"ghcr.io/acme/late:1"},
 	})
 	late := filepath.Join(t.TempDir(), "late.yaml")
@@ -300,7 +305,7 @@ func TestImportValues(t *testing.T) {
 			o.ValueFiles, o.Set, o.SetString = tc.o.ValueFiles, tc.o.Set, tc.o.SetString
 			report, err := Import(context.Background(), r.Output, o)
 			if tc.err != "" {
-				wantError(t, err, Incomplete, tc.err, "app/templates/deployment.yaml", "not in the bundle")
+				wantError(t, err, fault.Incomplete, tc.err, "app/templates/deployment.yaml", "not in the bundle")
 			} else if err != nil {
 				t.Fatal(err)
 			}
@@ -309,7 +314,7 @@ func TestImportValues(t *testing.T) {
 			if given != tc.given {
 				t.Errorf("given\n%s\nwant\n%s", given, tc.given)
 			}
-			if i := slices.IndexFunc(report.Images, func(im ImportImage) bool { return im.Source == "ghcr.io/"+tc.sidecar }); i < 0 {
+			if i := slices.IndexFunc(report.Images, func(im push.Image) bool { return im.Source == "ghcr.io/"+tc.sidecar }); i < 0 {
 				t.Errorf("%s is not among %+v", tc.sidecar, report.Images)
 			} else {
 				holds(t, priv, "apps/"+tc.sidecar, digest.Digest(report.Images[i].Digest))
@@ -336,7 +341,7 @@ func TestImportNumbers(t *testing.T) {
 	chart = strings.Replace(chart, "{{ .Values.image }}", "acme/app:{{ .Values.tag }}", 1)
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []ChartSpec{{Ref: chartDir(t, chart), Set: []string{"tag=20240101", "replicas=9007199254740993"}}}, Signer: signer, Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: ChartDir(t, chart), Set: []string{"tag=20240101", "replicas=9007199254740993"}}}, Signer: signer, Registry: through(pub),
 	})
 	if len(r.Images) != 1 || r.Images[0].Reference != "ghcr.io/acme/app:20240101" {
 		t.Fatalf("images %+v", r.Images)
@@ -350,7 +355,7 @@ func TestImportNumbers(t *testing.T) {
 	// Helm reads the numbers of a file as floats: what was emitted has to do
 	// in spite of that.
 	c := report.Charts[0]
-	again := ChartSpec{Ref: "oci://" + priv.Host() + "/apps/charts/app"}
+	again := source.ChartSpec{Ref: "oci://" + priv.Host() + "/apps/charts/app"}
 	for _, f := range c.Files {
 		again.ValueFiles = append(again.ValueFiles, filepath.Join(o.OutputDir, f))
 	}
@@ -360,7 +365,7 @@ func TestImportNumbers(t *testing.T) {
 			again.Set = append(again.Set, words[i+1])
 		}
 	}
-	dry, err := Export(context.Background(), ExportOptions{Charts: []ChartSpec{again}, DryRun: true, Registry: o.RegistryOptions})
+	dry, err := Export(context.Background(), ExportOptions{Charts: []source.ChartSpec{again}, DryRun: true, Registry: o.RegistryOptions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +410,7 @@ func TestImportDamagedLayer(t *testing.T) {
 	r, trust := shipment(t, ExportOptions{})
 	b := mustOpen(t, r.Output, trust)
 	var damaged layout.Entry
-	for _, e := range b.reader.Entries() {
+	for _, e := range b.Reader.Entries() {
 		damaged = e // the last one is a layer
 	}
 	whole := []byte(readFile(t, r.Output))
@@ -418,7 +423,7 @@ func TestImportDamagedLayer(t *testing.T) {
 	o := onto(priv, trust)
 	o.OutputDir = filepath.Join(t.TempDir(), "out")
 	_, err := Import(context.Background(), path, o)
-	wantError(t, err, Damaged, damaged.Name)
+	wantError(t, err, fault.Damaged, damaged.Name)
 	if n := priv.Log.Count("PUT", regtest.Manifest); n != 0 {
 		t.Errorf("%d manifests were pushed", n)
 	}
@@ -442,7 +447,7 @@ func TestImportDamagedButPresent(t *testing.T) {
 	priv := startRegistry(t)
 	mustImport(t, r.Output, onto(priv, trust))
 	b := mustOpen(t, r.Output, trust)
-	entries := b.reader.Entries()
+	entries := b.Reader.Entries()
 	whole := []byte(readFile(t, r.Output))
 	whole[entries[len(entries)-1].Offset] ^= 1
 	path := filepath.Join(t.TempDir(), "damaged.tar")
@@ -472,7 +477,7 @@ func TestImportCancelled(t *testing.T) {
 			o := onto(priv, trust)
 			o.OutputDir = filepath.Join(t.TempDir(), "out")
 			_, err := Import(ctx, r.Output, o)
-			wantError(t, err, Interrupted)
+			wantError(t, err, fault.Interrupted)
 			for _, name := range []string{"apps/acme/app:1", "apps/acme/side:1", "apps/charts/app:1.0.0"} {
 				lacks(t, priv, name)
 			}
@@ -503,7 +508,7 @@ func TestImportRefused(t *testing.T) {
 			o := onto(priv, trust)
 			o.OutputDir = filepath.Join(t.TempDir(), "out")
 			_, err := Import(context.Background(), r.Output, o)
-			wantError(t, err, Refused, priv.Host())
+			wantError(t, err, fault.Refused, priv.Host())
 			if n := priv.Log.Count("PUT", "") + priv.Log.Count("PATCH", ""); n != 0 {
 				t.Errorf("%d writes", n)
 			}
@@ -517,7 +522,7 @@ func TestImportRefused(t *testing.T) {
 		o := onto(priv, trust)
 		o.RegistryOptions.PlainHTTP = nil
 		_, err := Import(context.Background(), r.Output, o)
-		wantError(t, err, Refused, priv.Host())
+		wantError(t, err, fault.Refused, priv.Host())
 		if n := priv.Log.Count("", ""); n != 0 {
 			t.Errorf("%d requests in clear", n)
 		}
@@ -547,7 +552,7 @@ func TestImportImageWithoutFinding(t *testing.T) {
 			f["values.yaml"] = "image: " + brokenImage + "\n"
 			f["templates/pod.yaml"] = "# nothing\n"
 		},
-		record: func(r *Record) { r.Images[0].Found = nil },
+		record: func(r *record.Record) { r.Images[0].Found = nil },
 	}.build(t, signer)
 	priv := startRegistry(t)
 	report := mustImport(t, path, onto(priv, trust))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bundle/bundle/internal/fault"
 	"bundle/testdata/regtest"
 )
 
@@ -94,5 +95,5 @@ func TestExportInOrderCancelled(t *testing.T) {
 		regtest.Stall(mib)(w, r, next)
 	}})
 	_, err := Export(ctx, o)
-	wantError(t, err, Interrupted)
+	wantError(t, err, fault.Interrupted)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
 )
 
@@ -133,7 +134,7 @@ func TestImportSideBySide(t *testing.T) {
 			m := newMeeting(jobs)
 			tt.fault.Do = m.hold
 			reg.Inject(tt.fault)
-			o := onto(reg, TrustAnyone())
+			o := onto(reg, trust.TrustAnyone())
 			o.Jobs = jobs
 			mustImport(t, file, o)
 			m.check(t)
@@ -192,7 +193,7 @@ func TestConnections(t *testing.T) {
 				e.Images = append(e.Images, pub.Host()+"/"+ref)
 			}
 			r := mustExport(t, e)
-			i := onto(priv.Registry, TrustAnyone())
+			i := onto(priv.Registry, trust.TrustAnyone())
 			i.RegistryOptions, i.Jobs = reach, jobs
 			mustImport(t, r.Output, i)
 			for what, v := range map[string]*visited{"export": pub, "import": priv} {

@@ -17,17 +17,22 @@ import (
 	"github.com/hiddeco/sshsig"
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/source"
+	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/layout"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
 )
 
-func readReceipt(t *testing.T, path string) *Receipt {
+func readReceipt(t *testing.T, path string) *emit.Receipt {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(readFile(t, path)))
 	dec.DisallowUnknownFields()
-	r := new(Receipt)
+	r := new(emit.Receipt)
 	if err := dec.Decode(r); err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +41,14 @@ func readReceipt(t *testing.T, path string) *Receipt {
 
 // checkReceiptSignature requires that path.sig is by s, for receipts and for
 // nothing else.
-func checkReceiptSignature(t *testing.T, path string, s *Signer) {
+func checkReceiptSignature(t *testing.T, path string, s *trust.Signer) {
 	t.Helper()
 	sig, err := sshsig.Unarmor([]byte(readFile(t, path+".sig")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	content := strings.NewReader(readFile(t, path))
-	if err := sshsig.Verify(content, sig, s.key.PublicKey(), sshsig.HashSHA512, "bundle-receipt"); err != nil {
+	if err := sshsig.Verify(content, sig, s.Key.PublicKey(), sshsig.HashSHA512, "bundle-receipt"); err != nil {
 		t.Error(err)
 	}
 	_, err = checksum.Identify([]byte(readFile(t, path)), []byte(readFile(t, path+".sig")))
@@ -57,7 +62,7 @@ func TestReceipt(t *testing.T) {
 	dir := t.TempDir()
 	o := onto(priv, trustOf(t))
 	o.OutputDir = filepath.Join(dir, "out")
-	o.Receipt = ReceiptOptions{Path: filepath.Join(dir, "receipt.json"), Signer: signer, Tool: "bundle test"}
+	o.Receipt = emit.ReceiptOptions{Path: filepath.Join(dir, "receipt.json"), Signer: signer, Tool: "bundle test"}
 	before := time.Now().Truncate(time.Second)
 	report := mustImport(t, path, o)
 	if report.Receipt != o.Receipt.Path {
@@ -66,8 +71,8 @@ func TestReceipt(t *testing.T) {
 	r := readReceipt(t, o.Receipt.Path)
 	checkReceiptSignature(t, o.Receipt.Path, signer)
 
-	b := mustOpen(t, path, TrustAnyone())
-	sums, err := b.reader.ReadFile(layout.SumsFile, 1<<20)
+	b := mustOpen(t, path, trust.TrustAnyone())
+	sums, err := b.Reader.ReadFile(layout.SumsFile, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func TestReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ReceiptBundle{
+	want := emit.ReceiptBundle{
 		Path: path, Size: st.Size(), ID: "0123456789abcdef", Created: b.Record.Created, Tool: "hostile",
 		Sums: digest.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(sums))),
 	}
@@ -111,12 +116,12 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
-func checkReceiptCharts(t *testing.T, r *Receipt, b *Bundle, out string) {
+func checkReceiptCharts(t *testing.T, r *emit.Receipt, b *open.Bundle, out string) {
 	t.Helper()
 	if len(r.Charts) != 1 || len(r.Charts[0].Files) != 1 {
 		t.Fatalf("charts %+v", r.Charts)
 	}
-	ch, err := b.openChart(b.Record.Charts[0])
+	ch, err := b.OpenChart(b.Record.Charts[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +154,12 @@ func TestReceiptIncomplete(t *testing.T) {
 	pub, priv := startRegistry(t), startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	signer, trust := newKey(t)
-	path := mustExport(t, ExportOptions{Charts: []ChartSpec{{Ref: chartDir(t, hardcoded)}}, Signer: signer, Registry: through(pub)}).Output
+	path := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, hardcoded)}}, Signer: signer, Registry: through(pub)}).Output
 	o := onto(priv, trust)
 	o.OutputDir = t.TempDir()
-	o.Receipt = ReceiptOptions{Path: filepath.Join(t.TempDir(), "receipt.json"), Signer: signer}
+	o.Receipt = emit.ReceiptOptions{Path: filepath.Join(t.TempDir(), "receipt.json"), Signer: signer}
 	_, err := Import(context.Background(), path, o)
-	wantError(t, err, Incomplete, "ghcr.io/acme/app:1")
+	wantError(t, err, fault.Incomplete, "ghcr.io/acme/app:1")
 	r := readReceipt(t, o.Receipt.Path)
 	checkReceiptSignature(t, o.Receipt.Path, signer)
 	if r.Complete || len(r.Charts) != 1 || len(r.Charts[0].Left) != 1 || r.Charts[0].Left[0].Raw != "ghcr.io/acme/app:1" || len(r.Images) != 2 {
@@ -164,7 +169,7 @@ func TestReceiptIncomplete(t *testing.T) {
 
 // That the signature was not checked stands in the receipt.
 func TestReceiptSkipped(t *testing.T) {
-	o := onto(startRegistry(t), TrustAnyone())
+	o := onto(startRegistry(t), trust.TrustAnyone())
 	o.Receipt.Path = filepath.Join(t.TempDir(), "receipt.json")
 	mustImport(t, goodBundle(t), o)
 	if r := readReceipt(t, o.Receipt.Path); !r.SignatureSkipped || r.Signers != nil {
@@ -187,26 +192,26 @@ func TestReceiptRefused(t *testing.T) {
 		_, err := Import(context.Background(), path, o)
 		return err
 	}
-	wantError(t, try(filepath.Join(dir, "nowhere", "receipt.json"), false), Usage, "nowhere")
-	wantError(t, try(dir, false), Usage, "not a regular file")
+	wantError(t, try(filepath.Join(dir, "nowhere", "receipt.json"), false), fault.Usage, "nowhere")
+	wantError(t, try(dir, false), fault.Usage, "not a regular file")
 	whole := readFile(t, path)
-	wantError(t, try(path, false), Usage, "is the bundle itself")
+	wantError(t, try(path, false), fault.Usage, "is the bundle itself")
 	if readFile(t, path) != whole {
 		t.Error("the bundle was changed")
 	}
-	wantError(t, try(filepath.Join(dir, "receipt.json"), true), Usage, "dry run")
+	wantError(t, try(filepath.Join(dir, "receipt.json"), true), fault.Usage, "dry run")
 	if w := writes(priv); len(w) != 0 {
 		t.Errorf("written: %v", w)
 	}
-	wantFiles(t, dir)
+	WantFiles(t, dir)
 
 	old := filepath.Join(dir, "receipt.json")
 	if err := os.WriteFile(old, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	priv.Inject(regtest.Fault{Method: "PUT", Class: regtest.Manifest, Do: regtest.Status(403)})
-	wantError(t, try(old, false), Refused)
-	wantFiles(t, dir, "receipt.json")
+	wantError(t, try(old, false), fault.Refused)
+	WantFiles(t, dir, "receipt.json")
 	if readFile(t, old) != "old" {
 		t.Error("a failed import wrote a receipt")
 	}
@@ -215,15 +220,15 @@ func TestReceiptRefused(t *testing.T) {
 // The form of receipts is a promise: what is written today is read later.
 func TestReceiptForm(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := &Receipt{
+	r := &emit.Receipt{
 		Version: 1, Tool: "bundle 1", Verified: at, Finished: at.Add(time.Minute),
-		Vouched: Vouched{Signers: []Voucher{{
+		Vouched: trust.Vouched{Signers: []trust.Voucher{{
 			Fingerprint: "SHA256:x", KeyType: "ssh-ed25519", Principals: "alice", Comment: "c", Authority: "SHA256:y", KeyID: "7", Signature: "SHA256SUMS.sig",
 		}}},
-		Bundle:   ReceiptBundle{Path: "a.tar", Size: 9, ID: "0123456789abcdef", Created: at, Tool: "bundle 0", Sums: "sha256:00"},
+		Bundle:   emit.ReceiptBundle{Path: "a.tar", Size: 9, ID: "0123456789abcdef", Created: at, Tool: "bundle 0", Sums: "sha256:00"},
 		Registry: "r:5000/apps",
-		Images:   []ReceiptImage{{"ghcr.io/a:1", "r:5000/apps/a:1", "sha256:01", "pushed"}},
-		Charts:   []ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Archive: "sha256:02", Files: []ReceiptFile{{"out/a/values.yaml", "sha256:03"}}}},
+		Images:   []emit.ReceiptImage{{"ghcr.io/a:1", "r:5000/apps/a:1", "sha256:01", "pushed"}},
+		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Archive: "sha256:02", Files: []emit.ReceiptFile{{"out/a/values.yaml", "sha256:03"}}}},
 		Complete: true,
 	}
 	const want = `{"receiptVersion":1,"tool":"bundle 1","verified":"2026-01-02T03:04:05Z","finished":"2026-01-02T03:05:05Z",` +
@@ -233,7 +238,7 @@ func TestReceiptForm(t *testing.T) {
 		`"charts":[{"name":"a","version":"1","target":"oci://r:5000/apps/charts/a","archive":"sha256:02","files":[{"path":"out/a/values.yaml","digest":"sha256:03"}]}],` +
 		`"complete":true}`
 	path := filepath.Join(t.TempDir(), "receipt.json")
-	if err := (ReceiptOptions{Path: path}).write(r); err != nil {
+	if err := (emit.ReceiptOptions{Path: path}).Write(r); err != nil {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer

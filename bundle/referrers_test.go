@@ -15,6 +15,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/image"
 	"bundle/testdata/regtest"
 )
 
@@ -164,7 +165,7 @@ func TestReferrersTravel(t *testing.T) {
 
 			// A platform choice keeps what belongs to the child that stays.
 			o.Output = filepath.Join(t.TempDir(), "b.tar")
-			o.Platforms = []Platform{{OS: "linux", Architecture: "arm64"}}
+			o.Platforms = []image.Platform{{OS: "linux", Architecture: "arm64"}}
 			if report := mustExport(t, o); len(report.Referrers) != 1 || report.Referrers[0].Subject != arm.Digest {
 				t.Errorf("referrers %+v, want the signature of %s", report.Referrers, arm.Digest)
 			}

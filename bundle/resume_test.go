@@ -22,6 +22,9 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/transfer"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -54,19 +57,19 @@ func large(seed int64, sizes ...int64) regtest.Image {
 // interrupted exports twice: the first run meets a fault that ends it, the
 // second one goes on. It returns the report of the second, whose requests alone
 // are in the log of pub.
-func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, fault regtest.Fault, between func()) *ExportReport {
+func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest.Fault, between func()) *ExportReport {
 	t.Helper()
 	o.Registry.Retry = impatient
 	o.Registry.Retry.Stall = 300 * time.Millisecond
-	pub.Inject(fault)
+	pub.Inject(f)
 	_, err := Export(context.Background(), o)
 	if err == nil {
-		t.Fatal("the first run met no fault")
+		t.Fatal("the first run met no f")
 	}
-	if hint := Hint(err); !strings.Contains(hint, o.Output+".partial") {
+	if hint := fault.Hint(err); !strings.Contains(hint, o.Output+".partial") {
 		t.Errorf("error %v: hint %q does not say what is kept", err, hint)
 	}
-	wantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output)+".partial")
+	WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output)+".partial")
 	pub.ClearFaults()
 	o.Registry.Retry.Stall = 0
 	if between != nil {
@@ -74,7 +77,7 @@ func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, fault reg
 	}
 	pub.Log.Reset()
 	r := mustExport(t, o)
-	wantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output))
+	WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output))
 	return r
 }
 
@@ -217,7 +220,7 @@ func TestExportTagMoved(t *testing.T) {
 	r := interrupted(t, pub, o, gone, func() {
 		now = pushImage(t, pub, "acme/a:1", large(3, mib, 5000)).Digest
 	})
-	want := Change{"docker.io/acme/a:1", was.Digest, now}
+	want := transfer.Change{"docker.io/acme/a:1", was.Digest, now}
 	if len(r.Changed) != 1 || r.Changed[0] != want {
 		t.Errorf("changed: %+v, want %+v", r.Changed, want)
 	}
@@ -242,14 +245,14 @@ func TestExportKeepsSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := ExportOptions{
-		Images: []string{"acme/a:1"}, Signer: &Signer{signer}, Jobs: 1,
+		Images: []string{"acme/a:1"}, Signer: &trust.Signer{signer}, Jobs: 1,
 		Output: filepath.Join(t.TempDir(), "x.tar"), Registry: through(pub),
 	}
 	var before []byte
 	gone := regtest.Fault{Method: "GET", Path: layerOf(t, pub, "acme/a:1", 1).Encoded(), Do: regtest.Status(404)}
-	r := interrupted(t, pub, o, gone, func() { before = o.leftover().sig })
-	b := mustOpen(t, r.Output, TrustAnyone())
-	after, err := b.reader.ReadFile(layout.SignatureFile, mib)
+	r := interrupted(t, pub, o, gone, func() { before = partialSignature(t, o.Output) })
+	b := mustOpen(t, r.Output, trust.TrustAnyone())
+	after, err := b.Reader.ReadFile(layout.SignatureFile, mib)
 	if err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the signature is another one (%v)", err)
 	}
@@ -268,8 +271,8 @@ func TestExportLeavesNothing(t *testing.T) {
 	_, err := Export(context.Background(), ExportOptions{
 		Images: []string{"acme/a:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 	})
-	wantError(t, err, Failed, "docker.io/acme/a:1", "404")
-	wantFiles(t, out)
+	wantError(t, err, fault.Failed, "docker.io/acme/a:1", "404")
+	WantFiles(t, out)
 }
 
 // A large layer comes in several pieces where the registry serves ranges, and
@@ -397,7 +400,7 @@ func TestExportStream(t *testing.T) {
 		var out bytes.Buffer
 		p := &watcher{t: t}
 		o := o
-		o.Output, o.Stream, o.Progress = StreamOutput, &out, p
+		o.Output, o.Stream, o.Progress = transfer.StreamOutput, &out, p
 		r := mustExport(t, o)
 		if out.String() != want || r.Size != int64(out.Len()) {
 			t.Error("the stream differs from the file")
@@ -429,16 +432,16 @@ func TestExportStream(t *testing.T) {
 		defer pub.ClearFaults()
 		var out bytes.Buffer
 		o := o
-		o.Output, o.Stream = StreamOutput, &out
+		o.Output, o.Stream = transfer.StreamOutput, &out
 		_, err := Export(context.Background(), o)
-		wantError(t, err, Failed, "content has the digest")
+		wantError(t, err, fault.Failed, "content has the digest")
 		if out.Len() >= len(want) {
 			t.Error("a wrong bundle looks whole")
 		}
 	})
 	t.Run("reader that goes away", func(t *testing.T) {
 		o := o
-		o.Output, o.Stream = StreamOutput, &closing{left: 3 * mib}
+		o.Output, o.Stream = transfer.StreamOutput, &closing{left: 3 * mib}
 		_, err := Export(context.Background(), o)
 		if !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("error is %v", err)
@@ -454,4 +457,19 @@ func (c *closing) Write(p []byte) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	return len(p), nil
+}
+
+// partialSignature reads the signature that an interrupted export has left.
+func partialSignature(t *testing.T, output string) []byte {
+	t.Helper()
+	r, file, err := layout.OpenPartial(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	sig, err := r.ReadFile(layout.SignatureFile, mib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig
 }

@@ -2,46 +2,16 @@ package bundle
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/trust"
 	"bundle/layout"
 )
-
-// written is how many bytes this thread has given to write(2) so far.
-func written(t *testing.T) (n int64) {
-	t.Helper()
-	b, err := os.ReadFile("/proc/thread-self/io")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read int64
-	if _, err := fmt.Sscanf(string(b), "rchar: %d\nwchar: %d\n", &read, &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// Whether reports have room is found out without writing a byte, and leaves
-// nothing.
-func TestCheckRoomWritesNothing(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	dir := t.TempDir()
-	before := written(t)
-	if err := checkRoom(filepath.Join(dir, "not", "there")); err != nil {
-		t.Error(err)
-	}
-	if n := written(t) - before; n != 0 {
-		t.Errorf("%d bytes were written", n)
-	}
-	wantFiles(t, dir)
-}
 
 // A full disk is found out before the first push.
 func TestCheckRoomFull(t *testing.T) {
@@ -56,16 +26,16 @@ func TestCheckRoomFull(t *testing.T) {
 	}()
 	file, _ := carried(t)
 	reg := startRegistry(t)
-	o := onto(reg, TrustAnyone())
+	o := onto(reg, trust.TrustAnyone())
 	o.OutputDir = filepath.Join(dir, "out")
 	_, err := Import(t.Context(), file, o)
 	var space *layout.SpaceError
-	if !errors.As(err, &space) || space.Needed != roomForReports {
+	if !errors.As(err, &space) || space.Needed != disk.RoomForReports {
 		t.Errorf("error is %v, want a SpaceError", err)
 	}
-	wantError(t, err, Failed, "output folder")
+	wantError(t, err, fault.Failed, "output folder")
 	if got := writes(reg); len(got) > 0 {
 		t.Errorf("pushed %q", got)
 	}
-	wantFiles(t, dir)
+	WantFiles(t, dir)
 }

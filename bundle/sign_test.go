@@ -14,19 +14,21 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/testdata/hostile"
 )
 
 // keyPair makes a key in files and returns its signer and the path of the
 // private half.
-func keyPair(t testing.TB, comment string) (*Signer, string) {
+func keyPair(t testing.TB, comment string) (*trust.Signer, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
-	if _, err := Keygen(path, comment, nil); err != nil {
+	if _, err := trust.Keygen(path, comment, nil); err != nil {
 		t.Fatal(err)
 	}
-	s, err := LoadSigner(path, KeyOptions{})
+	s, err := trust.LoadSigner(path, trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,20 +47,20 @@ func goodBundle(t testing.TB) string {
 }
 
 // trustOf trusts the signer of goodBundle and others, each by its .pub file.
-func trustOf(t *testing.T, keys ...string) *Trust {
+func trustOf(t *testing.T, keys ...string) *trust.Trust {
 	t.Helper()
 	files := []string{writeKey(t)}
 	for _, k := range keys {
 		files = append(files, k+".pub")
 	}
-	trust, err := LoadTrust(files, "")
+	believed, err := trust.LoadTrust(files, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trust
+	return believed
 }
 
-func mustSignBundle(t *testing.T, path string, s *Signer) *SignReport {
+func mustSignBundle(t *testing.T, path string, s *trust.Signer) *SignReport {
 	t.Helper()
 	r, err := Sign(context.Background(), path, s, nil)
 	if err != nil {
@@ -74,8 +76,8 @@ func wantReason(t *testing.T, err error, reason checksum.Reason, parts ...string
 		t.Errorf("error %v, want reason %s", err, reason)
 		return
 	}
-	wantError(t, err, Untrusted, parts...)
-	if Hint(err) == "" {
+	wantError(t, err, fault.Untrusted, parts...)
+	if fault.Hint(err) == "" {
 		t.Error("no hint")
 	}
 }
@@ -85,10 +87,10 @@ func TestSign(t *testing.T) {
 	path := goodBundle(t)
 	whole := readFile(t, path)
 	second, key := keyPair(t, "second@example.com")
-	trust := trustOf(t, key)
-	trust.Require = 2
+	believed := trustOf(t, key)
+	believed.Require = 2
 
-	_, err := Verify(context.Background(), path, trust, nil)
+	_, err := Verify(context.Background(), path, believed, nil)
 	wantReason(t, err, checksum.TooFew, path, "1 of the 2 needed")
 
 	r := mustSignBundle(t, path, second)
@@ -100,12 +102,12 @@ func TestSign(t *testing.T) {
 		t.Error("the bundle was touched")
 	}
 	name := filepath.Base(path)
-	wantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
+	WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
 	if !strings.HasPrefix(filepath.Base(r.Signature), name+".") || strings.ContainsAny(strings.TrimPrefix(filepath.Base(r.Signature), name), `/\:*?"<>|+`) {
 		t.Errorf("signature in %q, which not every file system takes", r.Signature)
 	}
 
-	v, err := Verify(context.Background(), path, trust, nil)
+	v, err := Verify(context.Background(), path, believed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,43 +116,43 @@ func TestSign(t *testing.T) {
 		t.Errorf("signers %+v", v.Signers)
 	}
 	priv := startRegistry(t)
-	if im := mustImport(t, path, onto(priv, trust)); len(im.Signers) != 2 {
+	if im := mustImport(t, path, onto(priv, believed)); len(im.Signers) != 2 {
 		t.Errorf("import: signers %+v", im.Signers)
 	}
-	trust.Require = 3
-	_, err = Import(context.Background(), path, onto(priv, trust))
+	believed.Require = 3
+	_, err = Import(context.Background(), path, onto(priv, believed))
 	wantReason(t, err, checksum.TooFew, "2 of the 3 needed")
 
 	// Once more does no harm, and counts for nothing.
 	if again := mustSignBundle(t, path, second); !again.Already || again.Signature != r.Signature {
 		t.Errorf("signed again: %+v", again)
 	}
-	if again := mustSignBundle(t, path, &Signer{hostile.Signer()}); !again.Already || again.Signature != "SHA256SUMS.sig" {
+	if again := mustSignBundle(t, path, &trust.Signer{hostile.Signer()}); !again.Already || again.Signature != "SHA256SUMS.sig" {
 		t.Errorf("signed again by the first: %+v", again)
 	}
-	wantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
+	WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
 }
 
 // A signature may also be carried apart.
 func TestSignatureNamed(t *testing.T) {
 	path := goodBundle(t)
 	second, key := keyPair(t, "")
-	trust := trustOf(t, key)
-	trust.Require = 2
+	believed := trustOf(t, key)
+	believed.Require = 2
 	r := mustSignBundle(t, path, second)
 	apart := filepath.Join(t.TempDir(), "second.sig")
 	if err := os.Rename(r.Signature, apart); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Verify(context.Background(), path, trust, nil)
+	_, err := Verify(context.Background(), path, believed, nil)
 	wantReason(t, err, checksum.TooFew)
-	trust.Signatures = []string{apart}
-	if _, err := Verify(context.Background(), path, trust, nil); err != nil {
+	believed.Signatures = []string{apart}
+	if _, err := Verify(context.Background(), path, believed, nil); err != nil {
 		t.Error(err)
 	}
-	trust.Signatures = []string{apart, filepath.Join(t.TempDir(), "nowhere.sig")}
-	_, err = Verify(context.Background(), path, trust, nil)
-	wantError(t, err, Usage, "nowhere.sig")
+	believed.Signatures = []string{apart, filepath.Join(t.TempDir(), "nowhere.sig")}
+	_, err = Verify(context.Background(), path, believed, nil)
+	wantError(t, err, fault.Usage, "nowhere.sig")
 }
 
 // Whoever signs vouches for the content: what is not whole is not signed.
@@ -159,16 +161,16 @@ func TestSignRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		damage func(b []byte) []byte
-		kind   Kind
+		kind   fault.Kind
 		part   string
 	}{
-		{"layer", func(b []byte) []byte { return bytes.Replace(b, []byte("a layer."), []byte("A layer."), 1) }, Damaged, "blobs/sha256/"},
+		{"layer", func(b []byte) []byte { return bytes.Replace(b, []byte("a layer."), []byte("A layer."), 1) }, fault.Damaged, "blobs/sha256/"},
 		{"signature", func(b []byte) []byte {
 			b[bytes.Index(b, []byte("-----BEGIN SSH SIGNATURE-----\n"))+150] ^= 1
 			return b
-		}, Untrusted, "SHA256SUMS.sig"},
-		{"list", func(b []byte) []byte { return bytes.Replace(b, []byte("  index.json"), []byte("  Index.json"), 1) }, Untrusted, "SHA256SUMS.sig"},
-		{"end", func(b []byte) []byte { return b[:len(b)-1] }, Damaged, "truncated"},
+		}, fault.Untrusted, "SHA256SUMS.sig"},
+		{"list", func(b []byte) []byte { return bytes.Replace(b, []byte("  index.json"), []byte("  Index.json"), 1) }, fault.Untrusted, "SHA256SUMS.sig"},
+		{"end", func(b []byte) []byte { return b[:len(b)-1] }, fault.Damaged, "truncated"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := goodBundle(t)
@@ -177,7 +179,7 @@ func TestSignRefuses(t *testing.T) {
 			}
 			_, err := Sign(context.Background(), path, second, nil)
 			wantError(t, err, tc.kind, path, tc.part)
-			wantFiles(t, filepath.Dir(path), filepath.Base(path))
+			WantFiles(t, filepath.Dir(path), filepath.Base(path))
 		})
 	}
 	t.Run("chart", func(t *testing.T) {
@@ -190,8 +192,8 @@ func TestSignRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Sign(context.Background(), path, second, nil)
-			wantError(t, err, Damaged, path, c.Message)
-			wantFiles(t, filepath.Dir(path), "x.tar")
+			wantError(t, err, fault.Damaged, path, c.Message)
+			WantFiles(t, filepath.Dir(path), "x.tar")
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
@@ -199,8 +201,8 @@ func TestSignRefuses(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, err := Sign(ctx, path, second, nil)
-		wantError(t, err, Interrupted)
-		wantFiles(t, filepath.Dir(path), filepath.Base(path))
+		wantError(t, err, fault.Interrupted)
+		WantFiles(t, filepath.Dir(path), filepath.Base(path))
 	})
 }
 
@@ -233,16 +235,16 @@ func TestBeside(t *testing.T) {
 		put     func(path string) error
 		require int
 		reason  checksum.Reason // 0: accepted
-		kind    Kind
+		kind    fault.Kind
 		part    string
 	}{
-		{"garbage", func(p string) error { return os.WriteFile(p+".x.sig", []byte("x"), 0o644) }, 1, checksum.Malformed, Untrusted, ".x.sig"},
-		{"empty", func(p string) error { return os.WriteFile(p+".x.sig", nil, 0o644) }, 1, checksum.Unsigned, Untrusted, ".x.sig"},
-		{"large", func(p string) error { return os.WriteFile(p+".x.sig", make([]byte, 1<<20), 0o644) }, 1, checksum.Malformed, Untrusted, "at most 65536"},
+		{"garbage", func(p string) error { return os.WriteFile(p+".x.sig", []byte("x"), 0o644) }, 1, checksum.Malformed, fault.Untrusted, ".x.sig"},
+		{"empty", func(p string) error { return os.WriteFile(p+".x.sig", nil, 0o644) }, 1, checksum.Unsigned, fault.Untrusted, ".x.sig"},
+		{"large", func(p string) error { return os.WriteFile(p+".x.sig", make([]byte, 1<<20), 0o644) }, 1, checksum.Malformed, fault.Untrusted, "at most 65536"},
 		{"of an earlier bundle of this name", func(p string) error {
-			sig, err := stranger.sign([]byte("else"))
+			sig, err := stranger.Sign([]byte("else"))
 			return errors.Join(err, os.WriteFile(p+".x.sig", sig, 0o644))
-		}, 1, checksum.BadSignature, Untrusted, ".x.sig"},
+		}, 1, checksum.BadSignature, fault.Untrusted, ".x.sig"},
 		{"stranger", func(p string) error {
 			_, err := Sign(context.Background(), p, stranger, nil)
 			return err
@@ -250,28 +252,28 @@ func TestBeside(t *testing.T) {
 		{"stranger does not count", func(p string) error {
 			_, err := Sign(context.Background(), p, stranger, nil)
 			return err
-		}, 2, checksum.TooFew, Untrusted, stranger.Fingerprint()},
+		}, 2, checksum.TooFew, fault.Untrusted, stranger.Fingerprint()},
 		{"other files", func(p string) error {
 			return errors.Join(os.WriteFile(p+".sig", []byte("x"), 0o644), os.WriteFile(p+"2.x.sig", []byte("x"), 0o644),
 				os.WriteFile(p+".x.sig.bak", []byte("x"), 0o644), os.Mkdir(p+".folder.sig", 0o755), os.Symlink("/etc/passwd", p+".link.sig"))
 		}, 1, 0, 0, ""},
 		{"without end", func(p string) error {
-			for i := range maxBeside + 1 {
+			for i := range trust.MaxBeside + 1 {
 				if err := os.WriteFile(fmt.Sprintf("%s.%d.sig", p, i), []byte("x"), 0o644); err != nil {
 					return err
 				}
 			}
 			return nil
-		}, 1, 0, Usage, "more than 64 signatures"},
+		}, 1, 0, fault.Usage, "more than 64 signatures"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := goodBundle(t)
 			if err := tc.put(path); err != nil {
 				t.Fatal(err)
 			}
-			trust := trustOf(t)
-			trust.Require = tc.require
-			r, err := Verify(context.Background(), path, trust, nil)
+			believed := trustOf(t)
+			believed.Require = tc.require
+			r, err := Verify(context.Background(), path, believed, nil)
 			switch {
 			case tc.reason != 0:
 				wantReason(t, err, tc.reason, tc.part)
@@ -293,33 +295,33 @@ func TestVouched(t *testing.T) {
 	if err := os.WriteFile(list, []byte(line), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	trust, err := LoadTrust(nil, list)
+	believed, err := trust.LoadTrust(nil, list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust.Principals = []string{"nobody@example.com", "release@example.com"}
-	want := Voucher{Fingerprint: fingerprint, KeyType: "ssh-ed25519", Principals: "release@example.com", Signature: "SHA256SUMS.sig"}
-	v, err := Verify(context.Background(), path, trust, nil)
+	believed.Principals = []string{"nobody@example.com", "release@example.com"}
+	want := trust.Voucher{Fingerprint: fingerprint, KeyType: "ssh-ed25519", Principals: "release@example.com", Signature: "SHA256SUMS.sig"}
+	v, err := Verify(context.Background(), path, believed, nil)
 	if err != nil || len(v.Signers) != 1 || v.Signers[0] != want {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
-	i, err := Inspect(context.Background(), path, trust)
+	i, err := Inspect(context.Background(), path, believed)
 	if err != nil || !i.Checked || len(i.Signers) != 1 || i.Signers[0] != want || i.Key != fingerprint {
 		t.Errorf("inspect: %+v, %v", i, err)
 	}
-	im := mustImport(t, path, onto(startRegistry(t), trust))
+	im := mustImport(t, path, onto(startRegistry(t), believed))
 	if len(im.Signers) != 1 || im.Signers[0] != want || im.SignatureSkipped {
 		t.Errorf("import: %+v", im.Vouched)
 	}
-	trust.Principals = []string{"nobody@example.com"}
-	_, err = Verify(context.Background(), path, trust, nil)
+	believed.Principals = []string{"nobody@example.com"}
+	_, err = Verify(context.Background(), path, believed, nil)
 	wantReason(t, err, checksum.UnknownKey, fingerprint, `not for "nobody@example.com"`)
 
-	v, err = Verify(context.Background(), path, TrustAnyone(), nil)
+	v, err = Verify(context.Background(), path, trust.TrustAnyone(), nil)
 	if err != nil || !v.SignatureSkipped || v.Signers != nil {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
-	im = mustImport(t, path, onto(startRegistry(t), TrustAnyone()))
+	im = mustImport(t, path, onto(startRegistry(t), trust.TrustAnyone()))
 	if !im.SignatureSkipped || im.Signers != nil {
 		t.Errorf("import: %+v", im.Vouched)
 	}
@@ -337,22 +339,22 @@ func TestLoadTrustRefuses(t *testing.T) {
 	_, key := keyPair(t, "")
 	for name, tc := range map[string]struct {
 		key, signers string
-		kind         Kind
+		kind         fault.Kind
 		part         string
 	}{
-		"no such key":           {filepath.Join(dir, "nowhere"), "", Usage, "nowhere"},
-		"no such file":          {"", filepath.Join(dir, "nowhere"), Usage, "nowhere"},
-		"private key":           {key, "", Usage, "private key"},
-		"text":                  {file("text", "trust me\n"), "", Usage, "text"},
-		"allowed_signers, text": {"", file("signers", "trust me\n"), Usage, "line 1"},
-		"certificate":           {file("cert.pub", certificate(t)), "", Untrusted, "cert-authority"},
+		"no such key":           {filepath.Join(dir, "nowhere"), "", fault.Usage, "nowhere"},
+		"no such file":          {"", filepath.Join(dir, "nowhere"), fault.Usage, "nowhere"},
+		"private key":           {key, "", fault.Usage, "private key"},
+		"text":                  {file("text", "trust me\n"), "", fault.Usage, "text"},
+		"allowed_signers, text": {"", file("signers", "trust me\n"), fault.Usage, "line 1"},
+		"certificate":           {file("cert.pub", certificate(t)), "", fault.Untrusted, "cert-authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var keys []string
 			if tc.key != "" {
 				keys = []string{tc.key}
 			}
-			_, err := LoadTrust(keys, tc.signers)
+			_, err := trust.LoadTrust(keys, tc.signers)
 			wantError(t, err, tc.kind, tc.part)
 		})
 	}
@@ -367,7 +369,7 @@ func certificate(t *testing.T) string {
 		Key: hostile.Signer().PublicKey(), CertType: ssh.UserCert, KeyId: "x", ValidPrincipals: []string{"x"},
 		ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
 	}
-	if err := cert.SignCert(bytes.NewReader(make([]byte, 32)), authority.key); err != nil {
+	if err := cert.SignCert(bytes.NewReader(make([]byte, 32)), authority.Key); err != nil {
 		t.Fatal(err)
 	}
 	return string(ssh.MarshalAuthorizedKey(cert))
@@ -379,17 +381,17 @@ func TestLoadSignerCertificate(t *testing.T) {
 	authority, authorityKey := keyPair(t, "")
 	signer, key := keyPair(t, "")
 	cert := &ssh.Certificate{
-		Key: signer.key.PublicKey(), CertType: ssh.UserCert, KeyId: "release 7", ValidPrincipals: []string{"alice"},
+		Key: signer.Key.PublicKey(), CertType: ssh.UserCert, KeyId: "release 7", ValidPrincipals: []string{"alice"},
 		ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
 	}
-	if err := cert.SignCert(bytes.NewReader(make([]byte, 32)), authority.key); err != nil {
+	if err := cert.SignCert(bytes.NewReader(make([]byte, 32)), authority.Key); err != nil {
 		t.Fatal(err)
 	}
 	path := key + "-cert.pub"
 	if err := os.WriteFile(path, ssh.MarshalAuthorizedKey(cert), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	certified, err := LoadSigner(path, KeyOptions{Agent: func() (io.ReadWriter, error) { return nil, errors.New("no agent") }})
+	certified, err := trust.LoadSigner(path, trust.KeyOptions{Agent: func() (io.ReadWriter, error) { return nil, errors.New("no agent") }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,11 +404,11 @@ func TestLoadSignerCertificate(t *testing.T) {
 	if err := os.WriteFile(list, []byte("* cert-authority "+readFile(t, authorityKey+".pub")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	trust, err := LoadTrust(nil, list)
+	believed, err := trust.LoadTrust(nil, list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Verify(context.Background(), bundlePath, trust, nil)
+	v, err := Verify(context.Background(), bundlePath, believed, nil)
 	if err != nil || len(v.Signers) != 1 || v.Signers[0].Principals != "alice" || v.Signers[0].KeyID != "release 7" ||
 		v.Signers[0].Authority != authority.Fingerprint() {
 		t.Errorf("got %+v, %v", v, err)
@@ -414,6 +416,6 @@ func TestLoadSignerCertificate(t *testing.T) {
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	_, err = LoadSigner(path, KeyOptions{})
-	wantError(t, err, Usage, path, "ssh-agent")
+	_, err = trust.LoadSigner(path, trust.KeyOptions{})
+	wantError(t, err, fault.Usage, path, "ssh-agent")
 }

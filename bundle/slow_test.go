@@ -1,5 +1,3 @@
-//go:build !race
-
 package bundle
 
 // slowdown is what the race detector costs, in time and memory.

@@ -6,11 +6,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"syscall"
 	"testing"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/transfer"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -38,7 +39,7 @@ func TestStreamIsNotFarAhead(t *testing.T) {
 	pushImage(t, pub, "acme/a:1", large(1, slices.Repeat([]int64{1_000_000}, layers)...))
 	// The config, which is read before; then layers, and among them perhaps the
 	// base, which is twice as large.
-	const most = 1 + aheadBytes/mib
+	const most = 1 + transfer.AheadBytes/mib
 	s := &slowStream{begin: func() {
 		visit := func() {
 			resp, err := http.Get(pub.URL() + "/v2/")
@@ -63,34 +64,10 @@ func TestStreamIsNotFarAhead(t *testing.T) {
 	}}
 	r := mustExport(t, ExportOptions{
 		Images: []string{"acme/a:1"}, Unsigned: true, NoReferrers: true, Jobs: 3,
-		Output: StreamOutput, Stream: s, Registry: through(pub),
+		Output: transfer.StreamOutput, Stream: s, Registry: through(pub),
 	})
 	if s.size != r.Size {
 		t.Errorf("the stream has %d bytes, the report says %d", s.size, r.Size)
-	}
-}
-
-// The buffers of a stream are used again: memory does not grow with what passes.
-func TestStreamBuffers(t *testing.T) {
-	var before, after runtime.MemStats
-	b := &aheadBlob{chunks: make(chan []byte)}
-	buf := make([]byte, chunkSize)
-	pass := func(n int) {
-		for range n {
-			go func() { b.chunks <- chunks.Get().(*[chunkSize]byte)[:] }()
-			if _, err := b.Read(buf); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	pass(10)
-	runtime.ReadMemStats(&before)
-	pass(1000)
-	runtime.ReadMemStats(&after)
-	// The pool is emptied by the garbage collector, and forgets at random under
-	// the race detector.
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1000*chunkSize/2 {
-		t.Errorf("%d bytes were allocated for 1000 chunks", grown)
 	}
 }
 
@@ -110,7 +87,7 @@ func TestNoRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			o.Output, o.Stream = StreamOutput, f
+			o.Output, o.Stream = transfer.StreamOutput, f
 		}
 		_, err := Export(context.Background(), o)
 		var space *layout.SpaceError
@@ -121,7 +98,7 @@ func TestNoRoom(t *testing.T) {
 			t.Errorf("stream %v: the layer was asked for", stream)
 		}
 		if !stream {
-			wantFiles(t, dir)
+			WantFiles(t, dir)
 		} else if st, err := os.Stat(filepath.Join(dir, "x.tar")); err != nil || st.Size() != 0 {
 			t.Errorf("the stream got %d bytes (%v)", st.Size(), err)
 		}
@@ -138,5 +115,5 @@ func TestStreamToFullDevice(t *testing.T) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("error is %v, want ENOSPC", err)
 	}
-	wantError(t, err, Failed, "/dev/full", layout.LayoutFile)
+	wantError(t, err, fault.Failed, "/dev/full", layout.LayoutFile)
 }

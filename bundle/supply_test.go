@@ -16,6 +16,10 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/source"
 	"bundle/testdata/regtest"
 )
 
@@ -23,7 +27,7 @@ import (
 func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descriptor {
 	t.Helper()
 	files := make(map[string]string)
-	dir := chartDir(t, podChart)
+	dir := ChartDir(t, podChart)
 	for _, name := range listFiles(t, dir) {
 		files[name] = readFile(t, dir, name)
 	}
@@ -57,7 +61,7 @@ func TestChartReferrersTravel(t *testing.T) {
 	sbom := attach(t, pub, "charts/app", "sbom", root)
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []ChartSpec{{Ref: "oci://ghcr.io/charts/app", Version: "1.0.0"}}, Platforms: []Platform{{OS: "linux", Architecture: "arm64"}},
+		Charts: []source.ChartSpec{{Ref: "oci://ghcr.io/charts/app", Version: "1.0.0"}}, Platforms: []image.Platform{{OS: "linux", Architecture: "arm64"}},
 		Signer: signer, Registry: through(pub),
 	})
 	if len(r.Referrers) != 2 || r.Referrers[0].Subject != root.Digest {
@@ -125,7 +129,7 @@ func TestPlatformKeepsReferrers(t *testing.T) {
 			}
 			signer, trust := newKey(t)
 			r := mustExport(t, ExportOptions{
-				Images: []string{"ghcr.io/acme/app:1"}, Platforms: []Platform{{"linux", "arm", "v7"}}, Signer: signer, Registry: through(pub),
+				Images: []string{"ghcr.io/acme/app:1"}, Platforms: []image.Platform{{"linux", "arm", "v7"}}, Signer: signer, Registry: through(pub),
 			})
 			if len(r.Referrers) != 1 || r.Referrers[0].Subject != child.Digest || r.Referrers[0].Digest != stays.Digest {
 				t.Fatalf("referrers %+v, want %s of %s", r.Referrers, stays.Digest, child.Digest)
@@ -151,11 +155,11 @@ func TestReferrerOfAnother(t *testing.T) {
 	}
 	out := t.TempDir()
 	_, err = Export(t.Context(), ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub)})
-	wantError(t, err, Failed, stray.Digest.String(), other.Digest.String())
-	if !strings.Contains(Hint(err), "--no-referrers") {
-		t.Errorf("hint %q", Hint(err))
+	wantError(t, err, fault.Failed, stray.Digest.String(), other.Digest.String())
+	if !strings.Contains(fault.Hint(err), "--no-referrers") {
+		t.Errorf("hint %q", fault.Hint(err))
 	}
-	wantFiles(t, out)
+	WantFiles(t, out)
 }
 
 // An index that names more than fits into memory is refused before its children
@@ -176,11 +180,11 @@ func TestExportManifestBomb(t *testing.T) {
 	pub.Inject(regtest.Fault{Class: regtest.Manifest, Do: regtest.Answer(200, ocispec.MediaTypeImageIndex, string(body))})
 	out := t.TempDir()
 	_, err = Export(t.Context(), ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub)})
-	wantError(t, err, Failed, "ghcr.io/acme/app:1", "64 MiB")
+	wantError(t, err, fault.Failed, "ghcr.io/acme/app:1", "64 MiB")
 	if n := pub.Log.Count("GET", ""); n != 1 {
 		t.Errorf("%d requests, want that for the index alone", n)
 	}
-	wantFiles(t, out)
+	WantFiles(t, out)
 }
 
 // Keys to leave out are written as helm's --set takes them; one that is nowhere
@@ -210,40 +214,39 @@ func TestLeaveOut(t *testing.T) {
 		{"list.pin", false, nil},
 		{"", false, nil},
 	} {
-		r := ChartRecord{Values: values()}
+		r := record.Chart{Values: values()}
 		if tc.want == nil {
 			tc.want = values()
 		}
-		r.leaveOut(false, []string{tc.key})
+		r.LeaveOut(false, []string{tc.key})
 		if !reflect.DeepEqual(r.Values, tc.want) || (len(r.LeftOut) == 1) != tc.find {
 			t.Errorf("%s: %v, left out %q", tc.key, r.Values, r.LeftOut)
 		}
 	}
-	chart := func(v map[string]any) *chartArtifact { return &chartArtifact{record: ChartRecord{Values: v}} }
+	chart := func(v map[string]any) *source.Chart { return &source.Chart{Record: record.Chart{Values: v}} }
 	for _, tc := range []struct {
 		keys   []string
-		charts []*chartArtifact
+		charts []*source.Chart
 		fails  string
 	}{
-		{[]string{"a.secret"}, []*chartArtifact{chart(values()), chart(map[string]any{"b": 1})}, ""},
-		{[]string{"a.secret", "a.secrt"}, []*chartArtifact{chart(values())}, "a.secrt"},
-		{[]string{"a.secret"}, []*chartArtifact{chart(nil)}, ""}, // nothing given, nothing that could travel
+		{[]string{"a.secret"}, []*source.Chart{chart(values()), chart(map[string]any{"b": 1})}, ""},
+		{[]string{"a.secret", "a.secrt"}, []*source.Chart{chart(values())}, "a.secrt"},
+		{[]string{"a.secret"}, []*source.Chart{chart(nil)}, ""}, // nothing given, nothing that could travel
 	} {
-		o := ExportOptions{Redact: tc.keys}
-		err := o.leaveOut(tc.charts)
+		err := source.LeaveOut(tc.charts, false, tc.keys)
 		if tc.fails == "" && err != nil {
 			t.Errorf("%q: %v", tc.keys, err)
 		}
 		if tc.fails != "" {
-			wantError(t, err, Usage, tc.fails)
+			wantError(t, err, fault.Usage, tc.fails)
 		}
 	}
 }
 
 // A reference to a chart with a password in it is refused without repeating it.
 func TestChartReferenceWithPassword(t *testing.T) {
-	_, err := Images(t.Context(), ChartSpec{Ref: "oci://u:hunter2@registry.invalid/charts/app", Version: "1.0.0"}, false, RegistryOptions{})
-	wantError(t, err, Usage, "registry.invalid/charts/app")
+	_, err := Images(t.Context(), source.ChartSpec{Ref: "oci://u:hunter2@registry.invalid/charts/app", Version: "1.0.0"}, false, RegistryOptions{})
+	wantError(t, err, fault.Usage, "registry.invalid/charts/app")
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error is %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
 )
 
@@ -61,7 +62,7 @@ func (r tokened) options(t *testing.T) RegistryOptions {
 	if err := os.WriteFile(ca, r.certificates, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return RegistryOptions{CAFile: ca, Credentials: map[string]Credential{r.Host(): {"u", "p"}}, Retry: patient}
+	return RegistryOptions{CAFile: ca, Credentials: map[string]Credential{r.Host(): {Username: "u", Password: "p"}}, Retry: patient}
 }
 
 // expire has a request wait until its token has expired, unless that came with
@@ -121,7 +122,7 @@ func TestExportTokenExpires(t *testing.T) {
 				Images: []string{pub.Host() + "/acme/a:1"}, Unsigned: true, NoReferrers: true, Jobs: 1,
 				Output: filepath.Join(t.TempDir(), "x.tar"), Registry: pub.options(t), Progress: p,
 			})
-			if _, err := Verify(context.Background(), r.Output, TrustAnyone(), nil); err != nil {
+			if _, err := Verify(context.Background(), r.Output, trust.TrustAnyone(), nil); err != nil {
 				t.Error(err)
 			}
 			pub.renewed(t, 2)
@@ -154,7 +155,7 @@ func TestImportTokenExpires(t *testing.T) {
 			reg.expire(regtest.Fault{Method: method, Class: regtest.Upload})
 			reg.expire(regtest.Fault{Method: "PUT", Class: regtest.Manifest})
 			p := &watcher{t: t}
-			o := onto(reg.Registry, TrustAnyone())
+			o := onto(reg.Registry, trust.TrustAnyone())
 			o.RegistryOptions, o.ChunkSize, o.Progress, o.Jobs = reg.options(t), tt.chunk, p, 2
 			mustImport(t, file, o)
 			reg.renewed(t, 2)

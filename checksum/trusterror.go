@@ -55,6 +55,9 @@ type TrustError struct {
 	Err         error  // cause, may be nil
 }
 
+// Untrusted says that the content is not to be used, as it stands.
+func (e *TrustError) Untrusted() bool { return true }
+
 func (e *TrustError) Error() string {
 	msg := e.message()
 	if e.Detail != "" {

@@ -24,6 +24,9 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("damaged bundle: entry %q at byte %d: %s", e.Entry, e.Offset, e.What)
 }
 
+// Damaged says that the file is to blame.
+func (e *FormatError) Damaged() bool { return true }
+
 // ReadError says that the medium of a bundle cannot be read. What stands there
 // may be right.
 type ReadError struct {

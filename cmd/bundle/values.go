@@ -47,8 +47,8 @@ images have to be there by other means.`,
 			}
 			return output(cmd, report, func() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
-				printChanged(cmd.ErrOrStderr(), report.ImportChart)
-				printSecrets(cmd.ErrOrStderr(), report.ImportChart, o.PullSecret)
+				printChanged(cmd.ErrOrStderr(), report.ChartReport)
+				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
 			}, err)
 		},
 	}

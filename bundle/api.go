@@ -1,0 +1,153 @@
+package bundle
+
+import (
+	"io"
+
+	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/source"
+	"bundle/bundle/internal/transfer"
+	"bundle/bundle/internal/trust"
+)
+
+// What goes into a bundle, and what one holds.
+type (
+	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
+	ImageSpec   = source.ImageSpec // an image that the user names
+	Config      = source.Config    // what --config takes
+	Platform    = image.Platform   // os/arch[/variant]
+	Reference   = name.Reference   // an image or artifact, named in full
+	Bundle      = open.Bundle      // an open bundle, checked but for its layers
+	Record      = record.Record    // what a bundle says of itself
+	ChartRecord = record.Chart     // one chart in it
+	ImageRecord = record.Image     // one image in it
+	Finding     = record.Finding   // where a reference was seen
+)
+
+// How registries are reached, and where things land in one.
+type (
+	Registry        = place.Registry
+	RegistryOptions = remote.Options
+	Retry           = remote.Retry
+	Credential      = remote.Credential
+)
+
+// Who signs, and whom to believe.
+type (
+	Signer     = trust.Signer
+	KeyOptions = trust.KeyOptions
+	Trust      = trust.Trust
+	Voucher    = trust.Voucher
+	Vouched    = trust.Vouched
+)
+
+// Parts of reports.
+type (
+	Change         = transfer.Change  // a reference that moved between two runs
+	ImportImage    = push.Image       // a reference, old and new
+	Bytes          = push.Bytes       // what an import moved
+	ImportChart    = emit.ChartReport // what became of a chart
+	LeftFinding    = emit.Left        // a reference that values do not move
+	Receipt        = emit.Receipt     // what an import did, for the audit file
+	ReceiptBundle  = emit.ReceiptBundle
+	ReceiptImage   = emit.ReceiptImage
+	ReceiptChart   = emit.ReceiptChart
+	ReceiptFile    = emit.ReceiptFile
+	ReceiptOptions = emit.ReceiptOptions
+	RewriteMap     = emit.RewriteMap
+	Progress       = progress.Reporter // receives what happens while bytes move
+)
+
+// Errors that a caller may want to tell apart.
+type (
+	Kind            = fault.Kind
+	UsageError      = fault.UsageError
+	DamagedError    = fault.DamagedError
+	IncompleteError = fault.IncompleteError
+	ConfigError     = fault.ConfigError
+	StaleError      = trust.StaleError
+	VersionError    = record.VersionError
+	CollisionError  = place.CollisionError
+)
+
+// The kinds of errors, see [KindOf].
+const (
+	Failed      = fault.Failed
+	Usage       = fault.Usage
+	Untrusted   = fault.Untrusted
+	Damaged     = fault.Damaged
+	Refused     = fault.Refused
+	Incomplete  = fault.Incomplete
+	Interrupted = fault.Interrupted
+)
+
+// What can move a reference that values do not.
+const (
+	WayPostRender = emit.WayPostRender
+	WayKustomize  = emit.WayKustomize
+	WayMirror     = emit.WayMirror
+)
+
+// StreamOutput as the Output of an export stands for ExportOptions.Stream.
+const StreamOutput = transfer.StreamOutput
+
+// FormatVersion is the bundle format this package writes, and the newest it
+// reads (layout/SPEC.md).
+const FormatVersion = record.FormatVersion
+
+// KindOf sorts err by what the caller can do about it; not for nil.
+func KindOf(err error) Kind { return fault.KindOf(err) }
+
+// Hint returns what the user can do next about err, or nothing.
+func Hint(err error) string { return fault.Hint(err) }
+
+// Open checks the head of the bundle at path and whose it is. The caller closes
+// it.
+func Open(path string, t *Trust) (*Bundle, error) { return open.File(path, t) }
+
+// LoadSigner reads an OpenSSH private key, or finds the other half of a public
+// one or a certificate in the ssh-agent.
+func LoadSigner(path string, o KeyOptions) (*Signer, error) { return trust.LoadSigner(path, o) }
+
+// LoadTrust reads public key files and, where named, an OpenSSH
+// allowed_signers file.
+func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
+	return trust.LoadTrust(keyFiles, allowedSigners)
+}
+
+// TrustAnyone skips the signature: checksums still hold, but say only that a
+// bundle is whole, not whose it is.
+func TrustAnyone() *Trust { return trust.TrustAnyone() }
+
+// Keygen writes a new OpenSSH Ed25519 key pair to path and path.pub, and
+// returns its fingerprint. Existing files are never replaced.
+func Keygen(path, comment string, passphrase []byte) (fingerprint string, err error) {
+	return trust.Keygen(path, comment, passphrase)
+}
+
+// LoadConfig reads a configuration file. Paths in it are relative to its
+// folder.
+func LoadConfig(path string) (*Config, error) { return source.LoadConfig(path) }
+
+// ParsePlatform reads os/arch[/variant].
+func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
+
+// ParseReference reads a reference as users and charts write it.
+func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
+
+// ParseRegistry reads HOST[:PORT][/PREFIX].
+func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
+
+// PostRender is a Helm post-renderer: it reads manifests, rewrites the
+// references of the map file, and writes the result.
+func PostRender(in io.Reader, out io.Writer, mapFile string) error {
+	return emit.PostRender(in, out, mapFile)
+}

@@ -1,0 +1,83 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"bundle/bundle/internal/fault"
+	"bundle/layout"
+)
+
+// WriteAll writes files below dir, and nowhere else: links that stand there
+// already, and lead out of it, are not followed.
+func WriteAll(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := WriteFile(filepath.Join(dir, name), files[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckBelow requires that names are folders below dir, if they are there.
+func CheckBelow(dir string, names []string) error {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+	defer root.Close()
+	for _, name := range names {
+		st, err := root.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
+			continue
+		}
+		return &fault.UsageError{
+			What:   fmt.Sprintf("output folder %s: %s in it is no folder, or leads out of it", dir, name),
+			Advice: "remove it, or choose another folder",
+		}
+	}
+	return nil
+}
+
+// RoomForReports is what reports and values files take at most, but for charts
+// of a size that nobody has seen.
+const RoomForReports = 256 << 10
+
+// CheckRoom finds out whether files can be written below dir, before anything is
+// pushed: it makes one, has room reserved for it, and takes it away again. No
+// block is written. dir need not be there.
+func CheckRoom(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		f, err := os.CreateTemp(at, ".bundle-*")
+		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("output folder: %w", err)
+		}
+		err = layout.Reserve(f, RoomForReports)
+		if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+			return fmt.Errorf("output folder: %w", err)
+		}
+		return nil
+	}
+}

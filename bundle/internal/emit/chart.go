@@ -1,0 +1,211 @@
+package emit
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/relocate"
+	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/source"
+)
+
+// Chart is one chart with the values that move it to a registry.
+type Chart struct {
+	Record record.Chart
+	Chart  *chart.Chart
+	Naming place.Names
+	dir    string            // below the output folder
+	seen   map[string]string // raw reference in the render → name of the image in the bundle
+	result *relocate.Result
+	Values []byte        // the emitted file
+	output *chart.Output // rendered with it, as helm install does
+	Left   []Left
+}
+
+// Options say what charts are moved to, and where what import writes goes.
+type Options struct {
+	Registry         place.Registry
+	KeepRegistryHost bool
+	Access           remote.Options // how the registry is reached: helm and nodes are told the same
+	OutputDir        string         // where values files and reports go
+	RenderDir        string         // where the rendered manifests go; empty: nowhere
+	PullSecret       string         // name of the secret the nodes pull with; empty: none
+	ValueFiles       []string       // laid over the values that travel
+	Set, SetString   []string
+}
+
+// Relocate renders every chart as on the far side and derives its
+// values.
+func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
+	files, err := record.ReadValues(o.ValueFiles)
+	if err != nil {
+		return nil, err
+	}
+	dirs := folders(b.Record.Charts)
+	var all []*Chart
+	for i, rec := range b.Record.Charts {
+		ch, err := b.OpenChart(rec)
+		if err != nil {
+			return nil, err
+		}
+		if rec.Values, err = record.MergeOnto(rec.Values, files, slices.Concat(rec.Set, o.Set), o.SetString); err != nil {
+			return nil, err
+		}
+		rec.Set = record.ExactIntegers(rec.Values)
+		c := &Chart{Record: rec, Chart: ch, Naming: names, dir: dirs[i]}
+		if err := c.Derive(ctx, o); err != nil {
+			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
+		}
+		c.match(b.Record)
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// folders gives each chart one of its own: the release's name, with a number
+// where two releases share it.
+func folders(charts []record.Chart) []string {
+	taken := make(map[string]bool)
+	for _, c := range charts {
+		taken[c.Release] = true
+	}
+	used := make(map[string]bool)
+	dirs := make([]string, len(charts))
+	for i, c := range charts {
+		dir := c.Release
+		for n := 2; used[dir] || dir != c.Release && taken[dir]; n++ {
+			dir = fmt.Sprintf("%s-%d", c.Release, n)
+		}
+		used[dir] = true
+		dirs[i] = dir
+	}
+	return dirs
+}
+
+// Derive finds the values, writes them as the file that is emitted, and proves
+// that file: it is read back and the chart is rendered with it.
+func (c *Chart) Derive(ctx context.Context, o Options) error {
+	render, err := c.Record.RenderOptions()
+	if err != nil {
+		return err
+	}
+	request := relocate.Request{
+		Chart:  c.Chart,
+		Render: render,
+		Target: func(raw string) (string, bool) { return c.Naming.Target(raw), true },
+
+		PullSecret: o.PullSecret,
+	}
+	res, err := relocate.Derive(ctx, request)
+	if err != nil {
+		return err
+	}
+	c.result = res
+	c.Values = relocate.FormatYAML(res, c.header(o))
+	emitted := chart.ValuesFile{Name: "emitted values", Data: c.Values}
+	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{emitted}})
+	if err != nil {
+		return err
+	}
+	proof, err := relocate.Verify(ctx, request, overrides)
+	if err != nil {
+		return err
+	}
+	if len(proof.Moved) != len(res.Moved) || len(proof.Left) != len(res.Left) {
+		return fmt.Errorf("the emitted values move %d references when read back from the file, not %d", len(proof.Moved), len(res.Moved))
+	}
+	if render, err = c.Record.RenderOptions(emitted); err != nil {
+		return err
+	}
+	render.Strict = true
+	if c.output, err = c.Chart.Render(ctx, render); err != nil {
+		return err
+	}
+	for _, l := range res.Left {
+		if !l.Test || !c.Record.SkipTests {
+			c.leave(l.Finding, l.Reason)
+		}
+	}
+	return nil
+}
+
+// leave notes a reference that stays outside.
+func (c *Chart) leave(f chart.Finding, reason string) {
+	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason)}
+	if f.Confidence != chart.Placeholder && f.Raw != "" {
+		l.Target = c.Naming.Target(f.Raw)
+		l.Needs = ways(f, c.isHook(f))
+	}
+	c.Left = append(c.Left, l)
+}
+
+// isHook tells whether a finding stands in a hook, which Helm v3 does not hand
+// to post-renderers.
+func (c *Chart) isHook(f chart.Finding) bool {
+	for i := range c.output.Manifests {
+		if m := &c.output.Manifests[i]; strings.HasPrefix(f.Position, m.Position()+".") {
+			return len(m.Hooks) > 0
+		}
+	}
+	return false
+}
+
+// match looks every reference of the render up in the bundle.
+func (c *Chart) match(rec *record.Record) {
+	c.seen = make(map[string]string)
+	inside := make(map[string]string) // full source reference → name in the bundle
+	for _, im := range rec.Images {
+		inside[im.Reference] = im.Reference
+		for _, f := range im.Found {
+			if ref, err := name.Parse(f.Raw); err == nil {
+				inside[ref.String()] = im.Reference
+			}
+		}
+	}
+	look := func(f chart.Finding, moved bool) {
+		ref, err := name.Parse(f.Raw)
+		if err != nil || f.Confidence != chart.Image || f.Test && c.Record.SkipTests {
+			return
+		}
+		if name, ok := inside[ref.String()]; ok {
+			c.seen[f.Raw] = name
+		} else if moved {
+			c.Left = append(c.Left, Left{Finding: source.Finding(c.Record, f, nil), Reason: "not in the bundle"})
+		}
+	}
+	for _, m := range c.result.Moved {
+		look(m.Finding, true)
+	}
+	for _, l := range c.result.Left {
+		look(l.Finding, false)
+	}
+}
+
+// files names the values files for helm, in order, below the output folder.
+func (c *Chart) files() []string {
+	var files []string
+	if len(c.Record.Values) > 0 {
+		files = append(files, filepath.Join(c.dir, "values.given.yaml"))
+	}
+	return append(files, filepath.Join(c.dir, "values.yaml"))
+}
+
+// given is the file that carries the values the chart was exported with.
+func (c *Chart) given() ([]byte, error) {
+	b, err := yaml.Marshal(c.Record.Values)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: values: %w", c.Record.Label(), err)
+	}
+	head := fmt.Sprintf("# Values given when %s was exported or imported; pass this file to helm before values.yaml.\n", c.Record.Label())
+	return append([]byte(head), b...), nil
+}

@@ -1,0 +1,91 @@
+package image
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
+	"bundle/layout"
+)
+
+func (im *Image) Record() (record.Image, error) {
+	size, err := im.Size()
+	if err != nil {
+		return record.Image{}, err
+	}
+	r := record.Image{
+		Reference: im.Name(),
+		Digest:    im.Root.Digest,
+		MediaType: im.Root.MediaType,
+		Size:      size,
+		Found:     im.Found,
+
+		Subject:     im.Subject,
+		Destination: im.Destination,
+	}
+	if im.Source.Digest != im.Root.Digest {
+		r.SourceDigest = im.Source.Digest
+	}
+	for _, p := range im.platforms {
+		r.Platforms = append(r.Platforms, p.String())
+	}
+	return r, nil
+}
+
+// An Image is one reference with everything small about it read: the plan is
+// made from these, before the first layer moves.
+type Image struct {
+	Ref       name.Reference
+	Source    ocispec.Descriptor // what the registry answered
+	Root      ocispec.Descriptor // what goes into the bundle
+	Content   Tree
+	platforms []Platform
+	Found     []record.Finding
+
+	Subject     digest.Digest // what it is attached to, where it is a referrer
+	Destination string        // path:tag on the other side, where the user chose it
+	read        int64         // bytes of manifests and configs below the root
+}
+
+// Name is the image's name in index.json. A reference pinned to a digest that
+// a platform choice replaced carries the digest that is inside.
+func (im *Image) Name() string {
+	r := im.Ref
+	if r.Digest != "" {
+		r.Digest = im.Root.Digest
+	}
+	return r.String()
+}
+
+// Size adds up every blob of the image, manifests included, each once.
+func (im *Image) Size() (int64, error) {
+	all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", im.Ref, err)
+	}
+	var n int64
+	for _, d := range all {
+		n += d.Size
+	}
+	return n, nil
+}
+
+// forgetUnreachable drops what a platform choice left behind, so that it is
+// neither counted nor carried.
+func (im *Image) forgetUnreachable() error {
+	all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch)
+	if err != nil {
+		return err
+	}
+	kept := make(Tree)
+	for _, d := range all {
+		if b, ok := im.Content[d.Digest]; ok {
+			kept[d.Digest] = b
+		}
+	}
+	im.Content = kept
+	return nil
+}

@@ -1,0 +1,73 @@
+package image
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
+)
+
+// Exclude drops what the user does not want. A reference that nobody asked for
+// is a mistake.
+func Exclude(wanted []Want, refs []string) ([]Want, error) {
+	for _, raw := range refs {
+		ref, err := name.Parse(raw)
+		if err != nil {
+			return nil, &fault.UsageError{What: "--exclude: " + err.Error()}
+		}
+		n := len(wanted)
+		wanted = slices.DeleteFunc(wanted, func(w Want) bool { return w.ref == ref })
+		if len(wanted) == n {
+			return nil, &fault.UsageError{What: fmt.Sprintf("--exclude %s: no chart names it", raw), Advice: "see bundle images CHART"}
+		}
+	}
+	return wanted, nil
+}
+
+// A Want is a reference to fetch and every place that asks for it.
+type Want struct {
+	ref   name.Reference
+	found []record.Finding
+}
+
+// Collect merges findings that name the same thing, in the order of the
+// references, so that a plan does not depend on the order of its inputs.
+func Collect(findings []record.Finding) ([]Want, error) {
+	byName := make(map[string]*Want)
+	for _, f := range findings {
+		ref, err := name.Parse(f.Raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Where(), err)
+		}
+		w := byName[ref.String()]
+		if w == nil {
+			w = &Want{ref: ref}
+			byName[ref.String()] = w
+		}
+		w.found = append(w.found, f)
+	}
+	all := make([]Want, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, *byName[name])
+	}
+	return all, nil
+}
+
+// withSeen adds to a failed resolve where the reference was seen: the user may
+// never have heard of it.
+func withSeen(err error, found []record.Finding) error {
+	if len(found) == 0 || found[0].Chart == "" {
+		return err
+	}
+	where := "seen in " + found[0].Where()
+	if n := len(found) - 1; n > 0 {
+		where += fmt.Sprintf(" and %d more", n)
+	}
+	if h := fault.Hint(err); h != "" {
+		where += "\n" + h
+	}
+	return fault.WithHint(err, where)
+}

@@ -1,0 +1,108 @@
+package open
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle/internal/progress"
+	"bundle/layout"
+)
+
+// CheckAll checks what Open leaves: every byte, and the charts.
+func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
+	if err := b.hashAll(ctx, pr, b.Payload()); err != nil {
+		return ExplainRead(err)
+	}
+	type archive struct {
+		digest        digest.Digest
+		name, version string
+	}
+	opened := make(map[archive]bool) // several releases may be of one chart
+	for _, c := range b.Record.Charts {
+		a := archive{c.Digest, c.Name, c.Version}
+		if opened[a] {
+			continue
+		}
+		if _, err := b.OpenChart(c); err != nil {
+			return err
+		}
+		opened[a] = true
+	}
+	return nil
+}
+
+// Payload is the number of bytes that have a checksum.
+func (b *Bundle) Payload() (n int64) {
+	for e := range b.Reader.All() {
+		if _, listed := b.digest(e.Name); listed {
+			n += e.Size
+		}
+	}
+	return n
+}
+
+// hashAll reads every entry through a verifying reader, as many at once as
+// there are cores.
+func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64) error {
+	pr.Phase("verifying", total)
+	defer pr.End()
+	entries := b.Reader.Entries()
+	damage := make([]error, len(entries))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, e := range entries {
+		want, listed := b.digest(e.Name)
+		if !listed {
+			continue
+		}
+		g.Go(func() error {
+			rc, err := b.Reader.OpenFile(e.Name, want)
+			if err != nil {
+				return err
+			}
+			defer rc.Close()
+			err = drain(ctx, rc, pr)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				damage[i] = asDamagedEntry(e, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(damage...)
+}
+
+func asDamagedEntry(e layout.Entry, err error) error {
+	var format *layout.FormatError
+	if errors.As(err, &format) {
+		return err
+	}
+	return asDamaged(e.Name, err)
+}
+
+// drain reads r to its end, as long as ctx lasts.
+func drain(ctx context.Context, r io.Reader, pr progress.Reporter) error {
+	buf := progress.Buffers.Get().(*[]byte)
+	defer progress.Buffers.Put(buf)
+	for ctx.Err() == nil {
+		n, err := r.Read(*buf)
+		pr.Add(int64(n))
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}

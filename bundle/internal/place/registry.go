@@ -1,0 +1,51 @@
+package place
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"bundle/bundle/internal/fault"
+)
+
+// A Registry is where an import pushes to: a host and an optional path below
+// which everything lands.
+type Registry struct {
+	Host   string // registry.plant.local:5000
+	Prefix string // apps, or empty
+}
+
+// ParseRegistry reads HOST[:PORT][/PREFIX].
+func ParseRegistry(s string) (Registry, error) {
+	bad := func(why string) error {
+		return &fault.UsageError{
+			What:   fmt.Sprintf("registry %q: %s", s, why),
+			Advice: "want HOST[:PORT][/PREFIX], for example registry.plant.local:5000/apps",
+		}
+	}
+	if strings.Contains(s, "://") {
+		return Registry{}, bad("it must not have a scheme")
+	}
+	host, prefix, _ := strings.Cut(strings.TrimSuffix(s, "/"), "/")
+	probe := host + "/x"
+	if prefix != "" {
+		probe = host + "/" + prefix + "/x"
+	}
+	named, err := reference.ParseNormalizedNamed(probe)
+	if err != nil || reference.Domain(named) != host {
+		return Registry{}, bad("the host needs a dot or a port, and the prefix must be a repository path")
+	}
+	return Registry{host, prefix}, nil
+}
+
+func (r Registry) String() string {
+	if r.Prefix == "" {
+		return r.Host
+	}
+	return r.Host + "/" + r.Prefix
+}
+
+// Charts returns the repository below which charts are pushed, as helm writes
+// it without oci://.
+func (r Registry) Charts() string { return r.String() + "/charts" }

@@ -1,0 +1,265 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/source"
+	"bundle/checksum"
+	"bundle/layout"
+)
+
+// A Plan is everything about a bundle but the bytes of its layers: made by
+// pure functions from what was resolved, printed by a dry run, carried out by
+// the writer.
+type Plan struct {
+	Record  *record.Record
+	index   []byte                          // index.json
+	known   image.Tree                      // blobs whose bytes are here already
+	Fetch   []ocispec.Descriptor            // the others, in the order they stand in the bundle
+	From    map[digest.Digest]string        // repository that has each of fetch
+	Needs   map[string][]ocispec.Descriptor // image name → those of fetch it needs
+	Created time.Time
+}
+
+// New lays out images and charts. rec must have everything but its
+// images, charts and id.
+func New(rec *record.Record, images []*image.Image, charts []*source.Chart) (*Plan, error) {
+	p := &Plan{
+		Record:  rec,
+		known:   make(image.Tree),
+		From:    make(map[digest.Digest]string),
+		Needs:   make(map[string][]ocispec.Descriptor),
+		Created: rec.Created,
+	}
+	if len(charts) > record.MaxCharts {
+		return nil, &fault.UsageError{What: fmt.Sprintf("%d charts, more than the %d that one bundle can hold", len(charts), record.MaxCharts)}
+	}
+	var index []ocispec.Descriptor
+	images = mergeEqual(images)
+	for _, im := range images {
+		ir, err := im.Record()
+		if err != nil {
+			return nil, err
+		}
+		if im.Subject == "" {
+			rec.Images = append(rec.Images, ir)
+		} else {
+			rec.Referrers = append(rec.Referrers, ir)
+		}
+		index = append(index, name.Entry(im.Root, im.Name()))
+		p.learn(im.Content)
+	}
+	for _, c := range charts {
+		rec.Charts = append(rec.Charts, c.Record)
+		p.learn(c.Content)
+		entry := name.Entry(c.Root, c.Record.Reference)
+		switch twin := slices.IndexFunc(index, func(d ocispec.Descriptor) bool { return name.Of(d) == name.Of(entry) }); {
+		case twin < 0:
+			index = append(index, entry)
+		case index[twin].Digest != entry.Digest:
+			return nil, &fault.UsageError{
+				What:   fmt.Sprintf("two charts are both %s %s, and differ; the second is %s", c.Record.Name, c.Record.Version, c.Record.Source),
+				Advice: "give one of them another version, or export them apart",
+			}
+		}
+	}
+	rec.ID = contentID(index)
+	record, err := p.addRecord()
+	if err != nil {
+		return nil, err
+	}
+	index = append(index, record)
+	if err := p.order(images, index); err != nil {
+		return nil, err
+	}
+	p.index, err = json.Marshal(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: index,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode index.json: %w", err)
+	}
+	// What a reader would refuse is not written.
+	if _, err := layout.ParseIndex(p.index); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// mergeEqual joins images that have one name and content: a platform choice
+// can turn an index into one that was asked for as well.
+func mergeEqual(images []*image.Image) []*image.Image {
+	var kept []*image.Image
+	byName := make(map[string]*image.Image)
+	for _, im := range images {
+		if twin := byName[im.Name()]; twin != nil && twin.Root.Digest == im.Root.Digest {
+			twin.Found = append(twin.Found, im.Found...)
+			continue
+		}
+		byName[im.Name()] = im
+		kept = append(kept, im)
+	}
+	return kept
+}
+
+func (p *Plan) learn(t image.Tree) {
+	for d, b := range t {
+		p.known[d] = b
+	}
+}
+
+// addRecord packs the record as an artifact (OCI image spec, "Guidelines for
+// Artifact Usage").
+func (p *Plan) addRecord() (ocispec.Descriptor, error) {
+	b, err := p.Record.Encode()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	d, err := p.known.PutJSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: record.Type,
+		Config:       p.known.Put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data),
+		Layers:       []ocispec.Descriptor{p.known.Put(record.Type, b)},
+	})
+	d.ArtifactType = record.Type
+	return name.Entry(d, record.EntryName(p.Record)), err
+}
+
+// order decides where every blob stands: configs first, then layers, image by
+// image, each once.
+func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
+	configs := make(map[digest.Digest]bool)
+	var layers []ocispec.Descriptor
+	seen := make(map[digest.Digest]bool)
+	for _, im := range images {
+		all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, p.known.Fetch)
+		if err != nil {
+			return fmt.Errorf("%s: %w", im.Ref, err)
+		}
+		for _, d := range all {
+			if err := p.markConfig(d, configs); err != nil {
+				return fmt.Errorf("%s: %w", im.Ref, err)
+			}
+			if p.known[d.Digest] != nil {
+				continue
+			}
+			p.Needs[im.Name()] = append(p.Needs[im.Name()], d)
+			if !seen[d.Digest] {
+				seen[d.Digest] = true
+				p.From[d.Digest] = im.Ref.Repository()
+				layers = append(layers, d)
+			}
+		}
+	}
+	for _, d := range layers {
+		if configs[d.Digest] {
+			p.Fetch = append(p.Fetch, d)
+		}
+	}
+	for _, d := range layers {
+		if !configs[d.Digest] {
+			p.Fetch = append(p.Fetch, d)
+		}
+	}
+	// The same digest under two sizes, in two images, is somebody's lie.
+	_, err := layout.Reachable(index, p.known.Fetch)
+	return err
+}
+
+func (p *Plan) markConfig(d ocispec.Descriptor, configs map[digest.Digest]bool) error {
+	if !layout.IsManifest(d.MediaType) || layout.IsIndex(d.MediaType) {
+		return nil
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(p.known[d.Digest], &m); err != nil {
+		return fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	configs[m.Config.Digest] = true
+	return nil
+}
+
+// Sums is the checksum manifest: it covers every entry but itself and its
+// signature, and needs no offset, so it can be signed before anything moves.
+func (p *Plan) Sums() ([]byte, error) {
+	sum := func(name string, b []byte) checksum.Sum {
+		return checksum.Sum{Name: name, Digest: sha256.Sum256(b)}
+	}
+	all := checksum.Sums{
+		sum(layout.LayoutFile, layout.LayoutContent()),
+		sum(layout.IndexFile, p.index),
+	}
+	for d := range p.known {
+		all = append(all, blobSum(d))
+	}
+	for _, d := range p.Fetch {
+		all = append(all, blobSum(d.Digest))
+	}
+	if err := all.Validate(); err != nil {
+		return nil, fmt.Errorf("list of checksums: %w", err)
+	}
+	return all.Format(), nil
+}
+
+func blobSum(d digest.Digest) checksum.Sum {
+	s := checksum.Sum{Name: layout.BlobName(d)}
+	hex.Decode(s.Digest[:], []byte(d.Encoded())) //nolint:errcheck // the digest was validated when parsed
+	return s
+}
+
+// Files is the bundle entry by entry. sig is empty for an unsigned one.
+func (p *Plan) Files(sums, sig []byte) []layout.File {
+	files := []layout.File{
+		known(layout.LayoutFile, layout.LayoutContent()),
+		known(layout.SumsFile, sums),
+	}
+	if len(sig) > 0 {
+		files = append(files, known(layout.SignatureFile, sig))
+	}
+	files = append(files, known(layout.IndexFile, p.index))
+	for _, d := range slices.Sorted(maps.Keys(p.known)) {
+		files = append(files, known(layout.BlobName(d), p.known[d]))
+	}
+	for _, d := range p.Fetch {
+		files = append(files, layout.File{Name: layout.BlobName(d.Digest), Size: d.Size})
+	}
+	return files
+}
+
+func known(name string, b []byte) layout.File {
+	return layout.File{Name: name, Size: int64(len(b)), Data: b}
+}
+
+// Payload is the number of bytes that have to be fetched.
+func (p *Plan) Payload() int64 {
+	var n int64
+	for _, d := range p.Fetch {
+		n += d.Size
+	}
+	return n
+}
+
+// contentID names a set of images and charts: the first 16 hex digits of the
+// SHA-256 over their names and digests.
+func contentID(index []ocispec.Descriptor) string {
+	h := sha256.New()
+	for _, d := range index {
+		fmt.Fprintf(h, "%s %s\n", d.Digest, name.Of(d))
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}

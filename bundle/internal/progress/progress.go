@@ -1,0 +1,74 @@
+package progress
+
+import (
+	"sync"
+)
+
+// Reporter receives what happens while bytes move. Its methods are called from
+// several goroutines at once. A nil Progress is allowed everywhere.
+type Reporter interface {
+	// Phase begins a step. total is the number of bytes it will move, 0 where
+	// the step moves none.
+	Phase(name string, total int64)
+	// Add reports n more bytes moved. Bytes that a retry moves again count once.
+	Add(n int64)
+	// Skip reports n bytes of the total that need not be moved: an earlier run
+	// has left them, or the registry has them already.
+	Skip(n int64)
+	// Done reports one finished thing: an image, a chart.
+	Done(line string)
+	// End closes the current phase.
+	End()
+}
+
+type silent struct{}
+
+func (silent) Phase(string, int64) {}
+func (silent) Add(int64)           {}
+func (silent) Skip(int64)          {}
+func (silent) Done(string)         {}
+func (silent) End()                {}
+
+func OrSilent(p Reporter) Reporter {
+	if p == nil {
+		return silent{}
+	}
+	return &steady{Reporter: p}
+}
+
+// steady keeps a Progress from going backwards: what is taken back with a
+// negative number has to be made up for before anything more is reported.
+type steady struct {
+	Reporter
+	mu     sync.Mutex
+	behind int64 // bytes taken back in this phase
+}
+
+func (s *steady) Phase(name string, total int64) {
+	s.mu.Lock()
+	s.behind = 0
+	s.mu.Unlock()
+	s.Reporter.Phase(name, total)
+}
+
+func (s *steady) Add(n int64) {
+	if n = s.forward(n); n > 0 {
+		s.Reporter.Add(n)
+	}
+}
+
+func (s *steady) Skip(n int64) {
+	if n = s.forward(n); n > 0 {
+		s.Reporter.Skip(n)
+	}
+}
+
+// forward returns how much of n is new.
+func (s *steady) forward(n int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behind -= n
+	n = max(-s.behind, 0)
+	s.behind = max(s.behind, 0)
+	return n
+}

@@ -1,0 +1,71 @@
+package record
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/name"
+)
+
+// Media types of a chart in a registry (Helm, "Use OCI-based registries").
+const (
+	HelmConfigType     = "application/vnd.cncf.helm.config.v1+json"
+	HelmChartType      = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+	HelmProvenanceType = "application/vnd.cncf.helm.chart.provenance.v1.prov"
+)
+
+// MaxChart bounds a packaged chart. Helm keeps it in a Secret of 1 MiB at most
+// once it is installed.
+const MaxChart = 20 << 20
+
+// RenderOptions are the inputs every render of the chart uses, here and on the
+// far side, with further values files laid over them.
+func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, error) {
+	values, err := MergeOnto(r.Values, over, r.Set, nil)
+	return chart.RenderOptions{
+		Values:      values,
+		ReleaseName: r.Release,
+		Namespace:   r.Namespace,
+		KubeVersion: r.KubeVersion,
+		APIVersions: r.APIVersions,
+	}, err
+}
+
+// CheckName requires a name and version that charts can have in a registry: they
+// become a repository and a tag.
+func (r Chart) CheckName() error {
+	path := "charts/" + r.Name
+	ref, err := name.Parse(name.LocalHost + "/" + path + ":" + Tag(r.Version))
+	if err != nil || ref.Path != path || ref.Tag != Tag(r.Version) || strings.Contains(r.Name, "/") {
+		return fmt.Errorf("%q in version %q is no chart name: registries take lower-case letters, digits, dots and dashes", r.Name, r.Version)
+	}
+	return nil
+}
+
+// CheckRelease requires names that Kubernetes and Helm take: they become
+// folders and words of a command.
+func CheckRelease(release, namespace string) error {
+	if !dnsName.MatchString(release) || len(release) > 53 {
+		return fmt.Errorf("release name %q is not up to 53 lower-case letters, digits, dots and dashes", release)
+	}
+	if !dnsName.MatchString(namespace) || len(namespace) > 63 {
+		return fmt.Errorf("namespace %q is not up to 63 lower-case letters, digits and dashes", namespace)
+	}
+	return nil
+}
+
+// dnsName is a DNS subdomain (RFC 1123).
+var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// KubeVersion is what a Kubernetes version begins with; Helm takes what follows
+// for what it is.
+var KubeVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+`)
+
+// Label names the chart in findings and messages.
+func (r Chart) Label() string { return r.Name + "-" + r.Version }
+
+// Tag is the tag of a chart version: + is not allowed in a tag, and Helm
+// writes _ for it.
+func Tag(version string) string { return strings.ReplaceAll(version, "+", "_") }

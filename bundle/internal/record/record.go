@@ -1,0 +1,141 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
+)
+
+// EntryName is how index.json calls the record.
+func EntryName(r *Record) string { return name.LocalHost + "/record:" + r.ID }
+
+// FormatVersion is the bundle format this package writes, and the newest it
+// reads (layout/SPEC.md).
+const FormatVersion = 1
+
+// Type is the artifact type of the bundle record and the media type of
+// its one layer.
+const Type = "application/vnd.bundle.record.v1+json"
+
+// MaxCharts bounds the charts of a record: each is unpacked and rendered, and one
+// archive may stand for all of them.
+const MaxCharts = 1000
+
+// A Record says what a bundle holds and where each thing came from. It travels
+// inside the bundle as an OCI artifact, under the signature like all the rest.
+type Record struct {
+	FormatVersion int       `json:"formatVersion"`
+	Tool          string    `json:"tool"`    // name and version of the program that wrote the bundle
+	Created       time.Time `json:"created"` // whole seconds, UTC; also the mtime of every entry
+	ID            string    `json:"id"`      // names the content: the same images and charts have the same id
+
+	Charts     []Chart   `json:"charts,omitempty"`
+	Images     []Image   `json:"images,omitempty"`
+	Referrers  []Image   `json:"referrers,omitempty"`  // signatures, SBOMs and the like, attached to images
+	Unresolved []Finding `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
+}
+
+// A Chart is one chart and the inputs it was rendered with; the far side
+// renders with the same.
+type Chart struct {
+	Name        string         `json:"name"`
+	Version     string         `json:"version"`
+	AppVersion  string         `json:"appVersion,omitempty"`
+	Source      string         `json:"source"`            // as the user named it
+	Reference   string         `json:"reference"`         // its name in index.json
+	Digest      digest.Digest  `json:"digest"`            // of its OCI manifest
+	Values      map[string]any `json:"values,omitempty"`  // given by the user, merged
+	Set         []string       `json:"set,omitempty"`     // those of them that a values file would change, as helm's --set
+	LeftOut     []string       `json:"leftOut,omitempty"` // keys of given values that do not travel; "*" for all
+	Release     string         `json:"release"`           // helm's release name
+	Namespace   string         `json:"namespace"`         //
+	KubeVersion string         `json:"kubeVersion"`       // v1.34.0
+	APIVersions []string       `json:"apiVersions,omitempty"`
+	SkipTests   bool           `json:"skipTests,omitempty"` // what only helm test runs was left out
+}
+
+// An Image is one image or artifact.
+type Image struct {
+	Reference    string        `json:"reference"`              // full, as in index.json
+	Digest       digest.Digest `json:"digest"`                 // of what is in the bundle
+	SourceDigest digest.Digest `json:"sourceDigest,omitempty"` // of what the registry has, where a platform choice changed it
+	MediaType    string        `json:"mediaType"`
+	Size         int64         `json:"size"` // bytes of all its blobs, manifests included
+	Platforms    []string      `json:"platforms,omitempty"`
+	Subject      digest.Digest `json:"subject,omitempty"`     // of a referrer: what it is attached to
+	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
+	Found        []Finding     `json:"found,omitempty"`
+}
+
+// A Finding is one place where a reference was seen.
+type Finding struct {
+	Raw        string   `json:"raw"`                  // as written there
+	Chart      string   `json:"chart,omitempty"`      // name-version; empty: named by the user
+	Template   string   `json:"template,omitempty"`   // chart/templates/x.yaml
+	Kind       string   `json:"kind,omitempty"`       // Deployment
+	Path       string   `json:"path,omitempty"`       // spec.template.spec.containers[0].image
+	Confidence string   `json:"confidence,omitempty"` // image, repository, placeholder
+	Keys       []string `json:"keys,omitempty"`       // values keys that move it
+}
+
+// Where says where the reference stands, in words for people.
+func (f Finding) Where() string {
+	switch {
+	case f.Chart == "":
+		return "named by the user"
+	case f.Template == "":
+		return f.Chart + ": Chart.yaml"
+	}
+	return f.Template + ": " + f.Kind + " " + f.Path
+}
+
+// Encode returns the record as the JSON that travels: indented, keys in a
+// fixed order, a newline at the end. Characters that cannot be printed are
+// replaced, since charts may have them and readers refuse them.
+func (r *Record) Encode() ([]byte, error) {
+	r.texts(func(s *string) { *s = Printable(*s) })
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle record: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Parse reads what Encode wrote. A record of a newer format is a
+// *VersionError.
+func Parse(b []byte) (*Record, error) {
+	if err := checkJSON(b); err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
+	var v struct {
+		FormatVersion int `json:"formatVersion"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
+	if v.FormatVersion != FormatVersion {
+		return nil, &VersionError{Found: v.FormatVersion}
+	}
+	r, err := decodeRecord(b)
+	if err != nil {
+		return nil, fmt.Errorf("bundle record: %w", err)
+	}
+	return r, nil
+}
+
+// A VersionError is a bundle of a format this program does not know.
+type VersionError struct{ Found int }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("bundle format version %d is not known: this program reads version %d", e.Found, FormatVersion)
+}
+
+// Fault is a damaged bundle's: it cannot be read.
+func (e *VersionError) Fault() (fault.Kind, string) {
+	return fault.Damaged, "use the release of bundle that wrote it, or a newer one"
+}

@@ -1,0 +1,253 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	semver "github.com/Masterminds/semver/v3"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/remote"
+)
+
+// A ChartSpec is a chart and the inputs to render it with.
+type ChartSpec struct {
+	Ref         string         // folder, .tgz, oci://host/path[:version], or a name in Repo
+	Repo        string         // URL of an HTTP chart repository
+	Version     string         // exact, or a constraint where Repo is given; empty: newest
+	Username    string         // for Repo
+	Password    string         //
+	Values      map[string]any // below the files
+	ValueFiles  []string       // as helm's -f
+	Set         []string       // as helm's --set
+	SetString   []string       // as helm's --set-string
+	Release     string         // empty: the chart's name
+	Namespace   string         // empty: default
+	KubeVersion string         // empty: chart.DefaultKubeVersion
+	APIVersions []string       // beyond those of a plain cluster
+	SkipTests   bool           // leave out what only helm test runs
+}
+
+// A Chart is a chart as it lies in the bundle: a Helm OCI manifest
+// with everything it names.
+type Chart struct {
+	Chart   *chart.Chart
+	Root    ocispec.Descriptor
+	Content image.Tree
+	Record  record.Chart
+}
+
+// Load reads the chart that spec names, wherever it is.
+func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+	files, err := record.ReadValues(spec.ValueFiles)
+	if err != nil {
+		return nil, err
+	}
+	values, err := record.MergeOnto(spec.Values, files, spec.Set, spec.SetString)
+	if err != nil {
+		return nil, err
+	}
+	var a *Chart
+	if strings.HasPrefix(spec.Ref, "oci://") {
+		a, err = pullChart(ctx, c, spec.Ref, spec.Version)
+	} else {
+		a, err = packChart(ctx, c, spec, caFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.Record.Name, a.Record.Version = a.Chart.Name(), a.Chart.Version()
+	a.Record.AppVersion = a.Chart.AppVersion()
+	a.Record.Digest = a.Root.Digest
+	a.Record.Values, a.Record.Set = values, record.ExactIntegers(values)
+	a.Record.Release = cmp.Or(spec.Release, a.Chart.Name())
+	a.Record.Namespace = cmp.Or(spec.Namespace, "default")
+	if err := record.CheckRelease(a.Record.Release, a.Record.Namespace); err != nil {
+		return nil, &fault.UsageError{What: err.Error(), Advice: "see --release-name and --namespace"}
+	}
+	a.Record.KubeVersion = cmp.Or(spec.KubeVersion, chart.DefaultKubeVersion)
+	if !record.KubeVersion.MatchString(a.Record.KubeVersion) {
+		return nil, &fault.UsageError{What: fmt.Sprintf("Kubernetes version %q is none", a.Record.KubeVersion), Advice: "for example v1.34.0"}
+	}
+	a.Record.APIVersions = spec.APIVersions
+	a.Record.SkipTests = spec.SkipTests
+	return a, nil
+}
+
+// packChart loads a chart that has no manifest yet and makes one, the same
+// each time.
+func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+	ch, err := chart.Load(ctx, chart.Source{
+		Ref:      spec.Ref,
+		Repo:     spec.Repo,
+		Version:  spec.Version,
+		Username: spec.Username,
+		Password: spec.Password,
+	}, chart.LoadOptions{CAFile: caFile, UserAgent: "bundle", OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
+		a, err := pullChart(ctx, c, ref, version)
+		if err != nil {
+			return nil, err
+		}
+		return a.Chart.Archive(), nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	config, err := ch.ConfigJSON()
+	if err != nil {
+		return nil, err
+	}
+	a := &Chart{Chart: ch, Content: make(image.Tree)}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    a.Content.Put(record.HelmConfigType, config),
+		Layers:    []ocispec.Descriptor{a.Content.Put(record.HelmChartType, ch.Archive())},
+		Annotations: map[string]string{
+			ocispec.AnnotationTitle:   ch.Name(),
+			ocispec.AnnotationVersion: ch.Version(),
+		},
+	}
+	if prov := ch.Prov(); len(prov) > 0 {
+		m.Layers = append(m.Layers, a.Content.Put(record.HelmProvenanceType, prov))
+	}
+	if a.Root, err = a.Content.PutJSON(m.MediaType, m); err != nil {
+		return nil, err
+	}
+	a.Record.Source = ch.Source()
+	a.Record.Reference = name.LocalHost + "/charts/" + ch.Name() + ":" + record.Tag(ch.Version())
+	return a, nil
+}
+
+// pullChart reads a chart from a registry and keeps its manifest bytes, so
+// that signatures over its digest stay valid.
+func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*Chart, error) {
+	ref, err := chartReference(ctx, c, raw, version)
+	if err != nil {
+		return nil, err
+	}
+	root, b, err := c.Resolve(ctx, ref.Pull())
+	if err != nil {
+		return nil, err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("chart %s: manifest: %w", ref, err)
+	}
+	if m.Config.MediaType != record.HelmConfigType {
+		return nil, fmt.Errorf("chart %s: this is not a Helm chart but %s", ref, cmp.Or(m.Config.MediaType, root.MediaType))
+	}
+	a := &Chart{Root: root, Content: image.Tree{root.Digest: b}}
+	var archive []byte
+	var total int64
+	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		if total += d.Size; total > record.MaxChart {
+			return nil, fmt.Errorf("chart %s: its blobs have more than %d MiB", ref, record.MaxChart>>20)
+		}
+		blob, err := image.FetchBlob(ctx, c, ref.Repository(), d, record.MaxChart)
+		if err != nil {
+			return nil, err
+		}
+		a.Content[d.Digest] = blob
+		if d.MediaType == record.HelmChartType {
+			archive = blob
+		}
+	}
+	if archive == nil {
+		return nil, fmt.Errorf("chart %s: its manifest has no layer of type %s", ref, record.HelmChartType)
+	}
+	if a.Chart, err = chart.Open(archive); err != nil {
+		return nil, fmt.Errorf("chart %s: %w", ref, err)
+	}
+	a.Record.Source = "oci://" + ref.String()
+	a.Record.Reference = ref.String()
+	return a, nil
+}
+
+// chartReference completes oci://host/path/name with the version wanted, or
+// the newest there is.
+func chartReference(ctx context.Context, c *remote.Client, raw, version string) (name.Reference, error) {
+	named := strings.TrimPrefix(raw, "oci://")
+	if host, _, _ := strings.Cut(named, "/"); strings.Contains(host, "@") {
+		return name.Reference{}, &fault.UsageError{
+			What:   "chart oci://" + named[strings.LastIndexByte(host, '@')+1:] + ": a user name and password do not belong into a reference",
+			Advice: "log in with docker login, podman login or helm registry login",
+		}
+	}
+	ref, err := name.Parse(named)
+	if err != nil {
+		return name.Reference{}, err
+	}
+	if strings.HasSuffix(named, ":"+ref.Tag) || ref.Digest != "" {
+		if version != "" && ref.Tag != record.Tag(version) {
+			return name.Reference{}, &fault.UsageError{What: fmt.Sprintf("chart %s: --version %s contradicts the reference", raw, version)}
+		}
+		return ref, nil
+	}
+	tags, err := c.Tags(ctx, ref.Repository())
+	if err != nil {
+		return name.Reference{}, err
+	}
+	ref.Tag, err = newestVersion(tags, version)
+	if err != nil {
+		return name.Reference{}, fmt.Errorf("chart %s: %w", raw, err)
+	}
+	return ref, nil
+}
+
+// image is the chart as something that signatures and the like are attached to;
+// nil for one that no registry has.
+func (a *Chart) image() (*image.Image, error) {
+	ref, err := name.Parse(a.Record.Reference)
+	if err != nil || ref.Host == name.LocalHost {
+		return nil, err
+	}
+	return &image.Image{Ref: ref, Source: a.Root, Root: a.Root, Content: a.Content}, nil
+}
+
+// Holders is what referrers are looked for: images, and charts that came
+// from a registry.
+func Holders(images []*image.Image, charts []*Chart) ([]*image.Image, error) {
+	all := slices.Clone(images)
+	for _, c := range charts {
+		im, err := c.image()
+		if err != nil {
+			return nil, err
+		}
+		if im != nil {
+			all = append(all, im)
+		}
+	}
+	return all, nil
+}
+
+// newestVersion returns the tag of the highest version that satisfies the
+// constraint; without one, of the highest that is not a pre-release.
+func newestVersion(tags []string, constraint string) (string, error) {
+	c, err := semver.NewConstraint(cmp.Or(constraint, "*"))
+	if err != nil {
+		return "", &fault.UsageError{What: fmt.Sprintf("version %q: %v", constraint, err)}
+	}
+	var newest *semver.Version
+	tag := ""
+	for _, t := range tags {
+		v, err := semver.StrictNewVersion(strings.ReplaceAll(t, "_", "+"))
+		if err == nil && c.Check(v) && (newest == nil || v.GreaterThan(newest)) {
+			newest, tag = v, t
+		}
+	}
+	if newest == nil {
+		return "", fmt.Errorf("none of its %d tags is a version that satisfies %q", len(tags), cmp.Or(constraint, "*"))
+	}
+	return tag, nil
+}

@@ -1,0 +1,132 @@
+package transfer
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/plan"
+	"bundle/bundle/internal/record"
+	"bundle/checksum"
+	"bundle/layout"
+)
+
+// A leftover is what a run that was killed knew: everything but its layers. Nil
+// is none. It only says what that run meant to write; what it wrote is verified
+// when the layout writer goes on with it.
+type leftover struct {
+	created   time.Time
+	sums, sig []byte
+	record    *record.Record
+}
+
+// findLeftover reads the partial file beside an output, if there is one that can
+// be read. One that cannot is written anew.
+func findLeftover(output string) *leftover {
+	if streams(output) {
+		return nil
+	}
+	r, file, err := layout.OpenPartial(output)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	l := &leftover{created: r.ModTime()}
+	if l.sums, err = r.ReadFile(layout.SumsFile, open.MaxDocument); err != nil {
+		return nil
+	}
+	if _, signed := r.Entry(layout.SignatureFile); signed {
+		if l.sig, err = r.ReadFile(layout.SignatureFile, open.MaxDocument); err != nil {
+			return nil
+		}
+	}
+	if l.record, err = recordOf(r); err != nil {
+		return nil
+	}
+	return l
+}
+
+// recordOf finds the record of a bundle that nobody vouches for.
+func recordOf(r *layout.Reader) (*record.Record, error) {
+	raw, err := r.ReadFile(layout.IndexFile, open.MaxDocument)
+	if err != nil {
+		return nil, err
+	}
+	index, err := layout.ParseIndex(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range index.Manifests {
+		if d.ArtifactType != record.Type {
+			continue
+		}
+		doc, err := r.ReadBlob(d.Digest, open.MaxDocument)
+		if err != nil {
+			return nil, err
+		}
+		var m ocispec.Manifest
+		if err := json.Unmarshal(doc, &m); err != nil || len(m.Layers) != 1 {
+			return nil, fmt.Errorf("bundle record: manifest %s has not one layer", d.Digest)
+		}
+		if doc, err = r.ReadBlob(m.Layers[0].Digest, open.MaxDocument); err != nil {
+			return nil, err
+		}
+		return record.Parse(doc)
+	}
+	return nil, io.ErrUnexpectedEOF
+}
+
+// Begun is the time of creation where none was given: that of the run that this
+// one goes on with, else now.
+func Begun(output string) time.Time {
+	if l := findLeftover(output); l != nil {
+		return l.created
+	}
+	return time.Now().UTC().Truncate(time.Second)
+}
+
+// signature signs the list of checksums. A signature that the run before made of
+// the same list with the same key is used again: not every kind of key gives the
+// same signature twice, and the file is to be the same.
+func (o Options) signature(sums []byte, l *leftover) ([]byte, error) {
+	if o.Signer == nil {
+		return nil, nil
+	}
+	if l != nil && string(l.sums) == string(sums) {
+		if who, err := checksum.Identify(sums, l.sig); err == nil && who.Fingerprint == o.Signer.Fingerprint() {
+			return l.sig, nil
+		}
+	}
+	return o.Signer.Sign(sums)
+}
+
+// A Change is a reference that means something else than when the run began that
+// this one goes on with.
+type Change struct {
+	Reference string        `json:"reference"`
+	Was       digest.Digest `json:"was"`
+	Now       digest.Digest `json:"now"`
+}
+
+// changes lists the references that moved.
+func (l *leftover) changes(p *plan.Plan) []Change {
+	if l == nil {
+		return nil
+	}
+	was := make(map[string]digest.Digest)
+	for _, im := range l.record.Images {
+		was[im.Reference] = im.Digest
+	}
+	var all []Change
+	for _, im := range p.Record.Images {
+		if old, ok := was[im.Reference]; ok && old != im.Digest {
+			all = append(all, Change{im.Reference, old, im.Digest})
+		}
+	}
+	return all
+}

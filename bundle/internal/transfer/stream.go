@@ -1,0 +1,101 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/plan"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/remote"
+	"bundle/layout"
+)
+
+// StreamOutput as the Output of an export stands for ExportOptions.Stream.
+const StreamOutput = "-"
+
+// streams reports whether an output is written from its begin to its end: it is
+// a stream, or stands for a pipe or a device.
+func streams(output string) bool {
+	if output == StreamOutput {
+		return true
+	}
+	info, err := os.Stat(output)
+	return err == nil && info.Mode()&(os.ModeDevice|os.ModeNamedPipe|os.ModeCharDevice) != 0
+}
+
+// stream writes the bundle in order. Blobs are fetched ahead, each into a buffer
+// that is bounded.
+func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (err error) {
+	w := o.Stream
+	if o.Output != StreamOutput {
+		f, openErr := os.OpenFile(o.Output, os.O_WRONLY, 0)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		w = f
+	}
+	if w == nil {
+		return &fault.UsageError{What: "no stream to write the bundle to"}
+	}
+	if err := hasRoom(w, lp.Size()); err != nil {
+		return err
+	}
+	o.Progress.Phase("fetching", p.Payload())
+	defer o.Progress.End()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var g errgroup.Group
+	a := newAhead(client, p, o.Jobs)
+	g.Go(func() error { return a.run(ctx) })
+	t := newTally(p.Needs, o.Progress)
+	var at digest.Digest
+	err = layout.Stream(w, lp, func(d digest.Digest) (io.ReadCloser, error) {
+		at = d
+		return &told{progress.Reader(a.blobs[d], o.Progress), func() { t.finished(d) }}, nil
+	})
+	cancel()
+	_ = g.Wait() // each blob has said itself what went wrong with it
+	var failed *remote.Error
+	var wrong *layout.ContentError
+	if errors.As(err, &failed) || errors.As(err, &wrong) {
+		return t.about(at, remote.About(p.From[at], err))
+	}
+	if err != nil {
+		return err
+	}
+	return flush(w)
+}
+
+// hasRoom asks, where a stream goes into a file after all, whether its file
+// system has room for it.
+func hasRoom(w io.Writer, size int64) error {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return layout.CheckSpace(f, size)
+}
+
+// flush makes what was written durable where that means anything.
+func flush(w io.Writer) error {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	err := f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil // a pipe or a terminal
+	}
+	return err
+}

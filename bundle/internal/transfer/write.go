@@ -1,0 +1,137 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/plan"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/trust"
+	"bundle/layout"
+)
+
+// Options say where a plan goes, and how.
+type Options struct {
+	Output   string        // a file, a pipe or a device, or StreamOutput
+	Stream   io.Writer     // where StreamOutput goes
+	InOrder  bool          // let the file grow from its begin to its end
+	Signer   *trust.Signer // nil: nobody signs
+	Jobs     int           // transfers at once
+	Progress progress.Reporter
+}
+
+// A Result says what was written.
+type Result struct {
+	Size        int64    // of the whole file
+	Resumed     int64    // bytes that an earlier run had fetched
+	Changed     []Change // references that moved since that run
+	Fingerprint string   // of the signing key
+}
+
+// Write signs the plan and carries it out.
+func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) (*Result, error) {
+	left := findLeftover(o.Output)
+	sums, err := p.Sums()
+	if err != nil {
+		return nil, err
+	}
+	sig, err := o.signature(sums, left)
+	if err != nil {
+		return nil, err
+	}
+	res := &Result{Changed: left.changes(p)}
+	if o.Signer != nil {
+		res.Fingerprint = o.Signer.Fingerprint()
+	}
+	lp, err := layout.NewPlan(p.Files(sums, sig), p.Created)
+	if err != nil {
+		return nil, err
+	}
+	if streams(o.Output) {
+		err = o.stream(ctx, client, p, lp)
+	} else {
+		res.Resumed, err = o.writeFile(ctx, client, p, lp)
+	}
+	if err != nil {
+		return nil, explainWrite(err)
+	}
+	res.Size = lp.Size()
+	return res, nil
+}
+
+// writeFile fills the file and gives it its name. It returns how much of it an
+// earlier run had fetched.
+func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (resumed int64, err error) {
+	create := layout.Create
+	if o.InOrder {
+		create = layout.CreateInOrder
+	}
+	w, err := create(o.Output, lp)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if err := o.transfer(ctx, client, p, w); err != nil {
+		return 0, o.suspend(w, err)
+	}
+	o.Progress.Phase("flushing to disk", 0)
+	defer o.Progress.End()
+	return w.Resumed(), w.Commit()
+}
+
+// explainWrite says beside an error of the output what to do about it.
+func explainWrite(err error) error {
+	var (
+		space *layout.SpaceError
+		known fault.Fault
+	)
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &space):
+		return fault.WithHint(err, "make room there, or write the bundle elsewhere with -o")
+	case errors.Is(err, syscall.EFBIG):
+		return fault.WithHint(err, "the file system takes no file of that size; FAT32 ends at 4 GiB: format the medium as exFAT, ext4 or NTFS")
+	}
+	return err
+}
+
+// worthKeeping is how many bytes of payload make a partial file worth to be gone
+// on with.
+const worthKeeping = 1 << 20
+
+// suspend leaves the partial file of a run that failed, where the same command
+// can save something by going on with it. What it holds is verified then.
+func (o Options) suspend(w *layout.Writer, err error) error {
+	if w.Written() < worthKeeping {
+		return err
+	}
+	if serr := w.Suspend(); serr != nil {
+		return errors.Join(err, serr)
+	}
+	err = explainWrite(err)
+	hint := fmt.Sprintf("what was fetched is kept in %s.partial: the same command goes on from there", o.Output)
+	if h := fault.Hint(err); h != "" {
+		hint = h + "\n" + hint
+	}
+	return fault.WithHint(err, hint)
+}
+
+// transfer fetches every blob of the plan into its place.
+func (o Options) transfer(ctx context.Context, client *remote.Client, p *plan.Plan, w *layout.Writer) error {
+	o.Progress.Phase("fetching", p.Payload())
+	defer o.Progress.End()
+	f := newFetcher(client, p, w, o.Jobs, o.Progress)
+	g, ctx := errgroup.WithContext(ctx)
+	for range f.workers() {
+		g.Go(func() error { return f.work(ctx) })
+	}
+	return g.Wait()
+}

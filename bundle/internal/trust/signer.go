@@ -1,0 +1,123 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/fault"
+	"bundle/checksum"
+)
+
+// A Signer signs bundles with one private key.
+type Signer struct{ Key ssh.Signer }
+
+// KeyOptions say how to get at a private key.
+type KeyOptions struct {
+	Passphrase func() ([]byte, error)        // asked when the key is encrypted; nil: refuse such keys
+	Agent      func() (io.ReadWriter, error) // connects to ssh-agent, asked when the file is a public key; nil: refuse those
+}
+
+// LoadSigner reads an OpenSSH private key or, given a public one, finds its
+// other half in the ssh-agent, so that keys on hardware tokens work too. Given
+// a certificate, KEY-cert.pub, it takes the key from the agent or from KEY, and
+// signatures show the certificate.
+func LoadSigner(path string, o KeyOptions) (*Signer, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	if cert, cerr := checksum.ParseCertificate(b); cerr == nil {
+		return certSigner(path, cert, o)
+	}
+	if pub, perr := checksum.ParsePublicKey(b); perr == nil {
+		return agentSigner(path, pub, o)
+	}
+	key, err := checksum.ParsePrivateKey(b, o.Passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
+	}
+	return &Signer{key}, nil
+}
+
+func agentSigner(path string, pub checksum.PublicKey, o KeyOptions) (*Signer, error) {
+	if o.Agent == nil {
+		return nil, &fault.UsageError{What: fmt.Sprintf("signing key %s is a public key, and there is no ssh-agent to sign with", path)}
+	}
+	conn, err := o.Agent()
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
+	}
+	key, err := checksum.AgentSigner(conn, pub)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
+	}
+	return &Signer{key}, nil
+}
+
+// certSigner finds the key that a certificate is for, as ssh-keygen does: in
+// the agent, else in the file whose name lacks -cert.pub.
+func certSigner(path string, cert checksum.Certificate, o KeyOptions) (*Signer, error) {
+	keyFile, named := strings.CutSuffix(path, "-cert.pub")
+	s, err := agentSigner(path, cert.Key(), o)
+	if err != nil && named {
+		b, rerr := os.ReadFile(keyFile)
+		if errors.Is(rerr, fs.ErrNotExist) {
+			return nil, err
+		}
+		if rerr != nil {
+			return nil, fmt.Errorf("signing key: %w", rerr)
+		}
+		key, perr := checksum.ParsePrivateKey(b, o.Passphrase)
+		if perr != nil {
+			return nil, fmt.Errorf("signing key %s: %w", keyFile, perr)
+		}
+		s, err = &Signer{key}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	certified, err := cert.Certify(s.Key, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	return &Signer{certified}, nil
+}
+
+// Fingerprint returns SHA256:… as ssh-keygen -l shows it.
+func (s *Signer) Fingerprint() string { return checksum.Fingerprint(s.Key) }
+
+func (s *Signer) Sign(message []byte) ([]byte, error) {
+	sig, err := checksum.Sign(message, s.Key)
+	if err != nil {
+		return nil, fmt.Errorf("sign with %s: %w", s.Fingerprint(), err)
+	}
+	return sig, nil
+}
+
+// Keygen writes a new OpenSSH Ed25519 key pair to path (mode 0600) and
+// path.pub, and returns its fingerprint. Existing files are never replaced.
+func Keygen(path, comment string, passphrase []byte) (fingerprint string, err error) {
+	private, public, err := checksum.GenerateKey(comment, passphrase)
+	if err != nil {
+		return "", err
+	}
+	pub, err := checksum.ParsePublicKey(public)
+	if err != nil {
+		return "", err
+	}
+	if err := disk.Create(path, private, 0o600); err != nil {
+		return "", err
+	}
+	if err := disk.Create(path+".pub", public, 0o644); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return pub.Fingerprint(), nil
+}

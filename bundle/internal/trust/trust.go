@@ -1,0 +1,150 @@
+package trust
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/record"
+	"bundle/checksum"
+)
+
+// Trust is whom a reader believes, and how many of them it wants.
+type Trust struct {
+	// Principals, where given, are the identities that may sign, as ssh-keygen
+	// -I: one of them has to stand in the line of allowed_signers.
+	Principals []string
+	// Require is how many distinct trusted signers there have to be; 0: one.
+	Require int
+	// Signatures are files with signatures, beside those that lie next to the
+	// bundle under its name.
+	Signatures []string
+	// NewerThan refuses bundles that were made before it, so that nobody slips
+	// in an old one that is signed as well as any; zero: none.
+	NewerThan time.Time
+
+	keys    checksum.Trust
+	skip    bool // signatures are not looked at
+	Anybody bool // every signature has to be valid, whoever made it
+}
+
+// LoadTrust reads public key files and, where named, an OpenSSH
+// allowed_signers file.
+func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
+	t := new(Trust)
+	for _, name := range keyFiles {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, trustFile("trusted key", err)
+		}
+		pub, err := checksum.ParsePublicKey(b)
+		if err != nil {
+			return nil, trustFile("trusted key "+name, err)
+		}
+		t.keys.AddKey(pub)
+	}
+	if allowedSigners != "" {
+		b, err := os.ReadFile(allowedSigners)
+		if err != nil {
+			return nil, trustFile("allowed signers", err)
+		}
+		if err := t.keys.AddAllowedSigners(b); err != nil {
+			return nil, trustFile("allowed signers "+allowedSigners, err)
+		}
+	}
+	return t, nil
+}
+
+// trustFile makes a file that cannot be used a usage error, but for a key that
+// nobody may trust.
+func trustFile(what string, err error) error {
+	var weak *checksum.TrustError
+	if errors.As(err, &weak) {
+		return explain(fmt.Errorf("%s: %w", what, err))
+	}
+	return &fault.UsageError{What: fmt.Sprintf("%s: %v", what, err)}
+}
+
+// TrustAnyone skips the signature. Checksums still hold, but say only that the
+// bundle is whole, not whose it is.
+func TrustAnyone() *Trust { return &Trust{skip: true} }
+
+// A Voucher is somebody who vouches for a bundle: whose signature verified,
+// and who is trusted.
+type Voucher struct {
+	Fingerprint string `json:"fingerprint"`          // SHA256:… of the key
+	KeyType     string `json:"keyType"`              // ssh-ed25519
+	Principals  string `json:"principals,omitempty"` // who that is, as far as allowed_signers says it
+	Comment     string `json:"comment,omitempty"`    // of the trusted key
+	Authority   string `json:"authority,omitempty"`  // fingerprint of the authority that certified the key
+	KeyID       string `json:"keyID,omitempty"`      // what the authority calls the certificate
+	Signature   string `json:"signature"`            // where it was: SHA256SUMS.sig in the bundle, or a file
+}
+
+// Name returns what is known of the signer's name, or nothing.
+func (v Voucher) Name() string { return cmp.Or(v.Comment, v.Principals) }
+
+// Vouched says on whose word a bundle was taken.
+type Vouched struct {
+	Signers          []Voucher `json:"signers,omitempty"`          // all that were accepted
+	SignatureSkipped bool      `json:"signatureSkipped,omitempty"` // nobody's: signatures were not checked, as the user wanted
+}
+
+// Check verifies signatures over a list of checksums.
+func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v Vouched, err error) {
+	if t == nil {
+		t = new(Trust)
+	}
+	if t.skip {
+		return Vouched{SignatureSkipped: true}, nil
+	}
+	if t.Anybody {
+		return identify(list, found)
+	}
+	keys := t.keys
+	keys.Principals = t.Principals
+	accepted, err := keys.Require(t.Require, list, found, now)
+	if err != nil {
+		return Vouched{}, explain(err)
+	}
+	for _, a := range accepted {
+		v.Signers = append(v.Signers, voucher(a.Name, a.Signer))
+	}
+	return v, nil
+}
+
+// CheckAge refuses a bundle that is older than wanted, by the time that its
+// signers vouch for.
+func (t *Trust) CheckAge(rec *record.Record) error {
+	if t == nil || !rec.Created.Before(t.NewerThan) {
+		return nil
+	}
+	return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+}
+
+// identify says who signed, and not whether to believe them.
+func identify(list []byte, found []checksum.Candidate) (v Vouched, err error) {
+	for _, c := range found {
+		s, err := checksum.Identify(list, c.Armored)
+		if err != nil {
+			return Vouched{}, explain(fmt.Errorf("%s: %w", c.Name, err))
+		}
+		v.Signers = append(v.Signers, voucher(c.Name, s))
+	}
+	return v, nil
+}
+
+func voucher(where string, s checksum.Signer) Voucher {
+	return Voucher{
+		Fingerprint: s.Fingerprint,
+		KeyType:     s.Type,
+		Principals:  s.Principals,
+		Comment:     s.Comment,
+		Authority:   s.Authority,
+		KeyID:       s.KeyID,
+		Signature:   where,
+	}
+}
