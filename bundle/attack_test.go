@@ -26,7 +26,7 @@ import (
 // client can see: what is sent is what was verified, or nothing.
 func TestImportChangedMeanwhile(t *testing.T) {
 	good := goodBundle(t)
-	whole := []byte(readFile(t, good))
+	whole := []byte(regtest.ReadFile(t, good))
 	b := mustOpen(t, good, trustOf(t))
 	for _, root := range b.Index.Manifests {
 		if root.ArtifactType == record.Type {
@@ -103,7 +103,7 @@ func TestImportOutputLinks(t *testing.T) {
 			if w := writes(priv); len(w) != 0 {
 				t.Errorf("written: %v", w)
 			}
-			WantFiles(t, outside)
+			regtest.WantFiles(t, outside)
 		})
 	}
 	t.Run("the host's folder", func(t *testing.T) { // found late, but found
@@ -117,7 +117,7 @@ func TestImportOutputLinks(t *testing.T) {
 		if _, err := Import(context.Background(), path, o); err == nil {
 			t.Error("not refused")
 		}
-		WantFiles(t, outside)
+		regtest.WantFiles(t, outside)
 	})
 	t.Run("the folder itself is the user's choice", func(t *testing.T) {
 		dir, elsewhere := t.TempDir(), t.TempDir()
