@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
-	"bundle/checksum"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -137,14 +134,4 @@ func TestImportOutputLinks(t *testing.T) {
 func TestPlanTooManyCharts(t *testing.T) {
 	_, err := plan.New(&record.Record{}, nil, make([]*source.Chart, record.MaxCharts+1))
 	wantError(t, err, fault.Usage, "more than the 1000")
-}
-
-// Whatever is wrong with a signature is exit code 3, with advice.
-func TestTrustHints(t *testing.T) {
-	for reason := checksum.Unsigned; reason <= checksum.TooFew; reason++ {
-		err := fmt.Errorf("x.bundle.tar: %w", &checksum.TrustError{Reason: reason, Fingerprint: digest.FromString("x").Encoded()})
-		if fault.KindOf(err) != fault.Untrusted || fault.Hint(err) == "" {
-			t.Errorf("%s: kind %d, hint %q", reason, fault.KindOf(err), fault.Hint(err))
-		}
-	}
 }

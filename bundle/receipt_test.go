@@ -52,7 +52,10 @@ func checkReceiptSignature(t *testing.T, path string, s *trust.Signer) {
 		t.Error(err)
 	}
 	_, err = checksum.Identify([]byte(regtest.ReadFile(t, path)), []byte(regtest.ReadFile(t, path+".sig")))
-	wantReason(t, err, checksum.WrongNamespace)
+	var found *checksum.TrustError
+	if !errors.As(err, &found) || found.Reason != checksum.WrongNamespace {
+		t.Errorf("error %v, want reason %s", err, checksum.WrongNamespace)
+	}
 }
 
 func TestReceipt(t *testing.T) {
