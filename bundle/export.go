@@ -79,6 +79,7 @@ func Export(ctx context.Context, o ExportOptions) (*ExportReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer client.Close()
 	p, err := o.plan(ctx, client)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan.
 	var charts []*source.Chart
 	var findings []record.Finding
 	for _, spec := range o.Charts {
-		c, err := source.Load(ctx, client, spec, o.Registry.CAFile)
+		c, err := source.Load(ctx, client, spec)
 		if err != nil {
 			return nil, err
 		}

@@ -194,15 +194,3 @@ func (l *fetcher) repositoryDependency(ctx context.Context, d *helm.Dependency) 
 	}
 	return openHelm(p.archive)
 }
-
-// fromOCI asks the caller for a chart in an OCI registry.
-func (l *fetcher) fromOCI(ctx context.Context, ref, version string) ([]byte, error) {
-	if l.o.OCI == nil {
-		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", redactRef(ref))
-	}
-	b, err := l.o.OCI(ctx, ref, version)
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", redactRef(ref), err)
-	}
-	return b, nil
-}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -33,26 +32,11 @@ type Source struct {
 
 // LoadOptions say how to reach chart repositories.
 type LoadOptions struct {
-	// OCI fetches the archive of a chart from an OCI registry: ref is
-	// oci://host/path/name, version a version or a constraint. Without it,
-	// charts in OCI registries are errors.
-	OCI func(ctx context.Context, ref, version string) ([]byte, error)
-	// CAFile is a PEM file with certificates to trust beside the system's.
-	CAFile string
-	// InsecureSkipTLSVerify accepts any certificate of the repository in Source.
-	InsecureSkipTLSVerify bool
-	// PassCredentials sends the repository's credentials to other hosts that
-	// its index points to.
-	PassCredentials bool
+	// Fetcher reaches repositories and registries. Without it, whatever is not
+	// on this machine is an error.
+	Fetcher Fetcher
 	// RepositoryConfig is Helm's repositories.yaml; default: the user's.
 	RepositoryConfig string
-	// UserAgent is sent to chart repositories.
-	UserAgent string
-	// Stall is how long a chart repository may be silent; default: a minute.
-	Stall time.Duration
-	// Wait is the pause before a request that failed is made again, twice as long
-	// before the third time; default: a second.
-	Wait time.Duration
 }
 
 // Load reads a chart and makes it complete: dependencies that Chart.yaml
@@ -69,6 +53,8 @@ type LoadOptions struct {
 // is.
 func Load(ctx context.Context, s Source, o LoadOptions) (*Chart, error) {
 	l := &fetcher{o: o}
+	l.name(s.Repo)
+	l.name(s.Ref)
 	p, err := l.read(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)

@@ -2,15 +2,10 @@ package remote
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/distribution/reference"
@@ -97,65 +92,17 @@ func New(o Options) (*Client, error) {
 			return nil, fmt.Errorf("mirror %q of %s: want host[:port][/prefix]: %w", mirror, host, err)
 		}
 	}
-	pool, err := certPool(o.CAFile)
-	if err != nil {
+	t := newTransport(o)
+	// What is wrong with the CA file is said before anything is contacted.
+	if _, err := t.pool(poolKey{}); err != nil {
 		return nil, err
 	}
-	return &Client{opts: o, transport: newTransport(o, pool), repos: map[string]*repository{}}, nil
+	return &Client{opts: o, transport: t, repos: map[string]*repository{}}, nil
 }
 
-// Close closes idle connections. Operations under way are not disturbed, and the
-// client remains usable.
-func (c *Client) Close() {
-	c.transport.verified.CloseIdleConnections()
-	c.transport.unverified.CloseIdleConnections()
-}
-
-// certPool is the system's pool plus the certificates of caFile.
-func certPool(caFile string) (*x509.CertPool, error) {
-	if caFile == "" {
-		return nil, nil // crypto/tls: the system's
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("system certificates: %w", err)
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s: no PEM certificate inside", caFile)
-	}
-	return pool, nil
-}
-
-func newTransport(o Options, pool *x509.CertPool) *transport {
-	base := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   15 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          128,
-		MaxIdleConnsPerHost:   32,
-		ReadBufferSize:        128 << 10,
-		WriteBufferSize:       128 << 10,
-		ForceAttemptHTTP2:     true,
-		// A layer must arrive as it is stored, whatever Content-Encoding says.
-		DisableCompression: true,
-		// A dead HTTP/2 connection would otherwise serve every new attempt, too.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Retry.Stall / 2, PingTimeout: o.Retry.Stall / 4},
-	}
-	insecure := base.Clone()
-	insecure.TLSClientConfig.InsecureSkipVerify = true
-	return &transport{
-		verified: base, unverified: insecure,
-		plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS),
-		stall: o.Retry.Stall,
-	}
-}
+// Close closes idle connections, and those that become idle. Operations under
+// way are not disturbed, and the client remains usable.
+func (c *Client) Close() { c.transport.close() }
 
 func hostSet(hosts []string) map[string]bool {
 	set := map[string]bool{}
@@ -180,19 +127,15 @@ func wireHost(host string) string {
 
 // repository is one repository with its own credentials and tokens.
 type repository struct {
-	client *Client
+	peer
 	name   string // canonical, as the caller spells it
-	host   string // contacted for it
-	path   string // on that host
+	path   string // on the host
 	scheme string
-	mirror bool
 
 	http *auth.Client
 	// oras keeps the fallback index of referrers consistent, which works for
 	// concurrent pushes only through one object for each repository.
 	oras *remote.Repository
-
-	credentialsKnown atomic.Bool // credentials were found and sent
 }
 
 // Host is the host that is contacted for a repository.
@@ -225,7 +168,11 @@ func (c *Client) repository(name string) (*repository, error) {
 			path = prefix + "/" + path
 		}
 	}
-	r := &repository{client: c, name: name, host: wireHost(host), path: path, scheme: "https", mirror: mirrored}
+	host = wireHost(host)
+	r := &repository{
+		peer: peer{client: c, host: host, location: host + "/" + path, mirror: mirrored},
+		name: name, path: path, scheme: "https",
+	}
 	if c.transport.plain[strings.ToLower(r.host)] {
 		r.scheme = "http"
 	}
@@ -280,6 +227,3 @@ func (r *repository) scoped(ctx context.Context, actions ...string) context.Cont
 func (r *repository) url(path string) string {
 	return r.scheme + "://" + r.host + "/v2/" + r.path + "/" + path
 }
-
-// location is the repository's name on the wire.
-func (r *repository) location() string { return r.host + "/" + r.path }

@@ -60,7 +60,7 @@ func (e *Error) Error() string {
 		if !strings.HasPrefix(e.Mirror, e.Host+"/") {
 			fmt.Fprintf(&b, " at %s", e.Host)
 		}
-	case e.Host != "" && !strings.HasPrefix(e.Subject, e.Host+"/"):
+	case e.Host != "" && !strings.HasPrefix(withoutScheme.ReplaceAllString(e.Subject, ""), e.Host+"/"):
 		fmt.Fprintf(&b, " at %s", e.Host)
 	}
 	if e.Attempts > 1 {
@@ -73,6 +73,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 var (
+	withoutScheme = regexp.MustCompile(`^https?://`)
+
 	urlSecrets = regexp.MustCompile(`(https?://)[^/\s"']*@`)
 	urlQuery   = regexp.MustCompile(`(https?://[^\s"'?]*)\?[^\s"']*`)
 )
@@ -135,16 +137,16 @@ func (e *sourceError) Error() string { return fmt.Sprintf("read content: %v", e.
 func (e *sourceError) Unwrap() error { return e.err }
 
 // fail makes the error that an operation returns.
-func (r *repository) fail(op, subject string, attempts int, err error) error {
+func (p *peer) fail(op, subject string, attempts int, err error) error {
 	var known *Error
 	if errors.As(err, &known) {
 		return known
 	}
-	e := &Error{Op: op, Subject: subject, Host: r.host, Attempts: attempts, Err: innermost(err)}
-	if r.mirror {
-		e.Mirror = r.location()
+	e := &Error{Op: op, Subject: subject, Host: p.host, Attempts: attempts, Err: innermost(err)}
+	if p.mirror {
+		e.Mirror = p.location
 	}
-	r.classify(e, err)
+	p.classify(e, err)
 	return e
 }
 
@@ -192,7 +194,7 @@ func fromORAS(e *errcode.ErrorResponse) *statusError {
 }
 
 // classify fills Kind, Status, Hint, and Host where another host failed.
-func (r *repository) classify(e *Error, err error) {
+func (p *peer) classify(e *Error, err error) {
 	var (
 		status *statusError
 		broken *netError
@@ -203,23 +205,26 @@ func (r *repository) classify(e *Error, err error) {
 	case errors.As(e.Err, &status):
 		e.Status = status.Status
 		e.setHost(status.Host)
-		r.classifyStatus(e)
+		p.classifyStatus(e)
 	case errors.As(e.Err, &policy):
 		e.Kind, e.Hint = Protocol, policy.Hint
 	case errors.As(e.Err, &broken):
 		e.setHost(broken.Host)
 		e.classifyNet(broken)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		e.Kind, e.Status, e.Hint = Auth, http.StatusUnauthorized, r.loginHint()
+		e.Kind, e.Status, e.Hint = Auth, http.StatusUnauthorized, p.loginHint()
 		e.Err = errors.New("the registry demands credentials, and there are none for it")
 	case errors.As(e.Err, &cred):
 		e.Kind, e.Hint = Auth, "check the Docker configuration and its credential helper"
 	case errors.Is(err, errdef.ErrNotFound):
 		e.Kind, e.Status = NotFound, http.StatusNotFound
 	default:
-		var source *sourceError
+		var (
+			source *sourceError
+			file   *fileError
+		)
 		ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-		if !ended && !errors.As(e.Err, &source) {
+		if !ended && !errors.As(e.Err, &source) && !errors.As(err, &file) {
 			e.Kind = Protocol
 		}
 	}
@@ -231,15 +236,15 @@ func (e *Error) setHost(host string) {
 	}
 }
 
-func (r *repository) classifyStatus(e *Error) {
+func (p *peer) classifyStatus(e *Error) {
 	switch e.Status {
 	case http.StatusUnauthorized:
-		e.Kind, e.Hint = Auth, r.loginHint()
-		if r.credentialsKnown.Load() {
-			e.Hint = "the credentials for " + r.host + " are wrong or expired, or do not permit this; or there is no such repository"
+		e.Kind, e.Hint = Auth, p.loginHint()
+		if p.credentialsKnown.Load() {
+			e.Hint = "the credentials for " + p.host + " are wrong or expired, or do not permit this; or there is no such repository"
 		}
 	case http.StatusForbidden:
-		e.Kind, e.Hint = Denied, "ask for the right to do this in "+r.location()
+		e.Kind, e.Hint = Denied, "ask for the right to do this in "+p.location
 	case http.StatusNotFound:
 		e.Kind = NotFound
 	case http.StatusTooManyRequests:
@@ -256,8 +261,11 @@ func (r *repository) classifyStatus(e *Error) {
 	}
 }
 
-func (r *repository) loginHint() string {
-	host := r.host
+func (p *peer) loginHint() string {
+	if p.charts {
+		return "give what the chart repository wants with --username NAME --password-stdin"
+	}
+	host := p.host
 	if host == dockerHubWire {
 		host = dockerHub
 	}

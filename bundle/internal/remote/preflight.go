@@ -69,9 +69,9 @@ func (r *repository) mayNotPush(err error) error {
 	}
 	switch {
 	case e.Kind == Auth && r.credentialsKnown.Load(), e.Kind == Denied:
-		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location()+"; ask for that right, or use others"
+		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location+"; ask for that right, or use others"
 	case e.Kind == NotFound:
-		e.Hint = "create the repository or project " + r.location() + " first"
+		e.Hint = "create the repository or project " + r.location + " first"
 	}
 	return e
 }

@@ -90,15 +90,15 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 }
 
 // retry runs f until it succeeds or fails for good.
-func (r *repository) retry(ctx context.Context, op, subject string, f func() error) error {
-	b := r.client.backoff(r.host)
+func (p *peer) retry(ctx context.Context, op, subject string, f func() error) error {
+	b := p.client.backoff(p.host)
 	for {
 		err := f()
 		if err == nil {
 			return nil
 		}
 		if err := b.again(ctx, err); err != nil {
-			return r.fail(op, subject, b.attempts, err)
+			return p.fail(op, subject, b.attempts, err)
 		}
 	}
 }

@@ -20,10 +20,20 @@ import (
 // into errors, so that they look alike whoever sent the request: this package,
 // the token fetcher, or the referrers code.
 type transport struct {
-	verified, unverified *http.Transport
-	plain, insecure      map[string]bool
-	stall                time.Duration
-	hosts                sync.Map // those that have answered
+	caFile          string          // trusted everywhere, beside the system's
+	plain, insecure map[string]bool // hosts
+	stall           time.Duration
+	hosts           sync.Map // those that have answered
+
+	mu    sync.Mutex
+	pools map[poolKey]*http.Transport
+}
+
+func newTransport(o Options) *transport {
+	return &transport{
+		caFile: o.CAFile, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS),
+		stall: o.Retry.Stall, pools: map[poolKey]*http.Transport{},
+	}
 }
 
 // answered reports whether a host has answered a request.
@@ -38,19 +48,24 @@ const processing = 10
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.send(req, access{})
+}
+
+// access is what one request is allowed, or given, beside what holds for all.
+type access struct {
+	tls   tlsFiles
+	named []string // origins that the user named: with http they may be spoken to so
+}
+
+// send makes one request.
+func (t *transport) send(req *http.Request, may access) (*http.Response, error) {
 	host := strings.ToLower(req.URL.Host)
-	if req.URL.Scheme != "https" && !t.plain[host] {
+	base, err := t.choose(req, may)
+	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, &policyError{
-			Msg:  "refused to contact " + host + " without TLS",
-			Hint: "where that is acceptable: --plain-http " + host,
-		}
-	}
-	base := t.verified
-	if t.insecure[host] {
-		base = t.unverified
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(req.Context())
 	w := &watch{limit: t.stall, req: req, cancel: cancel}

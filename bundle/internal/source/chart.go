@@ -48,7 +48,7 @@ type Chart struct {
 }
 
 // Load reads the chart that spec names, wherever it is.
-func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+func Load(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
 	files, err := record.ReadValues(spec.ValueFiles)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) 
 	if strings.HasPrefix(spec.Ref, "oci://") {
 		a, err = pullChart(ctx, c, spec.Ref, spec.Version)
 	} else {
-		a, err = packChart(ctx, c, spec, caFile)
+		a, err = packChart(ctx, c, spec)
 	}
 	if err != nil {
 		return nil, err
@@ -86,20 +86,14 @@ func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) 
 
 // packChart loads a chart that has no manifest yet and makes one, the same
 // each time.
-func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
 	ch, err := chart.Load(ctx, chart.Source{
 		Ref:      spec.Ref,
 		Repo:     spec.Repo,
 		Version:  spec.Version,
 		Username: spec.Username,
 		Password: spec.Password,
-	}, chart.LoadOptions{CAFile: caFile, UserAgent: "bundle", OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
-		a, err := pullChart(ctx, c, ref, version)
-		if err != nil {
-			return nil, err
-		}
-		return a.Chart.Archive(), nil
-	}})
+	}, chart.LoadOptions{Fetcher: fetcher{c}})
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +121,21 @@ func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile str
 	a.Record.Source = ch.Source()
 	a.Record.Reference = name.LocalHost + "/charts/" + ch.Name() + ":" + record.Tag(ch.Version())
 	return a, nil
+}
+
+// fetcher is a client as chart wants it.
+type fetcher struct{ client *remote.Client }
+
+func (f fetcher) Get(ctx context.Context, q chart.Request) ([]byte, error) {
+	return f.client.Get(ctx, remote.Request(q))
+}
+
+func (f fetcher) Pull(ctx context.Context, ref, version string) ([]byte, error) {
+	a, err := pullChart(ctx, f.client, ref, version)
+	if err != nil {
+		return nil, err
+	}
+	return a.Chart.Archive(), nil
 }
 
 // pullChart reads a chart from a registry and keeps its manifest bytes, so

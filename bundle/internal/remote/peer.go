@@ -1,0 +1,15 @@
+package remote
+
+import "sync/atomic"
+
+// peer is who an operation speaks to, as far as patience and errors go: a
+// repository of a registry, or a chart repository.
+type peer struct {
+	client   *Client
+	host     string // contacted
+	location string // its repository's name on the wire
+	mirror   bool   // in place of another
+	charts   bool   // no registry, but a chart repository
+
+	credentialsKnown atomic.Bool // credentials were found and sent
+}
