@@ -3,6 +3,7 @@ package bundle
 import (
 	"io"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
@@ -51,6 +52,7 @@ type (
 
 // Parts of reports.
 type (
+	Fetched        = chart.Fetched    // a chart that came over the network
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved

@@ -64,6 +64,7 @@ type ExportReport struct {
 	Images      []record.Image    `json:"images,omitempty"`
 	Referrers   []record.Image    `json:"referrers,omitempty"`
 	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"` // charts that came over the network, dependencies too
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -215,6 +216,7 @@ func exportReport(p *plan.Plan) *ExportReport {
 		Images:     p.Record.Images,
 		Referrers:  p.Record.Referrers,
 		Unresolved: p.Record.Unresolved,
+		Fetched:    p.Sources,
 	}
 }
 

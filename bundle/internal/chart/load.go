@@ -72,6 +72,7 @@ type parcel struct {
 	archive []byte
 	prov    []byte
 	source  string
+	fetched bool // it came over the network
 }
 
 // read finds the chart.
@@ -82,8 +83,7 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 	case s.Repo != "":
 		return l.fromRepository(ctx, s)
 	case strings.HasPrefix(s.Ref, ociScheme):
-		b, err := l.fromOCI(ctx, s.Ref, s.Version)
-		return &parcel{archive: b, source: redactRef(s.Ref)}, err
+		return l.fromOCI(ctx, s.Ref, s.Version)
 	case strings.HasPrefix(s.Ref, "https://"), strings.HasPrefix(s.Ref, "http://"):
 		return l.fromURL(ctx, s)
 	}
@@ -129,8 +129,11 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.fetched {
+			l.fetched = append(l.fetched, NewFetched(c, p.source))
+		}
 		if len(missingDependencies(c.helm)) == 0 {
-			c.prov, c.source = p.prov, p.source
+			c.prov, c.source, c.fetched = p.prov, p.source, l.fetched
 			return c, nil
 		}
 		h = c.helm
@@ -151,7 +154,7 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.source = p.source
+	c.source, c.fetched = p.source, l.fetched
 	return c, nil
 }
 

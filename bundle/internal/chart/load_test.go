@@ -116,11 +116,12 @@ func (w *web) Get(ctx context.Context, q Request) ([]byte, error) {
 	return w.Client.Get(ctx, remote.Request(q))
 }
 
-func (w *web) Pull(_ context.Context, ref, version string) ([]byte, error) {
+func (w *web) Pull(_ context.Context, q PullRequest) (Pulled, error) {
 	if w.oci == nil {
-		return nil, errors.New("no registry here")
+		return Pulled{}, errors.New("no registry here")
 	}
-	return w.oci(ref, version)
+	b, err := w.oci(q.Ref, q.Version)
+	return Pulled{Archive: b, From: q.Ref + ":" + q.Version}, err
 }
 
 // noConfig keeps the user's own repositories.yaml out of a test.
@@ -657,5 +658,82 @@ func TestLoadStaysInside(t *testing.T) {
 	var missing *DependencyError
 	if _, err := Load(t.Context(), Source{Ref: archive}, noConfig(t)); !errors.As(err, &missing) {
 		t.Errorf("archive with a dependency in a folder: %v", err)
+	}
+}
+
+// A chart's author leads neither to plain HTTP nor to this machine: only hosts
+// that the user named are reached so. What was fetched is listed.
+func TestLoadNamedHostsOnly(t *testing.T) {
+	plain, secure, inner := newRepository(t, false), newRepository(t, true), newRepository(t, true)
+	plain.add(t, "db", "1.0.0", "")
+	secure.add(t, "db", "1.0.0", "")
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256(plain.files["/charts/db-1.0.0.tgz"]))
+	// An index that leads to other hosts, and a redirect.
+	inner.files["/charts/away-1.0.0.tgz"] = secure.add(t, "away", "1.0.0", inner.URL+"/charts/away-1.0.0.tgz")
+	secure.add(t, "sent", "1.0.0", "")
+	secure.files["/charts/sent-1.0.0.tgz"] = []byte("redirect:" + inner.URL + "/charts/away-1.0.0.tgz")
+
+	host := func(r *repository) string { return r.Listener.Addr().String() }
+	noTLS := []string{host(secure), host(inner)} // certificates are not the question
+	config := filepath.Join(t.TempDir(), "repositories.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "repositories: [{name: p, url: '%s'}, {name: s, url: '%s', insecure_skip_tls_verify: true}]\n", plain.url(), secure.url()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	top := func(repository string) Source {
+		return Source{Ref: folder(t, filepath.Join(t.TempDir(), "app"), files{
+			"Chart.yaml": chartYAML("app", "dependencies: [{name: db, version: 1.x, repository: '"+repository+"'}]"),
+		})}
+	}
+	dependency := Fetched{Chart: "db", Version: "1.0.0", Digest: sum, Parent: "app"}
+	for _, tt := range []struct {
+		name    string
+		source  Source
+		o       remote.Options
+		config  string
+		from    string // of the one chart that is fetched
+		message string
+	}{
+		{name: "dependency without TLS", source: top(plain.url()), message: "without TLS"},
+		{name: "allowed", source: top(plain.url()), o: remote.Options{PlainHTTP: []string{host(plain)}}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "in repositories.yaml", source: top(plain.url()), config: config, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "under its alias", source: top("@p"), config: config, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "dependency on this machine", source: top(secure.url()), message: "this machine"},
+		{name: "under another name", source: top(strings.Replace(secure.url(), "127.0.0.1", "localhost", 1)), message: "this machine"},
+		{name: "link-local", source: top("https://169.254.169.254/charts"), message: "this machine"},
+		{name: "named", source: top(secure.url()), o: remote.Options{InsecureSkipTLS: noTLS}, from: secure.url() + "/db-1.0.0.tgz"},
+		{name: "named in repositories.yaml", source: top(secure.url()), config: config, from: secure.url() + "/db-1.0.0.tgz"},
+		{name: "typed", source: Source{Ref: "db", Repo: plain.url()}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "typed, one archive", source: Source{Ref: plain.url() + "/db-1.0.0.tgz"}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "index leads elsewhere", source: Source{Ref: "away", Repo: secure.url()}, config: config, message: "this machine"},
+		{name: "redirect leads elsewhere", source: Source{Ref: "sent", Repo: secure.url()}, config: config, message: "this machine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inner.requests = nil
+			o := noConfig(t)
+			o.Fetcher = newWeb(t, tt.o)
+			if tt.config != "" {
+				o.RepositoryConfig = tt.config
+			}
+			c, err := Load(t.Context(), tt.source, o)
+			if tt.message != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.message) || fault.Hint(err) == "" {
+					t.Errorf("error is %v (%s)", err, fault.Hint(err))
+				}
+				if len(inner.requests) > 0 {
+					t.Errorf("asked for %q", inner.requests)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := dependency
+			if want.From = tt.from; tt.source.Ref == "db" || strings.HasSuffix(tt.source.Ref, ".tgz") {
+				want.Parent = ""
+			}
+			if d := cmp.Diff([]Fetched{want}, c.Fetched()); d != "" {
+				t.Errorf("fetched (-want +got):\n%s", d)
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/helmpath"
@@ -28,9 +29,36 @@ type Fetcher interface {
 	// Get fetches a file of an HTTP repository. An error with a method
 	// HTTPStatus() int is an answer of the server unless that returns 0.
 	Get(ctx context.Context, q Request) ([]byte, error)
-	// Pull fetches the archive of a chart from an OCI registry: ref is
-	// oci://host/path/name, version a version or a constraint.
-	Pull(ctx context.Context, ref, version string) ([]byte, error)
+	// Pull fetches a chart from an OCI registry.
+	Pull(ctx context.Context, q PullRequest) (Pulled, error)
+}
+
+// PullRequest is a chart in an OCI registry.
+type PullRequest struct {
+	Ref     string // oci://host/path/name
+	Version string // or a constraint; empty: the newest
+	Named   bool   // the user named the host: it may be on this machine or its link
+}
+
+// Pulled is a chart that an OCI registry had.
+type Pulled struct {
+	Archive []byte
+	From    string // oci://host/path/name:tag
+}
+
+// A Fetched is one chart that came over the network.
+type Fetched struct {
+	Chart   string `json:"chart"` // name
+	Version string `json:"version"`
+	From    string `json:"from"`             // the URL of its archive or oci://HOST/PATH:TAG, without credentials
+	Digest  string `json:"digest"`           // of the archive, sha256:…
+	Parent  string `json:"parent,omitempty"` // name of the chart that depends on it; empty for the one that was asked for
+}
+
+// NewFetched describes an archive that came from a place.
+func NewFetched(c *Chart, from string) Fetched {
+	sum := sha256.Sum256(c.archive)
+	return Fetched{Chart: c.Name(), Version: c.Version(), From: from, Digest: "sha256:" + hex.EncodeToString(sum[:])}
 }
 
 // Request is one file of an HTTP repository.
@@ -50,7 +78,8 @@ type Request struct {
 	InsecureSkipTLS           bool
 
 	// Named are the origins (scheme://host[:port]) that the user named. Only they
-	// may be contacted without TLS.
+	// may be on this machine or its link, and those with http be contacted without
+	// TLS.
 	Named []string
 }
 
@@ -61,6 +90,7 @@ type fetcher struct {
 	config  *repo.File                 // the user's repositories.yaml
 	named   []string                   // origins that the user named, in the source or in repositories.yaml
 	depth   int                        // of file:// dependencies
+	fetched []Fetched
 }
 
 // RepositoryError is a repository that holds what it must not.
@@ -89,15 +119,15 @@ func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64)
 }
 
 // fromOCI fetches a chart from an OCI registry.
-func (l *fetcher) fromOCI(ctx context.Context, ref, version string) ([]byte, error) {
+func (l *fetcher) fromOCI(ctx context.Context, ref, version string) (*parcel, error) {
 	if l.o.Fetcher == nil {
 		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", redactRef(ref))
 	}
-	b, err := l.o.Fetcher.Pull(ctx, ref, version)
+	got, err := l.o.Fetcher.Pull(ctx, PullRequest{Ref: ref, Version: version, Named: slices.Contains(l.named, origin(ref))})
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", redactRef(ref), err)
 	}
-	return b, nil
+	return &parcel{archive: got.Archive, source: redactRef(got.From), fetched: true}, nil
 }
 
 // answered reports whether err is what a server answered, not that it did not.
@@ -135,9 +165,18 @@ func (l *fetcher) repositories() (*repo.File, error) {
 
 // name notes that the user named a URL.
 func (l *fetcher) name(s string) {
-	if u, err := url.Parse(s); err == nil && u.Host != "" {
-		l.named = append(l.named, u.Scheme+"://"+strings.ToLower(u.Host))
+	if o := origin(s); o != "" {
+		l.named = append(l.named, o)
 	}
+}
+
+// origin is scheme://host[:port] of a URL, empty where s is none.
+func origin(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
 }
 
 // repositoryNamed resolves @alias and alias:alias; isAlias tells whether the
@@ -252,8 +291,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 		if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 			ref, version = rest[:i], rest[i+1:]
 		}
-		b, err := l.fromOCI(ctx, ociScheme+ref, version)
-		return &parcel{archive: b, source: redactRef(u)}, err
+		return l.fromOCI(ctx, ociScheme+ref, version)
 	}
 	return l.archive(ctx, e, u, v.Digest)
 }
@@ -269,7 +307,7 @@ func (l *fetcher) archive(ctx context.Context, e *repo.Entry, u, digest string) 
 	if want := strings.TrimPrefix(digest, "sha256:"); want != "" && !strings.EqualFold(want, hex.EncodeToString(sum[:])) {
 		return nil, &RepositoryError{URL: redact(u), Err: fmt.Errorf("the archive has digest %x, the index says %s", sum, want)}
 	}
-	p := &parcel{archive: b, source: redact(u)}
+	p := &parcel{archive: b, source: redact(u), fetched: true}
 	prov, err := l.get(ctx, e, provURL(u), maxProv)
 	switch {
 	case err == nil && strings.Contains(string(prov), "-----BEGIN PGP SIGNED MESSAGE-----"):

@@ -25,8 +25,9 @@ type Request struct {
 	CAFile, CertFile, KeyFile string
 	InsecureSkipTLS           bool
 
-	// Named are origins (scheme://host[:port], lower case) that the user named: one
-	// with http may be contacted so.
+	// Named are origins (scheme://host[:port], lower case) that the user named. Only
+	// they may be on this machine or its link, and those with http be contacted
+	// without TLS.
 	Named []string
 }
 
@@ -54,6 +55,12 @@ func (c *Client) Get(ctx context.Context, q Request) ([]byte, error) {
 			return checkRedirect(req, via)
 		},
 	}
+	var hosts []string
+	for _, origin := range q.Named {
+		_, host, _ := strings.Cut(origin, "://")
+		hosts = append(hosts, host)
+	}
+	ctx = Guard(ctx, hosts...)
 	var data []byte
 	err = p.retry(ctx, op, subject, func() error {
 		data, err = c.get(ctx, client, q)

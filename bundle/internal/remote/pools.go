@@ -23,7 +23,8 @@ type tlsFiles struct {
 
 // poolKey tells apart the connections that must not be used for each other.
 type poolKey struct {
-	tls tlsFiles
+	tls     tlsFiles
+	guarded bool // no connection to this machine or its link
 }
 
 // choose returns the connections that a request may use.
@@ -37,6 +38,10 @@ func (t *transport) choose(req *http.Request, may access) (*http.Transport, erro
 	}
 	key := poolKey{tls: may.tls}
 	key.tls.Insecure = key.tls.Insecure || t.insecure[host]
+	var err error
+	if key.guarded, err = t.guarded(req, host); err != nil {
+		return nil, err
+	}
 	return t.pool(key)
 }
 
@@ -51,9 +56,13 @@ func (t *transport) pool(key poolKey) (*http.Transport, error) {
 	if err != nil {
 		return nil, &fileError{err}
 	}
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	if key.guarded {
+		dialer.Control = checkAddress
+	}
 	p := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           dialer.DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   15 * time.Second,
 		ExpectContinueTimeout: time.Second,

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,7 @@ import (
 type transport struct {
 	caFile          string          // trusted everywhere, beside the system's
 	plain, insecure map[string]bool // hosts
+	named           map[string]bool // hosts that stand in the options
 	stall           time.Duration
 	hosts           sync.Map // those that have answered
 
@@ -30,8 +33,13 @@ type transport struct {
 }
 
 func newTransport(o Options) *transport {
+	named := slices.Concat(o.PlainHTTP, o.InsecureSkipTLS, slices.Collect(maps.Keys(o.Credentials)))
+	for _, mirror := range o.Mirrors {
+		host, _, _ := strings.Cut(mirror, "/")
+		named = append(named, host)
+	}
 	return &transport{
-		caFile: o.CAFile, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS),
+		caFile: o.CAFile, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
 		stall: o.Retry.Stall, pools: map[poolKey]*http.Transport{},
 	}
 }

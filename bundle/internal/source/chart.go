@@ -45,6 +45,7 @@ type Chart struct {
 	Root    ocispec.Descriptor
 	Content image.Tree
 	Record  record.Chart
+	Fetched []chart.Fetched // what came over the network for it
 }
 
 // Load reads the chart that spec names, wherever it is.
@@ -118,6 +119,7 @@ func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, e
 	if a.Root, err = a.Content.PutJSON(m.MediaType, m); err != nil {
 		return nil, err
 	}
+	a.Fetched = ch.Fetched()
 	a.Record.Source = ch.Source()
 	a.Record.Reference = name.LocalHost + "/charts/" + ch.Name() + ":" + record.Tag(ch.Version())
 	return a, nil
@@ -130,12 +132,15 @@ func (f fetcher) Get(ctx context.Context, q chart.Request) ([]byte, error) {
 	return f.client.Get(ctx, remote.Request(q))
 }
 
-func (f fetcher) Pull(ctx context.Context, ref, version string) ([]byte, error) {
-	a, err := pullChart(ctx, f.client, ref, version)
-	if err != nil {
-		return nil, err
+func (f fetcher) Pull(ctx context.Context, q chart.PullRequest) (chart.Pulled, error) {
+	if !q.Named {
+		ctx = remote.Guard(ctx)
 	}
-	return a.Chart.Archive(), nil
+	a, err := pullChart(ctx, f.client, q.Ref, q.Version)
+	if err != nil {
+		return chart.Pulled{}, err
+	}
+	return chart.Pulled{Archive: a.Chart.Archive(), From: a.Record.Source}, nil
 }
 
 // pullChart reads a chart from a registry and keeps its manifest bytes, so
@@ -180,6 +185,7 @@ func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*Cha
 	}
 	a.Record.Source = "oci://" + ref.String()
 	a.Record.Reference = ref.String()
+	a.Fetched = []chart.Fetched{chart.NewFetched(a.Chart, a.Record.Source)}
 	return a, nil
 }
 
