@@ -39,6 +39,7 @@ type (
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
+	Wait            = remote.Wait // a host that does not answer
 )
 
 // Who signs, and whom to believe.

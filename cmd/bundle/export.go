@@ -111,6 +111,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
 	}
+	o.Registry.Waiting = told(o.Progress)
 	if err := streamTo(cmd, o); err != nil {
 		return err
 	}

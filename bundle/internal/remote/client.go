@@ -31,6 +31,10 @@ type Options struct {
 
 	UserAgent string // empty: "bundle"
 	Retry     Retry
+
+	// Waiting, if set, is told when a host has not answered for Retry.Notice, and
+	// again after each further such time. It is called from several goroutines.
+	Waiting func(Wait)
 }
 
 // Credential is a user name with a password or an access token.
@@ -50,6 +54,10 @@ type Retry struct {
 	// counts as broken. An upload that was sent completely may be processed ten times as long.
 	// Default 60s.
 	Stall time.Duration
+
+	// Notice is how long a host is waited for before Options.Waiting is told.
+	// Default 10s.
+	Notice time.Duration
 }
 
 func (r Retry) withDefaults() Retry {
@@ -64,6 +72,7 @@ func (r Retry) withDefaults() Retry {
 		{&r.MaxWait, 30 * time.Second},
 		{&r.MaxRetryAfter, 2 * time.Minute},
 		{&r.Stall, time.Minute},
+		{&r.Notice, 10 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or
@@ -184,7 +193,7 @@ func (c *Client) repository(name string) (*repository, error) {
 		ClientID:   "bundle",
 	}
 	r.oras = &remote.Repository{
-		Client:           r.http,
+		Client:           pusher{r},
 		Reference:        registry.Reference{Registry: r.host, Repository: r.path},
 		PlainHTTP:        r.scheme == "http",
 		MaxMetadataBytes: maxManifest,

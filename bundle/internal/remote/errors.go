@@ -44,6 +44,7 @@ type Error struct {
 	Host     string // contacted, where it failed; not the subject's host with a mirror or redirect
 	Mirror   string // the repository's name on the mirror, with Mirrors
 	Status   int    // HTTP status, 0 without one
+	Code     string // what the registry calls it, as MANIFEST_BLOB_UNKNOWN, or empty
 	Kind     Kind
 	Attempts int
 	Hint     string // what to do about it, or empty
@@ -72,6 +73,13 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Refused reports whether err is a question that a registry does not answer to
+// this client, or to none. It may well take a push.
+func Refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
+}
+
 var (
 	withoutScheme = regexp.MustCompile(`^https?://`)
 
@@ -95,6 +103,7 @@ var (
 type statusError struct {
 	Host       string
 	Status     int
+	Code       string // of the specification, from the registry
 	Message    string // from the registry, printable
 	RetryAfter string // header, as it came
 	Again      bool   // the operation knows that another attempt makes sense
@@ -188,6 +197,7 @@ func fromORAS(e *errcode.ErrorResponse) *statusError {
 		s.Host = e.URL.Host
 	}
 	if len(e.Errors) > 0 {
+		s.Code = printable(e.Errors[0].Code)
 		s.Message = printable(e.Errors[0].Code + ": " + e.Errors[0].Message)
 	}
 	return s
@@ -203,7 +213,7 @@ func (p *peer) classify(e *Error, err error) {
 	)
 	switch {
 	case errors.As(e.Err, &status):
-		e.Status = status.Status
+		e.Status, e.Code = status.Status, status.Code
 		e.setHost(status.Host)
 		p.classifyStatus(e)
 	case errors.As(e.Err, &policy):

@@ -62,7 +62,7 @@ func (c *Client) Get(ctx context.Context, q Request) ([]byte, error) {
 	}
 	ctx = Guard(ctx, hosts...)
 	var data []byte
-	err = p.retry(ctx, op, subject, func() error {
+	err = p.retry(ctx, op, subject, func(ctx context.Context) error {
 		data, err = c.get(ctx, client, q)
 		return err
 	})

@@ -146,11 +146,11 @@ func TestGetKeepsApart(t *testing.T) {
 	if err := get(remote.Request{URL: plain.URL, Named: []string{plain.URL}, Owner: secure.URL, Username: "u", Password: "p", PassCredentials: true}); err != nil || <-seen != "u" {
 		t.Errorf("another host, passed on: %v", err)
 	}
-	if err := get(remote.Request{URL: secure.URL, InsecureSkipTLS: true}); err != nil || <-seen != "" {
+	if err := get(remote.Request{URL: secure.URL, Named: []string{secure.URL}, InsecureSkipTLS: true}); err != nil || <-seen != "" {
 		t.Errorf("not verified: %v", err)
 	}
 	wantError(t, get(remote.Request{URL: plain.URL}), remote.Protocol)
 	wantError(t, get(remote.Request{URL: plain.URL, Named: []string{"https://" + strings.TrimPrefix(plain.URL, "http://")}}), remote.Protocol)
-	wantError(t, get(remote.Request{URL: secure.URL}), remote.TLS)
-	wantError(t, get(remote.Request{URL: secure.URL, CAFile: "/nonexistent"}), remote.Other)
+	wantError(t, get(remote.Request{URL: secure.URL, Named: []string{secure.URL}}), remote.TLS)
+	wantError(t, get(remote.Request{URL: secure.URL, Named: []string{secure.URL}, CAFile: "/nonexistent"}), remote.Other)
 }

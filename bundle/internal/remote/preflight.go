@@ -20,19 +20,19 @@ func (c *Client) Preflight(ctx context.Context, repo string) error {
 	}
 	const op = "check access to"
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
-	if err := r.retry(ctx, op, repo, func() error { return r.ping(ctx) }); err != nil {
+	if err := r.retry(ctx, op, repo, r.ping); err != nil {
 		return err
 	}
-	var location string
-	err = r.retry(ctx, op, repo, func() error {
-		location, err = r.startUpload(ctx, "")
+	var s session
+	err = r.retry(ctx, op, repo, func(ctx context.Context) error {
+		s, err = r.startUpload(ctx, "")
 		return err
 	})
 	if err != nil {
 		return r.mayNotPush(err)
 	}
-	if location != "" {
-		r.cancelUpload(ctx, location)
+	if s.location != "" {
+		r.cancelUpload(ctx, s.location)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type transport struct {
 	named           map[string]bool // hosts that stand in the options
 	stall           time.Duration
 	hosts           sync.Map // those that have answered
+	notices         *notices
 
 	mu    sync.Mutex
 	pools map[poolKey]*http.Transport
@@ -40,7 +41,7 @@ func newTransport(o Options) *transport {
 	}
 	return &transport{
 		caFile: o.CAFile, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
-		stall: o.Retry.Stall, pools: map[poolKey]*http.Transport{},
+		stall: o.Retry.Stall, notices: newNotices(o), pools: map[poolKey]*http.Transport{},
 	}
 }
 
@@ -76,7 +77,7 @@ func (t *transport) send(req *http.Request, may access) (*http.Response, error) 
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	w := &watch{limit: t.stall, req: req, cancel: cancel}
+	w := &watch{limit: t.stall, req: req, cancel: cancel, vigil: t.notices.vigil(attempt(ctx, host))}
 	w.start(t.stall)
 	sent := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -104,6 +105,8 @@ type watch struct {
 	req    *http.Request // as the caller knows it
 	cancel context.CancelFunc
 
+	vigil *vigil
+
 	mu      sync.Mutex
 	timer   *time.Timer
 	stalled atomic.Bool
@@ -111,6 +114,7 @@ type watch struct {
 
 // start gives the other end until limit from now.
 func (w *watch) start(limit time.Duration) {
+	w.vigil.begin()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer != nil {
@@ -130,6 +134,7 @@ func (w *watch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	w.vigil.end()
 }
 
 // explain says why an exchange failed: the caller's context, the content to be
@@ -248,6 +253,7 @@ func newStatusError(resp *http.Response) *statusError {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0:
+		e.Code = printable(doc.Errors[0].Code)
 		e.Message = printable(doc.Errors[0].Code + ": " + doc.Errors[0].Message)
 	case kind == "text/plain":
 		e.Message = printable(string(body))
