@@ -25,6 +25,11 @@ type Options struct {
 	InsecureSkipTLS []string // hosts whose certificate is not verified
 	CAFile          string   // PEM file with CA certificates, in addition to the system's
 
+	// ClientCert and ClientKey are PEM files with what servers are shown that ask
+	// for a certificate. Those in the certs.d folders of Docker and Podman hold for
+	// the host that such a folder is named after, and go before.
+	ClientCert, ClientKey string
+
 	// Credentials maps a host ("host[:port]") to what it is given. They win over
 	// the Docker configuration, its helpers, REGISTRY_AUTH_FILE and Podman's auth.json.
 	Credentials map[string]Credential
@@ -85,6 +90,9 @@ func (r Retry) withDefaults() Retry {
 type Client struct {
 	opts      Options
 	transport *transport
+	mirrors   map[string]string // by the one name of each registry
+
+	asking chan struct{} // taken by whoever looks up a login
 
 	mu    sync.Mutex
 	repos map[string]*repository
@@ -96,17 +104,18 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "bundle"
 	}
+	mirrors := map[string]string{}
 	for host, mirror := range o.Mirrors {
+		mirrors[registryName(host)] = mirror
 		if _, err := reference.ParseNamed(strings.TrimRight(mirror, "/") + "/x"); err != nil {
 			return nil, fmt.Errorf("mirror %q of %s: want host[:port][/prefix]: %w", mirror, host, err)
 		}
 	}
-	t := newTransport(o)
-	// What is wrong with the CA file is said before anything is contacted.
-	if _, err := t.pool(poolKey{}); err != nil {
+	t, err := newTransport(o)
+	if err != nil {
 		return nil, err
 	}
-	return &Client{opts: o, transport: t, repos: map[string]*repository{}}, nil
+	return &Client{opts: o, transport: t, mirrors: mirrors, asking: make(chan struct{}, 1), repos: map[string]*repository{}}, nil
 }
 
 // Close closes idle connections, and those that become idle. Operations under
@@ -116,22 +125,9 @@ func (c *Client) Close() { c.transport.close() }
 func hostSet(hosts []string) map[string]bool {
 	set := map[string]bool{}
 	for _, h := range hosts {
-		set[wireHost(strings.ToLower(h))] = true
+		set[wireHost(h)] = true
 	}
 	return set
-}
-
-const (
-	dockerHub     = "docker.io"            // as references and users spell it
-	dockerHubWire = "registry-1.docker.io" // where its API is
-)
-
-// wireHost is the host that serves the API of the registry called host.
-func wireHost(host string) string {
-	if host == dockerHub {
-		return dockerHubWire
-	}
-	return host
 }
 
 // repository is one repository with its own credentials and tokens.
@@ -167,9 +163,8 @@ func (c *Client) repository(name string) (*repository, error) {
 	if err != nil || !reference.IsNameOnly(named) {
 		return nil, &Error{Op: "parse", Subject: name, Kind: Other, Err: errNotCanonical}
 	}
-	source, path := reference.Domain(named), reference.Path(named)
-	host := source
-	mirror, mirrored := c.opts.Mirrors[source]
+	host, path := reference.Domain(named), reference.Path(named)
+	mirror, mirrored := c.mirrors[registryName(host)]
 	if mirrored {
 		var prefix string
 		host, prefix, _ = strings.Cut(strings.TrimRight(mirror, "/"), "/")
@@ -182,7 +177,7 @@ func (c *Client) repository(name string) (*repository, error) {
 		peer: peer{client: c, host: host, location: host + "/" + path, mirror: mirrored},
 		name: name, path: path, scheme: "https",
 	}
-	if c.transport.plain[strings.ToLower(r.host)] {
+	if c.transport.plain[r.host] {
 		r.scheme = "http"
 	}
 	r.http = &auth.Client{

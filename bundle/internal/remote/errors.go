@@ -275,11 +275,7 @@ func (p *peer) loginHint() string {
 	if p.charts {
 		return "give what the chart repository wants with --username NAME --password-stdin"
 	}
-	host := p.host
-	if host == dockerHubWire {
-		host = dockerHub
-	}
-	return "log in to " + host + " (docker login, podman login), or give user name and password"
+	return "log in to " + registryName(p.host) + " with docker login, podman login or helm registry login"
 }
 
 func (e *Error) classifyNet(err *netError) {
@@ -288,8 +284,13 @@ func (e *Error) classifyNet(err *netError) {
 		return
 	}
 	e.Kind, e.Hint = TLS, "the server's certificate or TLS settings need attention; --insecure-skip-tls-verify "+e.Host+" skips the check"
-	var author x509.UnknownAuthorityError
+	var (
+		author x509.UnknownAuthorityError
+		alert  *net.OpError
+	)
 	switch {
+	case errors.As(err, &alert) && alert.Op == opAlert:
+		e.Hint = "the server ended the TLS handshake; if it wants a client certificate: --client-cert FILE --client-key FILE,\nor files in /etc/containers/certs.d/" + e.Host
 	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Hint = "the server does not speak TLS; where that is acceptable: --plain-http " + e.Host
 	case errors.As(err, &author):
@@ -306,11 +307,16 @@ func isTLS(err error) bool {
 		cert   x509.CertificateInvalidError
 		record tls.RecordHeaderError
 		alert  tls.AlertError
+		other  *net.OpError
 	)
 	return errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.As(err, &verify) || errors.As(err, &author) || errors.As(err, &name) ||
-		errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert)
+		errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &other) && other.Op == opAlert
 }
+
+// opAlert is what crypto/tls calls an alert that came from the other end.
+const opAlert = "remote error"
 
 // retryable reports whether the same request may succeed later.
 func retryable(err error) bool {

@@ -1,16 +1,14 @@
 package remote
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"bundle/bundle/internal/fault"
 )
 
 // tlsFiles are the files and settings of one TLS connection, beside what holds
@@ -18,7 +16,8 @@ import (
 type tlsFiles struct {
 	CAFile            string
 	CertFile, KeyFile string
-	Insecure          bool // the server's certificate is not verified
+	Folder            string // of certs.d; empty: none
+	Insecure          bool   // the server's certificate is not verified
 }
 
 // poolKey tells apart the connections that must not be used for each other.
@@ -38,6 +37,7 @@ func (t *transport) choose(req *http.Request, may access) (*http.Transport, erro
 	}
 	key := poolKey{tls: may.tls}
 	key.tls.Insecure = key.tls.Insecure || t.insecure[host]
+	key.tls.Folder = t.certsFolder(host)
 	var err error
 	if key.guarded, err = t.guarded(req, host); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (t *transport) pool(key poolKey) (*http.Transport, error) {
 	if p := t.pools[key]; p != nil {
 		return p, nil
 	}
-	config, err := t.tlsConfig(key.tls)
+	config, err := t.identity.tlsConfig(key.tls)
 	if err != nil {
 		return nil, &fileError{err}
 	}
@@ -90,47 +90,11 @@ func (t *transport) close() {
 	}
 }
 
-// tlsConfig reads the files.
-func (t *transport) tlsConfig(files tlsFiles) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: files.Insecure}
-	var err error
-	if config.RootCAs, err = certPool(t.caFile, files.CAFile); err != nil {
-		return nil, err
-	}
-	if files.CertFile != "" && files.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-// certPool is the system's pool plus the certificates of the files named.
-func certPool(caFiles ...string) (pool *x509.CertPool, err error) {
-	for _, name := range caFiles {
-		if name == "" {
-			continue
-		}
-		if pool == nil {
-			if pool, err = x509.SystemCertPool(); err != nil {
-				return nil, fmt.Errorf("system certificates: %w", err)
-			}
-		}
-		pem, err := os.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("CA file: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s: no PEM certificate inside", name)
-		}
-	}
-	return pool, nil // nil: crypto/tls takes the system's
-}
-
 // fileError is a file of the user's that cannot be used.
 type fileError struct{ err error }
+
+// Fault makes it a wrong request.
+func (e *fileError) Fault() (fault.Kind, string) { return fault.Usage, "" }
 
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }

@@ -21,7 +21,7 @@ func (c *Client) Preflight(ctx context.Context, repo string) error {
 	const op = "check access to"
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
 	if err := r.retry(ctx, op, repo, r.ping); err != nil {
-		return err
+		return orGive(err)
 	}
 	var s session
 	err = r.retry(ctx, op, repo, func(ctx context.Context) error {
@@ -70,8 +70,19 @@ func (r *repository) mayNotPush(err error) error {
 	switch {
 	case e.Kind == Auth && r.credentialsKnown.Load(), e.Kind == Denied:
 		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location+"; ask for that right, or use others"
+	case e.Kind == Auth:
+		return orGive(e)
 	case e.Kind == NotFound:
 		e.Hint = "create the repository or project " + r.location + " first"
 	}
 	return e
+}
+
+// orGive adds the other way to give a registry credentials that is pushed to.
+func orGive(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == Auth {
+		e.Hint += ", or give --username NAME --password-stdin"
+	}
+	return err
 }

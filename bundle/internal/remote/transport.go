@@ -22,27 +22,32 @@ import (
 // into errors, so that they look alike whoever sent the request: this package,
 // the token fetcher, or the referrers code.
 type transport struct {
-	caFile          string          // trusted everywhere, beside the system's
+	identity        identity
 	plain, insecure map[string]bool // hosts
 	named           map[string]bool // hosts that stand in the options
 	stall           time.Duration
 	hosts           sync.Map // those that have answered
 	notices         *notices
 
-	mu    sync.Mutex
-	pools map[poolKey]*http.Transport
+	mu      sync.Mutex
+	pools   map[poolKey]*http.Transport
+	folders map[string]string // of certs.d, by host
 }
 
-func newTransport(o Options) *transport {
+func newTransport(o Options) (*transport, error) {
+	id, err := readIdentity(o)
+	if err != nil {
+		return nil, &fileError{err}
+	}
 	named := slices.Concat(o.PlainHTTP, o.InsecureSkipTLS, slices.Collect(maps.Keys(o.Credentials)))
 	for _, mirror := range o.Mirrors {
 		host, _, _ := strings.Cut(mirror, "/")
 		named = append(named, host)
 	}
 	return &transport{
-		caFile: o.CAFile, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
+		identity: id, folders: map[string]string{}, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
 		stall: o.Retry.Stall, notices: newNotices(o), pools: map[poolKey]*http.Transport{},
-	}
+	}, nil
 }
 
 // answered reports whether a host has answered a request.
