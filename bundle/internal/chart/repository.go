@@ -289,7 +289,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 	if rest, ok := strings.CutPrefix(u, ociScheme); ok {
 		ref, version := rest, v.Version
 		if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
-			ref, version = rest[:i], rest[i+1:]
+			ref, version = rest[:i], strings.ReplaceAll(rest[i+1:], "_", "+") // as Helm writes versions in tags
 		}
 		return l.fromOCI(ctx, ociScheme+ref, version)
 	}
