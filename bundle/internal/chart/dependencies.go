@@ -12,6 +12,8 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/fault"
 )
 
 const (
@@ -126,7 +128,11 @@ func (l *fetcher) fetchDependency(ctx context.Context, parent string, d *helm.De
 	case strings.HasPrefix(d.Repository, fileScheme):
 		dep, err = l.localDependency(ctx, d, folder)
 	case strings.HasPrefix(d.Repository, ociScheme):
-		p, err = l.fromOCI(ctx, strings.TrimSuffix(d.Repository, "/")+"/"+d.Name, d.Version)
+		repository := strings.TrimSuffix(d.Repository, "/")
+		p, err = l.fromOCI(ctx, repository+"/"+d.Name, d.Version)
+		if parent, twice := strings.CutSuffix(repository, "/"+d.Name); err != nil && twice {
+			err = fault.WithHint(err, "the name of the chart is added to repository, as Helm does: in Chart.yaml, write repository: "+redactRef(parent))
+		}
 	default:
 		p, err = l.fromRepositoryOf(ctx, d)
 	}

@@ -11,6 +11,7 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 )
 
 // Source names a chart.
@@ -90,7 +91,7 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 	fi, err := os.Stat(s.Ref)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return l.fromAlias(ctx, s, err)
+		return l.fromAlias(ctx, s, &NotFoundError{Ref: s.Ref, Err: err})
 	case err != nil:
 		return nil, err
 	case fi.IsDir():
@@ -110,6 +111,9 @@ func readFile(name string) (*parcel, error) {
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(name, b); err != nil {
 		return nil, err
 	}
 	prov, err := os.ReadFile(name + ".prov")
@@ -165,6 +169,10 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	}
 	if _, err := os.Stat(abs); err != nil {
 		return nil, err // Helm would say that Chart.yaml is missing
+	}
+	// Helm reads the whole folder first, and complains of whatever it stumbles over.
+	if _, err := os.Stat(filepath.Join(abs, chartutil.ChartfileName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &KindError{What: "no " + chartutil.ChartfileName + " in this folder"}
 	}
 	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 	if err != nil {

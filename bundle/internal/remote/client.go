@@ -186,6 +186,8 @@ func (c *Client) repository(name string) (*repository, error) {
 		Credential: r.credential,
 		Cache:      auth.NewCache(),
 		ClientID:   "bundle",
+
+		BlockedRealmPrefixes: realmPrefixes(r.host),
 	}
 	r.oras = &remote.Repository{
 		Client:           pusher{r},

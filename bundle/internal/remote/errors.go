@@ -107,12 +107,17 @@ type statusError struct {
 	Message    string // from the registry, printable
 	RetryAfter string // header, as it came
 	Again      bool   // the operation knows that another attempt makes sense
+
+	TokenServer string // the URL of the token server, where that refused
 }
 
 func (e *statusError) Error() string {
 	s := fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))
 	if e.Message != "" {
 		s += ": " + e.Message
+	}
+	if e.TokenServer != "" {
+		s = "token server " + e.TokenServer + ": " + s
 	}
 	return s
 }
@@ -195,6 +200,9 @@ func fromORAS(e *errcode.ErrorResponse) *statusError {
 	s := &statusError{Status: e.StatusCode}
 	if e.URL != nil {
 		s.Host = e.URL.Host
+		if !strings.HasPrefix(e.URL.Path, "/v2/") {
+			s.TokenServer = withoutSecrets(e.URL) // oras asks for nothing else there
+		}
 	}
 	if len(e.Errors) > 0 {
 		s.Code = printable(e.Errors[0].Code)
@@ -216,6 +224,9 @@ func (p *peer) classify(e *Error, err error) {
 		e.Status, e.Code = status.Status, status.Code
 		e.setHost(status.Host)
 		p.classifyStatus(e)
+		if status.TokenServer != "" && status.Status == http.StatusBadRequest {
+			e.Hint = fmt.Sprintf("it does not take the name of the repository, %s: too long, too deep (%d parts), or not allowed there", p.location, p.depth())
+		}
 	case errors.As(e.Err, &policy):
 		e.Kind, e.Hint = Protocol, policy.Hint
 	case errors.As(e.Err, &broken):
@@ -254,13 +265,15 @@ func (p *peer) classifyStatus(e *Error) {
 			e.Hint = "the credentials for " + p.host + " are wrong or expired, or do not permit this; or there is no such repository"
 		}
 	case http.StatusForbidden:
-		e.Kind, e.Hint = Denied, "ask for the right to do this in "+p.location
+		e.Kind, e.Hint = Denied, "ask for the right to do this in "+p.location+", or for more room where a quota is the cause"
 	case http.StatusNotFound:
 		e.Kind = NotFound
 	case http.StatusTooManyRequests:
 		e.Kind, e.Hint = RateLimited, "log in, use a mirror, or try again later"
 	case http.StatusRequestEntityTooLarge:
-		e.Kind, e.Hint = Protocol, "raise the body size limit of the registry or of the proxy before it"
+		e.Kind, e.Hint = Protocol, "send less at once with --chunk-size 50M, or have the limit of the registry, or of the proxy before it, raised"
+	case http.StatusUnsupportedMediaType:
+		e.Kind, e.Hint = Protocol, "the registry does not take manifests of this media type; some take OCI types only, and not Docker's"
 	case http.StatusRequestTimeout:
 		e.Kind = Unreachable
 	default:

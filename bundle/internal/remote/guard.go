@@ -4,8 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"syscall"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // guard marks requests that somebody else than the user brought about.
@@ -28,11 +32,7 @@ func (t *transport) guarded(req *http.Request, host string) (bool, error) {
 	if g == nil || g.named[host] || t.named[host] {
 		return false, nil
 	}
-	name := strings.TrimSuffix(req.URL.Hostname(), ".")
-	if strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost") {
-		return true, errLocal
-	}
-	if addr, err := netip.ParseAddr(name); err == nil && local(addr) {
+	if localName(req.URL.Hostname()) {
 		return true, errLocal
 	}
 	proxy, err := http.ProxyFromEnvironment(req)
@@ -46,6 +46,28 @@ func checkAddress(_, address string, _ syscall.RawConn) error {
 		return errLocal
 	}
 	return nil
+}
+
+// localName reports whether a host (without port) is this machine or its link by
+// its name alone.
+func localName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && local(addr)
+}
+
+// realmPrefixes are the addresses that a token server must not have: those that
+// oras refuses, but for a registry on this machine its own.
+func realmPrefixes(registry string) []netip.Prefix {
+	u := url.URL{Host: registry}
+	prefixes := auth.DefaultBlockedRealmPrefixes()
+	if !localName(u.Hostname()) {
+		return prefixes
+	}
+	return slices.DeleteFunc(prefixes, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
 }
 
 // local reports whether an address is one of this machine or its link.

@@ -1,6 +1,9 @@
 package remote
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // peer is who an operation speaks to, as far as patience and errors go: a
 // repository of a registry, or a chart repository.
@@ -13,3 +16,6 @@ type peer struct {
 
 	credentialsKnown atomic.Bool // credentials were found and sent
 }
+
+// depth is the number of parts of the repository's path.
+func (p *peer) depth() int { return strings.Count(p.location, "/") }

@@ -29,6 +29,9 @@ type poolKey struct {
 // choose returns the connections that a request may use.
 func (t *transport) choose(req *http.Request, may access) (*http.Transport, error) {
 	host := strings.ToLower(req.URL.Host)
+	if req.URL.Scheme != "https" && req.URL.Scheme != "http" || host == "" {
+		return nil, refuse("refused to go on to %s", printable(withoutSecrets(req.URL)))
+	}
 	if req.URL.Scheme != "https" && !t.plain[host] && !slices.Contains(may.named, req.URL.Scheme+"://"+host) {
 		return nil, &policyError{
 			Msg:  "refused to contact " + host + " without TLS",

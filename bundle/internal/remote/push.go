@@ -289,7 +289,10 @@ func (r *repository) uploadLocation(resp *http.Response) (string, error) {
 	// Behind a proxy, registries often get their own scheme and port wrong.
 	wrongPort := u.Port() != "" && u.Port() != base.Port() && u.Port() != "80" && u.Port() != "443"
 	if !strings.EqualFold(u.Hostname(), base.Hostname()) || wrongPort {
-		return "", refuse("refused an upload location on another host: %s", u.Host)
+		return "", &policyError{
+			Msg:  "refused an upload location on another host: " + u.Host,
+			Hint: "if that is the name that the registry has for itself, use it in place of " + r.host,
+		}
 	}
 	u.Scheme, u.Host, u.User, u.Fragment = base.Scheme, base.Host, nil, ""
 	return u.String(), nil

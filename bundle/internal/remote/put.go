@@ -3,11 +3,13 @@ package remote
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,7 +35,7 @@ func (c *Client) PushManifest(ctx context.Context, repo, ref string, d ocispec.D
 	}
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
 	late := 0
-	return r.retry(ctx, op, subject, func(ctx context.Context) error {
+	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
 		err := r.oras.PushReference(ctx, d, bytes.NewReader(data), ref)
 		if !tooEarly(err) {
 			return err
@@ -45,7 +47,34 @@ func (c *Client) PushManifest(ctx context.Context, repo, ref string, d ocispec.D
 		status.Again = true
 		return status
 	})
+	return notTaken(err, data)
 }
+
+// notTaken adds to a refusal what kind of manifest was refused, where registries
+// are known to differ.
+func notTaken(err error, data []byte) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status/100 != 4 || e.Kind != Protocol && e.Kind != NotFound {
+		return err
+	}
+	var m ocispec.Manifest
+	if json.Unmarshal(data, &m) != nil {
+		return err // an index of Docker's oldest kind
+	}
+	switch {
+	case tooEarly(e):
+		e.Hint = "the registry lacks what the manifest names; import again, or ask its owner for what was cleaned up"
+	case strings.HasPrefix(m.Config.MediaType, "application/vnd.cncf.helm."):
+		e.Hint = "the registry may not take Helm charts: import --skip-charts leaves them out"
+	case m.Subject != nil:
+		e.Hint = "the registry may not take referrers (signatures, SBOMs): export with --no-referrers leaves them out"
+	case m.Config.MediaType != "" && m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != mediaTypeDockerConfig:
+		e.Hint = "the registry may not take artifacts with a config of type " + printable(m.Config.MediaType)
+	}
+	return e
+}
+
+const mediaTypeDockerConfig = "application/vnd.docker.container.image.v1+json"
 
 // maxLate is how often a manifest is pushed to a registry that has not seen yet
 // what it was sent before.
