@@ -3,6 +3,7 @@ package bundle
 import (
 	"io"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
@@ -38,6 +39,7 @@ type (
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
+	Wait            = remote.Wait // a host that does not answer
 )
 
 // Who signs, and whom to believe.
@@ -51,6 +53,7 @@ type (
 
 // Parts of reports.
 type (
+	Fetched        = chart.Fetched    // a chart that came over the network
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved

@@ -64,6 +64,7 @@ type ExportReport struct {
 	Images      []record.Image    `json:"images,omitempty"`
 	Referrers   []record.Image    `json:"referrers,omitempty"`
 	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"` // charts that came over the network, dependencies too
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -79,6 +80,7 @@ func Export(ctx context.Context, o ExportOptions) (*ExportReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer client.Close()
 	p, err := o.plan(ctx, client)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan.
 	var charts []*source.Chart
 	var findings []record.Finding
 	for _, spec := range o.Charts {
-		c, err := source.Load(ctx, client, spec, o.Registry.CAFile)
+		c, err := source.Load(ctx, client, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -214,6 +216,7 @@ func exportReport(p *plan.Plan) *ExportReport {
 		Images:     p.Record.Images,
 		Referrers:  p.Record.Referrers,
 		Unresolved: p.Record.Unresolved,
+		Fetched:    p.Sources,
 	}
 }
 

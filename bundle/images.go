@@ -36,7 +36,8 @@ func Images(ctx context.Context, spec source.ChartSpec, disabled bool, o Registr
 	if err != nil {
 		return nil, err
 	}
-	c, err := source.Load(ctx, client, spec, o.CAFile)
+	defer client.Close()
+	c, err := source.Load(ctx, client, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,8 @@ func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := source.Load(ctx, client, o.Chart, o.RegistryOptions.CAFile)
+	defer client.Close()
+	a, err := source.Load(ctx, client, o.Chart)
 	if err != nil {
 		return nil, err
 	}

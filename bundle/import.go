@@ -67,6 +67,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err != nil {
 		return nil, err
 	}
+	defer client.Close()
 	names := place.NewNames(b.Record, o.Registry, o.KeepRegistryHost)
 	var charts []*emit.Chart
 	if !o.SkipCharts {

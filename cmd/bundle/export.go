@@ -111,6 +111,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
 	}
+	o.Registry.Waiting = told(o.Progress)
 	if err := streamTo(cmd, o); err != nil {
 		return err
 	}
@@ -135,6 +136,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)
 		printReduced(w, r.Images)
+		printFetched(cmd.ErrOrStderr(), r.Fetched)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
@@ -147,6 +149,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
 	printReduced(w, r.Images)
+	printFetched(w, r.Fetched)
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
@@ -194,6 +197,15 @@ func printReduced(w io.Writer, images []bundle.ImageRecord) {
 	for _, im := range images {
 		if im.SourceDigest != "" {
 			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
+		}
+	}
+}
+
+// printFetched says where charts came from that the user did not name.
+func printFetched(w io.Writer, fetched []bundle.Fetched) {
+	for _, f := range fetched {
+		if f.Parent != "" {
+			fmt.Fprintf(w, "fetched %s %s for %s from %s\n", f.Chart, f.Version, f.Parent, f.From)
 		}
 	}
 }

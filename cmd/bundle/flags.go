@@ -20,6 +20,8 @@ type registryFlags struct {
 	plainHTTP     []string
 	insecure      []string
 	caFile        string
+	clientCert    string
+	clientKey     string
 	username      string
 	passwordStdin bool
 }
@@ -29,7 +31,9 @@ func (f *registryFlags) add(cmd *cobra.Command, who string) {
 	fl.StringArrayVar(&f.plainHTTP, "plain-http", nil, "speak HTTP without TLS to `HOST[:PORT]` (repeatable)")
 	fl.StringArrayVar(&f.insecure, "insecure-skip-tls-verify", nil, "do not check the certificate of `HOST[:PORT]` (repeatable)")
 	fl.StringVar(&f.caFile, "ca-file", "", "trust the certificate authorities in this PEM `FILE` too")
-	fl.StringVar(&f.username, "username", "", "user `NAME` at "+who+"; otherwise as docker login or podman login left it")
+	fl.StringVar(&f.clientCert, "client-cert", "", "show servers that ask for a certificate the one in this PEM `FILE`; otherwise as certs.d of Podman and Docker has it")
+	fl.StringVar(&f.clientKey, "client-key", "", "the key of --client-cert, a PEM `FILE`")
+	fl.StringVar(&f.username, "username", "", "user `NAME` at "+who+"; otherwise as docker, podman or helm registry login left it")
 	fl.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password for --username from standard input")
 }
 
@@ -39,7 +43,7 @@ func (f *registryFlags) addMirrors(cmd *cobra.Command) {
 }
 
 func (f *registryFlags) options() (bundle.RegistryOptions, error) {
-	o := bundle.RegistryOptions{PlainHTTP: f.plainHTTP, InsecureSkipTLS: f.insecure, CAFile: f.caFile}
+	o := bundle.RegistryOptions{PlainHTTP: f.plainHTTP, InsecureSkipTLS: f.insecure, CAFile: f.caFile, ClientCert: f.clientCert, ClientKey: f.clientKey}
 	for _, m := range f.mirrors {
 		source, mirror, ok := strings.Cut(m, "=")
 		if !ok || source == "" || mirror == "" {

@@ -32,6 +32,11 @@ program completes it at run time) or placeholder (names no image).`,
 			if err != nil {
 				return err
 			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			o.Waiting = told(pr)
 			report, err := bundle.Images(cmd.Context(), spec, disabled, o)
 			if err != nil {
 				return err

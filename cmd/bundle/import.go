@@ -99,6 +99,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
 	}
+	o.RegistryOptions.Waiting = told(o.Progress)
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err

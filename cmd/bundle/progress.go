@@ -39,6 +39,19 @@ func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
 	return &bar{w: w}, nil
 }
 
+// told is what registries that do not answer are reported to; nil for nobody.
+func told(pr bundle.Progress) func(bundle.Wait) {
+	if w, ok := pr.(interface{ Waiting(bundle.Wait) }); ok {
+		return w.Waiting
+	}
+	return nil
+}
+
+// waiting is the line for a registry that does not answer.
+func waiting(w bundle.Wait) string {
+	return fmt.Sprintf("waiting for %s (attempt %d of %d)", w.Host, w.Attempt, w.Of)
+}
+
 // lines writes one line for each thing that is finished.
 type lines struct {
 	mu    sync.Mutex
@@ -70,6 +83,13 @@ func (l *lines) Done(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(l.w, "  done %s\n", line)
+}
+
+// Waiting says that a registry does not answer.
+func (l *lines) Waiting(w bundle.Wait) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, "  %s\n", waiting(w))
 }
 
 func (l *lines) End() {
@@ -157,6 +177,13 @@ func (b *bar) Done(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fmt.Fprintf(b.w, "%s  done %s\n", clearLine, line)
+}
+
+// Waiting says above the bar that a registry does not answer.
+func (b *bar) Waiting(w bundle.Wait) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprintf(b.w, "%s  %s\n", clearLine, waiting(w))
 }
 
 func (b *bar) End() {

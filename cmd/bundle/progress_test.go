@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"bundle/bundle"
 )
 
 // What was skipped is shown apart from what moves, by lines and by the bar.
@@ -33,4 +35,20 @@ func TestProgressCountsApart(t *testing.T) {
 	b.Skip(10_000)
 	b.draw(10_000)
 	b.End()
+}
+
+// A registry that does not answer is named with the attempt that is waited for.
+func TestProgressWaiting(t *testing.T) {
+	var out bytes.Buffer
+	w := bundle.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
+	for _, pr := range []bundle.Progress{&lines{w: &out}, &bar{w: &out}} {
+		told(pr)(w)
+	}
+	const line = "  waiting for registry.plant.local:5000 (attempt 2 of 3)\n"
+	if got := out.String(); got != line+clearLine+line {
+		t.Errorf("wrote %q", got)
+	}
+	if told(nil) != nil {
+		t.Error("silence is told")
+	}
 }

@@ -38,6 +38,11 @@ images have to be there by other means.`,
 			if o.RegistryOptions, err = reg.options(); err != nil {
 				return err
 			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			o.RegistryOptions.Waiting = told(pr)
 			report, err := bundle.Values(cmd.Context(), o)
 			if report == nil {
 				return err

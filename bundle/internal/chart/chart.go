@@ -18,6 +18,7 @@ type Chart struct {
 	archive []byte
 	prov    []byte
 	source  string
+	fetched []Fetched
 
 	stubOnce sync.Once
 	stubbed  *helm.Chart // key generation replaced, for probing
@@ -58,6 +59,10 @@ func (c *Chart) Library() bool { return strings.EqualFold(c.helm.Metadata.Type, 
 // Source says where the chart was loaded from: a path or a URL, empty for a
 // chart from Open.
 func (c *Chart) Source() string { return c.source }
+
+// Fetched lists what Load fetched over the network for the chart: itself, where
+// it came from there, and its dependencies.
+func (c *Chart) Fetched() []Fetched { return c.fetched }
 
 // Archive is the chart as a .tgz: the original bytes of an archive, otherwise
 // a deterministic package. The caller must not change it.

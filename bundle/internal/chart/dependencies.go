@@ -12,6 +12,8 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/fault"
 )
 
 const (
@@ -54,7 +56,7 @@ func (l *fetcher) complete(ctx context.Context, h *helm.Chart, folder string) er
 		} else {
 			done[id] = true
 		}
-		dep, err := l.fetchDependency(ctx, &want, folder)
+		dep, err := l.fetchDependency(ctx, h.Name(), &want, folder)
 		if err != nil {
 			fail(d, err)
 			continue
@@ -114,9 +116,11 @@ func lockMatches(h *helm.Chart, resolved []*helm.Dependency) bool {
 		digest(map[string][]*helm.Dependency{"dependencies": h.Metadata.Dependencies}) == h.Lock.Digest
 }
 
-// fetchDependency gets one dependency from where its repository field says.
-func (l *fetcher) fetchDependency(ctx context.Context, d *helm.Dependency, folder string) (*helm.Chart, error) {
+// fetchDependency gets one dependency of the chart parent from where its
+// repository field says.
+func (l *fetcher) fetchDependency(ctx context.Context, parent string, d *helm.Dependency, folder string) (*helm.Chart, error) {
 	var dep *helm.Chart
+	var p *parcel
 	var err error
 	switch {
 	case d.Repository == "":
@@ -124,12 +128,16 @@ func (l *fetcher) fetchDependency(ctx context.Context, d *helm.Dependency, folde
 	case strings.HasPrefix(d.Repository, fileScheme):
 		dep, err = l.localDependency(ctx, d, folder)
 	case strings.HasPrefix(d.Repository, ociScheme):
-		var b []byte
-		if b, err = l.fromOCI(ctx, strings.TrimSuffix(d.Repository, "/")+"/"+d.Name, d.Version); err == nil {
-			dep, err = openHelm(b)
+		repository := strings.TrimSuffix(d.Repository, "/")
+		p, err = l.fromOCI(ctx, repository+"/"+d.Name, d.Version)
+		if parent, twice := strings.CutSuffix(repository, "/"+d.Name); err != nil && twice {
+			err = fault.WithHint(err, "the name of the chart is added to repository, as Helm does: in Chart.yaml, write repository: "+redactRef(parent))
 		}
 	default:
-		dep, err = l.repositoryDependency(ctx, d)
+		p, err = l.fromRepositoryOf(ctx, d)
+	}
+	if err == nil && p != nil {
+		dep, err = l.unpack(p, parent)
 	}
 	if err != nil {
 		return nil, err
@@ -140,11 +148,15 @@ func (l *fetcher) fetchDependency(ctx context.Context, d *helm.Dependency, folde
 	return dep, nil
 }
 
-func openHelm(archive []byte) (*helm.Chart, error) {
-	c, err := Open(archive)
+// unpack opens a dependency that was fetched for the chart parent.
+func (l *fetcher) unpack(p *parcel, parent string) (*helm.Chart, error) {
+	c, err := Open(p.archive)
 	if err != nil {
 		return nil, err
 	}
+	f := NewFetched(c, p.source)
+	f.Parent = parent
+	l.fetched = append(l.fetched, f)
 	return c.helm, nil
 }
 
@@ -175,9 +187,9 @@ func (l *fetcher) localDependency(ctx context.Context, d *helm.Dependency, folde
 	return dep, nil
 }
 
-// repositoryDependency fetches a dependency from an HTTP repository, given by
-// URL, @alias or alias:alias.
-func (l *fetcher) repositoryDependency(ctx context.Context, d *helm.Dependency) (*helm.Chart, error) {
+// fromRepositoryOf fetches a dependency from an HTTP repository, given by URL,
+// @alias or alias:alias.
+func (l *fetcher) fromRepositoryOf(ctx context.Context, d *helm.Dependency) (*parcel, error) {
 	url := d.Repository
 	entry, isAlias := l.repositoryNamed(url)
 	switch {
@@ -188,21 +200,5 @@ func (l *fetcher) repositoryDependency(ctx context.Context, d *helm.Dependency) 
 	case !strings.Contains(url, "://"):
 		return nil, fmt.Errorf("%q is neither a URL nor an @alias", url)
 	}
-	p, err := l.fromRepository(ctx, Source{Ref: d.Name, Repo: url, Version: d.Version})
-	if err != nil {
-		return nil, err
-	}
-	return openHelm(p.archive)
-}
-
-// fromOCI asks the caller for a chart in an OCI registry.
-func (l *fetcher) fromOCI(ctx context.Context, ref, version string) ([]byte, error) {
-	if l.o.OCI == nil {
-		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", redactRef(ref))
-	}
-	b, err := l.o.OCI(ctx, ref, version)
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", redactRef(ref), err)
-	}
-	return b, nil
+	return l.fromRepository(ctx, Source{Ref: d.Name, Repo: url, Version: d.Version})
 }

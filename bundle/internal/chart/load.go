@@ -8,10 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 )
 
 // Source names a chart.
@@ -33,26 +33,11 @@ type Source struct {
 
 // LoadOptions say how to reach chart repositories.
 type LoadOptions struct {
-	// OCI fetches the archive of a chart from an OCI registry: ref is
-	// oci://host/path/name, version a version or a constraint. Without it,
-	// charts in OCI registries are errors.
-	OCI func(ctx context.Context, ref, version string) ([]byte, error)
-	// CAFile is a PEM file with certificates to trust beside the system's.
-	CAFile string
-	// InsecureSkipTLSVerify accepts any certificate of the repository in Source.
-	InsecureSkipTLSVerify bool
-	// PassCredentials sends the repository's credentials to other hosts that
-	// its index points to.
-	PassCredentials bool
+	// Fetcher reaches repositories and registries. Without it, whatever is not
+	// on this machine is an error.
+	Fetcher Fetcher
 	// RepositoryConfig is Helm's repositories.yaml; default: the user's.
 	RepositoryConfig string
-	// UserAgent is sent to chart repositories.
-	UserAgent string
-	// Stall is how long a chart repository may be silent; default: a minute.
-	Stall time.Duration
-	// Wait is the pause before a request that failed is made again, twice as long
-	// before the third time; default: a second.
-	Wait time.Duration
 }
 
 // Load reads a chart and makes it complete: dependencies that Chart.yaml
@@ -69,6 +54,8 @@ type LoadOptions struct {
 // is.
 func Load(ctx context.Context, s Source, o LoadOptions) (*Chart, error) {
 	l := &fetcher{o: o}
+	l.name(s.Repo)
+	l.name(s.Ref)
 	p, err := l.read(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)
@@ -86,6 +73,7 @@ type parcel struct {
 	archive []byte
 	prov    []byte
 	source  string
+	fetched bool // it came over the network
 }
 
 // read finds the chart.
@@ -96,15 +84,14 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 	case s.Repo != "":
 		return l.fromRepository(ctx, s)
 	case strings.HasPrefix(s.Ref, ociScheme):
-		b, err := l.fromOCI(ctx, s.Ref, s.Version)
-		return &parcel{archive: b, source: redactRef(s.Ref)}, err
+		return l.fromOCI(ctx, s.Ref, s.Version)
 	case strings.HasPrefix(s.Ref, "https://"), strings.HasPrefix(s.Ref, "http://"):
 		return l.fromURL(ctx, s)
 	}
 	fi, err := os.Stat(s.Ref)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return l.fromAlias(ctx, s, err)
+		return l.fromAlias(ctx, s, &NotFoundError{Ref: s.Ref, Err: err})
 	case err != nil:
 		return nil, err
 	case fi.IsDir():
@@ -126,6 +113,9 @@ func readFile(name string) (*parcel, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkKind(name, b); err != nil {
+		return nil, err
+	}
 	prov, err := os.ReadFile(name + ".prov")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -143,8 +133,11 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.fetched {
+			l.fetched = append(l.fetched, NewFetched(c, p.source))
+		}
 		if len(missingDependencies(c.helm)) == 0 {
-			c.prov, c.source = p.prov, p.source
+			c.prov, c.source, c.fetched = p.prov, p.source, l.fetched
 			return c, nil
 		}
 		h = c.helm
@@ -165,7 +158,7 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.source = p.source
+	c.source, c.fetched = p.source, l.fetched
 	return c, nil
 }
 
@@ -176,6 +169,10 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	}
 	if _, err := os.Stat(abs); err != nil {
 		return nil, err // Helm would say that Chart.yaml is missing
+	}
+	// Helm reads the whole folder first, and complains of whatever it stumbles over.
+	if _, err := os.Stat(filepath.Join(abs, chartutil.ChartfileName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &KindError{What: "no " + chartutil.ChartfileName + " in this folder"}
 	}
 	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 	if err != nil {

@@ -22,6 +22,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	helm "helm.sh/helm/v3/pkg/chart"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/remote"
 )
 
 // repository is a chart repository on a real HTTP server.
@@ -89,9 +92,41 @@ func (r *repository) add(t *testing.T, name, version, url string) []byte {
 
 func (r *repository) url() string { return r.URL + "/charts" }
 
+// web fetches with the client that the program uses. oci stands in for charts in
+// registries, which that client leaves to others.
+type web struct {
+	*remote.Client
+	oci func(ref, version string) ([]byte, error)
+}
+
+func newWeb(t *testing.T, o remote.Options) *web {
+	t.Helper()
+	if o.Retry == (remote.Retry{}) {
+		o.Retry = remote.Retry{Attempts: 3, MinWait: time.Millisecond}
+	}
+	c, err := remote.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &web{Client: c}
+}
+
+func (w *web) Get(ctx context.Context, q Request) ([]byte, error) {
+	return w.Client.Get(ctx, remote.Request(q))
+}
+
+func (w *web) Pull(_ context.Context, q PullRequest) (Pulled, error) {
+	if w.oci == nil {
+		return Pulled{}, errors.New("no registry here")
+	}
+	b, err := w.oci(q.Ref, q.Version)
+	return Pulled{Archive: b, From: q.Ref + ":" + q.Version}, err
+}
+
 // noConfig keeps the user's own repositories.yaml out of a test.
 func noConfig(t *testing.T) LoadOptions {
-	return LoadOptions{RepositoryConfig: filepath.Join(t.TempDir(), "repositories.yaml")}
+	return LoadOptions{Fetcher: newWeb(t, remote.Options{}), RepositoryConfig: filepath.Join(t.TempDir(), "repositories.yaml")}
 }
 
 func TestLoadFiles(t *testing.T) {
@@ -156,8 +191,7 @@ func TestLoadDigest(t *testing.T) {
 	r.add(t, "app", "1.0.0", "")
 	r.files["/charts/app-1.0.0.tgz"] = tgz(t, "app", files{"Chart.yaml": chartYAML("app")})
 	_, err := Load(t.Context(), Source{Ref: "app", Repo: r.url()}, noConfig(t))
-	var e *RepositoryError
-	if !errors.As(err, &e) || !strings.Contains(err.Error(), "digest") {
+	if !strings.Contains(fmt.Sprint(err), "the archive has digest") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -173,12 +207,17 @@ func TestLoadErrorsOfTheServer(t *testing.T) {
 		repo, message string
 		status        int
 	}{
-		{r.URL + "/other", "404 Not Found", 404}, {r.url(), "index.yaml", 0}, {r.URL + "/plain", "too many redirects", 0}, {gone.URL, "refused", 0},
-		{"ftp://x.example.com", "unsupported protocol", 0},
+		{r.URL + "/other", "404 Not Found", 404}, {r.url(), "index.yaml", 0}, {r.URL + "/plain", "stopped after 10 redirects", 0}, {gone.URL, "refused", 0},
+		{"ftp://x.example.com", "not a URL of the form https://", 0},
 	} {
 		_, err := Load(t.Context(), Source{Ref: "app", Repo: tt.repo, Username: "u", Password: "secret"}, noConfig(t))
-		var e *RepositoryError
-		if !errors.As(err, &e) || e.Status != tt.status || !strings.Contains(err.Error(), tt.message) || strings.Contains(err.Error(), "secret") {
+		var e *remote.Error
+		if status := 0; errors.As(err, &e) {
+			if status = e.Status; status != tt.status {
+				t.Errorf("%s: status %d, want %d", tt.repo, status, tt.status)
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.message) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: error is %v", tt.repo, err)
 		}
 	}
@@ -228,7 +267,7 @@ func TestLoadTriesAgain(t *testing.T) {
 			b := r.add(t, "app", "1.0.0", "")
 			r.Config.Handler = tt.fault(tt.times, r.Config.Handler)
 			o := noConfig(t)
-			o.Stall, o.Wait = time.Second, time.Millisecond
+			o.Fetcher = newWeb(t, remote.Options{Retry: remote.Retry{Attempts: 3, MinWait: time.Millisecond, Stall: time.Second}})
 			c, err := Load(t.Context(), Source{Ref: "app", Repo: r.url()}, o)
 			switch {
 			case tt.message == "" && (err != nil || !bytes.Equal(c.Archive(), b)):
@@ -254,9 +293,13 @@ func TestLoadCredentials(t *testing.T) {
 
 	config := filepath.Join(t.TempDir(), "repositories.yaml")
 	yaml := fmt.Sprintf("apiVersion: ''\nrepositories: [{name: mine, url: '%s/', username: u, password: p}]\n", r.url())
-	if err := os.WriteFile(config, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
+	for name, yaml := range map[string]string{config: yaml, config + "x": strings.Replace(yaml, "password: p", "password: p, pass_credentials_all: true", 1)} {
+		if err := os.WriteFile(name, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	// The other host is one that the index or a redirect leads to.
+	plain := newWeb(t, remote.Options{PlainHTTP: []string{strings.TrimPrefix(other.URL, "http://")}})
 	given := Source{Repo: r.url(), Username: "u", Password: "p"}
 	tests := []struct {
 		name    string
@@ -274,21 +317,20 @@ func TestLoadCredentials(t *testing.T) {
 		{name: "by URL", ref: r.url() + "/own-1.0.0.tgz", source: Source{Username: "u", Password: "p"}, o: noConfig(t)},
 		{name: "in the URL", ref: strings.Replace(r.url(), "http://", "http://u:p@", 1) + "/own-1.0.0.tgz", o: noConfig(t)},
 		{name: "another host", ref: "foreign", source: given, o: noConfig(t), foreign: "/charts/foreign-1.0.0.tgz false"},
-		{name: "passed on", ref: "foreign", source: given, o: LoadOptions{RepositoryConfig: config + "x", PassCredentials: true}, foreign: "/charts/foreign-1.0.0.tgz true"},
+		{name: "passed on", ref: "foreign", source: Source{Repo: r.url()}, o: LoadOptions{RepositoryConfig: config + "x"}, foreign: "/charts/foreign-1.0.0.tgz true"},
 		{name: "redirect", ref: "moved", source: given, o: noConfig(t), foreign: "/moved.tgz false"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			other.requests = nil
-			tt.source.Ref = tt.ref
+			tt.source.Ref, tt.o.Fetcher = tt.ref, plain
 			c, err := Load(t.Context(), tt.source, tt.o)
 			if (err != nil) != tt.fails {
 				t.Fatalf("error is %v", err)
 			}
 			if tt.fails {
-				var e *RepositoryError
-				if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
-					t.Errorf("error is %v", err)
+				if fault.KindOf(err) != fault.Refused || !strings.Contains(fault.Hint(err), "--username") && !strings.Contains(fault.Hint(err), "wrong or expired") {
+					t.Errorf("error is %v (%s)", err, fault.Hint(err))
 				}
 				return
 			}
@@ -313,25 +355,36 @@ func TestLoadTLS(t *testing.T) {
 	if err := os.WriteFile(ca, block, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	load := func(name string, o LoadOptions) error {
-		o.RepositoryConfig = ca + ".none"
-		_, err := Load(t.Context(), Source{Ref: name, Repo: r.url()}, o)
+	config := func(line string) string {
+		name := filepath.Join(t.TempDir(), "repositories.yaml")
+		if err := os.WriteFile(name, fmt.Appendf(nil, "repositories: [{name: mine, url: '%s', %s}]\n", r.url(), line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	host := strings.TrimPrefix(r.URL, "https://")
+	load := func(name, config string, o remote.Options) error {
+		_, err := Load(t.Context(), Source{Ref: name, Repo: r.url()}, LoadOptions{Fetcher: newWeb(t, o), RepositoryConfig: config})
 		return err
 	}
 	var unknown *tls.CertificateVerificationError
-	if err := load("app", LoadOptions{}); !errors.As(err, &unknown) {
+	if err := load("app", ca+".none", remote.Options{}); !errors.As(err, &unknown) || fault.KindOf(err) != fault.Refused {
 		t.Errorf("unknown authority: %v", err)
 	}
-	if err := load("app", LoadOptions{CAFile: ca}); err != nil {
-		t.Errorf("with its CA: %v", err)
+	for name, err := range map[string]error{
+		"its CA":                             load("app", ca+".none", remote.Options{CAFile: ca}),
+		"its CA in repositories.yaml":        load("app", config("caFile: "+ca), remote.Options{}),
+		"without verification":               load("app", ca+".none", remote.Options{InsecureSkipTLS: []string{host}}),
+		"without, as repositories.yaml says": load("app", config("insecure_skip_tls_verify: true"), remote.Options{}),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	if err := load("app", LoadOptions{InsecureSkipTLSVerify: true}); err != nil {
-		t.Errorf("without verification: %v", err)
-	}
-	if err := load("app", LoadOptions{CAFile: ca + ".none"}); !errors.Is(err, os.ErrNotExist) {
+	if err := load("app", config("caFile: "+ca+".none"), remote.Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the CA file: %v", err)
 	}
-	if err := load("down", LoadOptions{CAFile: ca}); err == nil || !strings.Contains(err.Error(), "refuses the redirect") {
+	if err := load("down", ca+".none", remote.Options{CAFile: ca}); err == nil || !strings.Contains(err.Error(), "refused a redirect") {
 		t.Errorf("redirect to plain HTTP: %v", err)
 	}
 }
@@ -346,7 +399,8 @@ func TestLoadDependencies(t *testing.T) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, "repositories: [{name: mine, url: '%s'}]\n", r.url()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := LoadOptions{RepositoryConfig: config, OCI: func(_ context.Context, ref, version string) ([]byte, error) {
+	fetch := newWeb(t, remote.Options{})
+	fetch.oci = func(ref, version string) ([]byte, error) {
 		if !strings.HasPrefix(ref, "oci://r.example.com/charts/") {
 			return nil, errors.New("no such repository")
 		}
@@ -354,7 +408,8 @@ func TestLoadDependencies(t *testing.T) {
 			"Chart.yaml":       "apiVersion: v2\nname: " + filepath.Base(ref) + "\nversion: " + strings.Trim(version, "^~") + "\n",
 			"templates/t.yaml": "image: org/" + filepath.Base(ref) + ":" + version,
 		}), nil
-	}}
+	}
+	o := LoadOptions{RepositoryConfig: config, Fetcher: fetch}
 	local := files{
 		"../local/Chart.yaml":        chartYAML("local", "dependencies: [{name: deep, version: '*', repository: 'file://../deep'}]"),
 		"../local/templates/t.yaml":  "image: org/local:1",
@@ -495,7 +550,9 @@ func TestLoadLocked(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				c, err := Load(t.Context(), Source{Ref: ref}, noConfig(t))
+				o := noConfig(t)
+				o.Fetcher = newWeb(t, remote.Options{PlainHTTP: []string{strings.TrimPrefix(r.URL, "http://")}})
+				c, err := Load(t.Context(), Source{Ref: ref}, o)
 				if tt.want == "" {
 					checkMissing(t, err, []string{"db: lock file does not match"})
 					continue
@@ -527,9 +584,8 @@ func TestURLsAreRedacted(t *testing.T) {
 	dep := func(repository string) string {
 		return folder(t, t.TempDir(), files{"Chart.yaml": chartYAML("app", "dependencies: [{name: db, version: 1.0.0, repository: '"+repository+"'}]")})
 	}
-	oci := LoadOptions{RepositoryConfig: filepath.Join(t.TempDir(), "none"), OCI: func(context.Context, string, string) ([]byte, error) {
-		return nil, errors.New("no such chart")
-	}}
+	fetch := newWeb(t, remote.Options{})
+	oci := LoadOptions{RepositoryConfig: filepath.Join(t.TempDir(), "none"), Fetcher: fetch}
 	for _, tt := range []struct {
 		name string
 		s    Source
@@ -550,7 +606,7 @@ func TestURLsAreRedacted(t *testing.T) {
 			}
 		})
 	}
-	oci.OCI = func(context.Context, string, string) ([]byte, error) {
+	fetch.oci = func(string, string) ([]byte, error) {
 		return tgz(t, "app", files{"Chart.yaml": chartYAML("app")}), nil
 	}
 	if c, err := Load(t.Context(), Source{Ref: "oci://u:hunter2@127.0.0.1:1/charts/app"}, oci); err != nil || strings.Contains(c.Source(), secret) {
@@ -602,5 +658,82 @@ func TestLoadStaysInside(t *testing.T) {
 	var missing *DependencyError
 	if _, err := Load(t.Context(), Source{Ref: archive}, noConfig(t)); !errors.As(err, &missing) {
 		t.Errorf("archive with a dependency in a folder: %v", err)
+	}
+}
+
+// A chart's author leads neither to plain HTTP nor to this machine: only hosts
+// that the user named are reached so. What was fetched is listed.
+func TestLoadNamedHostsOnly(t *testing.T) {
+	plain, secure, inner := newRepository(t, false), newRepository(t, true), newRepository(t, true)
+	plain.add(t, "db", "1.0.0", "")
+	secure.add(t, "db", "1.0.0", "")
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256(plain.files["/charts/db-1.0.0.tgz"]))
+	// An index that leads to other hosts, and a redirect.
+	inner.files["/charts/away-1.0.0.tgz"] = secure.add(t, "away", "1.0.0", inner.URL+"/charts/away-1.0.0.tgz")
+	secure.add(t, "sent", "1.0.0", "")
+	secure.files["/charts/sent-1.0.0.tgz"] = []byte("redirect:" + inner.URL + "/charts/away-1.0.0.tgz")
+
+	host := func(r *repository) string { return r.Listener.Addr().String() }
+	noTLS := []string{host(secure), host(inner)} // certificates are not the question
+	config := filepath.Join(t.TempDir(), "repositories.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "repositories: [{name: p, url: '%s'}, {name: s, url: '%s', insecure_skip_tls_verify: true}]\n", plain.url(), secure.url()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	top := func(repository string) Source {
+		return Source{Ref: folder(t, filepath.Join(t.TempDir(), "app"), files{
+			"Chart.yaml": chartYAML("app", "dependencies: [{name: db, version: 1.x, repository: '"+repository+"'}]"),
+		})}
+	}
+	dependency := Fetched{Chart: "db", Version: "1.0.0", Digest: sum, Parent: "app"}
+	for _, tt := range []struct {
+		name    string
+		source  Source
+		o       remote.Options
+		config  string
+		from    string // of the one chart that is fetched
+		message string
+	}{
+		{name: "dependency without TLS", source: top(plain.url()), message: "without TLS"},
+		{name: "allowed", source: top(plain.url()), o: remote.Options{PlainHTTP: []string{host(plain)}}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "in repositories.yaml", source: top(plain.url()), config: config, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "under its alias", source: top("@p"), config: config, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "dependency on this machine", source: top(secure.url()), message: "this machine"},
+		{name: "under another name", source: top(strings.Replace(secure.url(), "127.0.0.1", "localhost", 1)), message: "this machine"},
+		{name: "link-local", source: top("https://169.254.169.254/charts"), message: "this machine"},
+		{name: "named", source: top(secure.url()), o: remote.Options{InsecureSkipTLS: noTLS}, from: secure.url() + "/db-1.0.0.tgz"},
+		{name: "named in repositories.yaml", source: top(secure.url()), config: config, from: secure.url() + "/db-1.0.0.tgz"},
+		{name: "typed", source: Source{Ref: "db", Repo: plain.url()}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "typed, one archive", source: Source{Ref: plain.url() + "/db-1.0.0.tgz"}, from: plain.url() + "/db-1.0.0.tgz"},
+		{name: "index leads elsewhere", source: Source{Ref: "away", Repo: secure.url()}, config: config, message: "this machine"},
+		{name: "redirect leads elsewhere", source: Source{Ref: "sent", Repo: secure.url()}, config: config, message: "this machine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inner.requests = nil
+			o := noConfig(t)
+			o.Fetcher = newWeb(t, tt.o)
+			if tt.config != "" {
+				o.RepositoryConfig = tt.config
+			}
+			c, err := Load(t.Context(), tt.source, o)
+			if tt.message != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.message) || fault.Hint(err) == "" {
+					t.Errorf("error is %v (%s)", err, fault.Hint(err))
+				}
+				if len(inner.requests) > 0 {
+					t.Errorf("asked for %q", inner.requests)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := dependency
+			if want.From = tt.from; tt.source.Ref == "db" || strings.HasSuffix(tt.source.Ref, ".tgz") {
+				want.Parent = ""
+			}
+			if d := cmp.Diff([]Fetched{want}, c.Fetched()); d != "" {
+				t.Errorf("fetched (-want +got):\n%s", d)
+			}
+		})
 	}
 }

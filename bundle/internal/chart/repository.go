@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/helmpath"
@@ -22,31 +22,119 @@ const (
 	maxProv  = 1 << 20
 )
 
-// fetcher gets charts for one Load. Helm's own HTTP getter knows neither
-// contexts nor limits, and follows redirects to plain HTTP with credentials;
-// so only the index and the configuration are Helm's.
+// A Fetcher reaches chart repositories and registries. Helm's own HTTP getter
+// knows neither contexts nor limits, and follows redirects to plain HTTP with
+// credentials; so only the index and the configuration are Helm's.
+type Fetcher interface {
+	// Get fetches a file of an HTTP repository. An error with a method
+	// HTTPStatus() int is an answer of the server unless that returns 0.
+	Get(ctx context.Context, q Request) ([]byte, error)
+	// Pull fetches a chart from an OCI registry.
+	Pull(ctx context.Context, q PullRequest) (Pulled, error)
+}
+
+// PullRequest is a chart in an OCI registry.
+type PullRequest struct {
+	Ref     string // oci://host/path/name
+	Version string // or a constraint; empty: the newest
+	Named   bool   // the user named the host: it may be on this machine or its link
+}
+
+// Pulled is a chart that an OCI registry had.
+type Pulled struct {
+	Archive []byte
+	From    string // oci://host/path/name:tag
+}
+
+// A Fetched is one chart that came over the network.
+type Fetched struct {
+	Chart   string `json:"chart"` // name
+	Version string `json:"version"`
+	From    string `json:"from"`             // the URL of its archive or oci://HOST/PATH:TAG, without credentials
+	Digest  string `json:"digest"`           // of the archive, sha256:…
+	Parent  string `json:"parent,omitempty"` // name of the chart that depends on it; empty for the one that was asked for
+}
+
+// NewFetched describes an archive that came from a place.
+func NewFetched(c *Chart, from string) Fetched {
+	sum := sha256.Sum256(c.archive)
+	return Fetched{Chart: c.Name(), Version: c.Version(), From: from, Digest: "sha256:" + hex.EncodeToString(sum[:])}
+}
+
+// Request is one file of an HTTP repository.
+type Request struct {
+	URL   string
+	Limit int64 // of its size, in bytes
+
+	// Owner is the URL of the repository. Username and Password go to its host
+	// alone (CVE-2021-32690), unless PassCredentials sends them wherever its
+	// index and redirects lead.
+	Owner              string
+	Username, Password string
+	PassCredentials    bool
+
+	// What repositories.yaml says of the repository.
+	CAFile, CertFile, KeyFile string
+	InsecureSkipTLS           bool
+
+	// Named are the origins (scheme://host[:port]) that the user named. Only they
+	// may be on this machine or its link, and those with http be contacted without
+	// TLS.
+	Named []string
+}
+
+// fetcher gets charts for one Load.
 type fetcher struct {
 	o       LoadOptions
 	indexes map[string]*repo.IndexFile // by repository URL
 	config  *repo.File                 // the user's repositories.yaml
+	named   []string                   // origins that the user named, in the source or in repositories.yaml
 	depth   int                        // of file:// dependencies
+	fetched []Fetched
 }
 
-// RepositoryError is a failed request to a chart repository.
+// RepositoryError is a repository that holds what it must not.
 type RepositoryError struct {
-	URL    string // without credentials
-	Status int    // HTTP status, 0 when there was no answer
-	Err    error
+	URL string // without credentials
+	Err error
 }
 
 func (e *RepositoryError) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("chart repository: %s: %v", e.URL, e.Err)
-	}
-	return fmt.Sprintf("chart repository: %s: %d %s", e.URL, e.Status, http.StatusText(e.Status))
+	return fmt.Sprintf("chart repository: %s: %v", e.URL, e.Err)
 }
 
 func (e *RepositoryError) Unwrap() error { return e.Err }
+
+// get fetches a URL of a repository, at most limit bytes.
+func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64) ([]byte, error) {
+	if l.o.Fetcher == nil {
+		return nil, fmt.Errorf("%s: charts in repositories cannot be fetched here", redactRef(u))
+	}
+	return l.o.Fetcher.Get(ctx, Request{
+		URL: u, Limit: limit, Owner: e.URL, Username: e.Username, Password: e.Password,
+		PassCredentials: e.PassCredentialsAll,
+		CAFile:          e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile, InsecureSkipTLS: e.InsecureSkipTLSverify,
+		Named: l.named,
+	})
+}
+
+// fromOCI fetches a chart from an OCI registry.
+func (l *fetcher) fromOCI(ctx context.Context, ref, version string) (*parcel, error) {
+	if l.o.Fetcher == nil {
+		return nil, fmt.Errorf("%s: charts in OCI registries cannot be fetched here", redactRef(ref))
+	}
+	got, err := l.o.Fetcher.Pull(ctx, PullRequest{Ref: ref, Version: version, Named: slices.Contains(l.named, origin(ref))})
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", redactRef(ref), err)
+	}
+	return &parcel{archive: got.Archive, source: redactRef(got.From), fetched: true}, nil
+}
+
+// answered reports whether err is what a server answered, not that it did not.
+func answered(err error) bool {
+	var answer interface{ HTTPStatus() int }
+	return errors.As(err, &answer) && answer.HTTPStatus() != 0
+}
 
 // repositories returns the user's repositories.yaml; a missing file is empty.
 func (l *fetcher) repositories() (*repo.File, error) {
@@ -69,7 +157,26 @@ func (l *fetcher) repositories() (*repo.File, error) {
 		return nil, fmt.Errorf("helm repositories: %w", err)
 	}
 	l.config = f
+	for _, e := range f.Repositories {
+		l.name(e.URL)
+	}
 	return f, nil
+}
+
+// name notes that the user named a URL.
+func (l *fetcher) name(s string) {
+	if o := origin(s); o != "" {
+		l.named = append(l.named, o)
+	}
+}
+
+// origin is scheme://host[:port] of a URL, empty where s is none.
+func origin(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
 }
 
 // repositoryNamed resolves @alias and alias:alias; isAlias tells whether the
@@ -92,8 +199,6 @@ func (l *fetcher) repositoryNamed(s string) (entry *repo.Entry, isAlias bool) {
 func (l *fetcher) entry(s Source) (*repo.Entry, error) {
 	e := &repo.Entry{
 		URL: s.Repo, Username: s.Username, Password: s.Password,
-		CAFile: l.o.CAFile, PassCredentialsAll: l.o.PassCredentials,
-		InsecureSkipTLSverify: l.o.InsecureSkipTLSVerify,
 	}
 	f, err := l.repositories()
 	if err != nil {
@@ -105,13 +210,10 @@ func (l *fetcher) entry(s Source) (*repo.Entry, error) {
 		}
 		if e.Username == "" && e.Password == "" {
 			e.Username, e.Password = known.Username, known.Password
-			e.PassCredentialsAll = e.PassCredentialsAll || known.PassCredentialsAll
+			e.PassCredentialsAll = known.PassCredentialsAll
 		}
-		if e.CAFile == "" {
-			e.CAFile = known.CAFile
-		}
-		e.CertFile, e.KeyFile = known.CertFile, known.KeyFile
-		e.InsecureSkipTLSverify = e.InsecureSkipTLSverify || known.InsecureSkipTLSverify
+		e.CAFile, e.CertFile, e.KeyFile = known.CAFile, known.CertFile, known.KeyFile
+		e.InsecureSkipTLSverify = known.InsecureSkipTLSverify
 		break
 	}
 	return e, nil
@@ -187,10 +289,9 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 	if rest, ok := strings.CutPrefix(u, ociScheme); ok {
 		ref, version := rest, v.Version
 		if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
-			ref, version = rest[:i], rest[i+1:]
+			ref, version = rest[:i], strings.ReplaceAll(rest[i+1:], "_", "+") // as Helm writes versions in tags
 		}
-		b, err := l.fromOCI(ctx, ociScheme+ref, version)
-		return &parcel{archive: b, source: redactRef(u)}, err
+		return l.fromOCI(ctx, ociScheme+ref, version)
 	}
 	return l.archive(ctx, e, u, v.Digest)
 }
@@ -206,13 +307,12 @@ func (l *fetcher) archive(ctx context.Context, e *repo.Entry, u, digest string) 
 	if want := strings.TrimPrefix(digest, "sha256:"); want != "" && !strings.EqualFold(want, hex.EncodeToString(sum[:])) {
 		return nil, &RepositoryError{URL: redact(u), Err: fmt.Errorf("the archive has digest %x, the index says %s", sum, want)}
 	}
-	p := &parcel{archive: b, source: redact(u)}
+	p := &parcel{archive: b, source: redact(u), fetched: true}
 	prov, err := l.get(ctx, e, provURL(u), maxProv)
-	var answer *RepositoryError
 	switch {
 	case err == nil && strings.Contains(string(prov), "-----BEGIN PGP SIGNED MESSAGE-----"):
 		p.prov = prov
-	case err != nil && !(errors.As(err, &answer) && answer.Status != 0):
+	case err != nil && !answered(err):
 		return nil, err // no answer at all, which is not "there is none"
 	}
 	return p, nil

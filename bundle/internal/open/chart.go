@@ -23,7 +23,7 @@ func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
 		return nil, damaged(err)
 	}
 	for _, l := range m.Layers {
-		if l.MediaType != record.HelmChartType {
+		if !record.IsChartLayer(l.MediaType) {
 			continue
 		}
 		if l.Size > record.MaxChart {

@@ -21,6 +21,7 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/name"
@@ -41,6 +42,7 @@ type Plan struct {
 	From    map[digest.Digest]string        // repository that has each of fetch
 	Needs   map[string][]ocispec.Descriptor // image name → those of fetch it needs
 	Created time.Time
+	Sources []chart.Fetched // charts that came over the network, dependencies too
 }
 
 // New lays out images and charts. rec must have everything but its
@@ -73,6 +75,7 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart) (*Pl
 	}
 	for _, c := range charts {
 		rec.Charts = append(rec.Charts, c.Record)
+		p.Sources = append(p.Sources, c.Fetched...)
 		p.learn(c.Content)
 		entry := name.Entry(c.Root, c.Record.Reference)
 		switch twin := slices.IndexFunc(index, func(d ocispec.Descriptor) bool { return name.Of(d) == name.Of(entry) }); {

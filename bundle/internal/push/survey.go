@@ -13,6 +13,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/remote"
 )
 
 // images says for each place whether the target lacks it.
@@ -105,7 +106,7 @@ func (p *Pusher) survey(ctx context.Context, s *survey, pl place.Placement) erro
 	repo := pl.Target.Repository()
 	if pl.Target.Tag != "" {
 		d, ok, err := p.Client.HasManifest(ctx, repo, pl.Target.Tag)
-		if err != nil {
+		if err != nil && !remote.Refused(err) { // the push may be taken all the same
 			return fmt.Errorf("%s: %w", pl.Source, err)
 		}
 		if !ok || d != pl.Root.Digest {
@@ -122,7 +123,7 @@ func (p *Pusher) survey(ctx context.Context, s *survey, pl place.Placement) erro
 		return err
 	}
 	_, ok, err := p.Client.HasManifest(ctx, repo, pl.Root.Digest.String())
-	if err != nil {
+	if err != nil && !remote.Refused(err) {
 		return fmt.Errorf("%s: %w", pl.Source, err)
 	}
 	if !ok {
@@ -152,7 +153,7 @@ func (p *Pusher) surveyBlob(ctx context.Context, s *survey, pl place.Placement, 
 	has := known
 	if !known {
 		var err error
-		if has, err = p.Client.HasBlob(ctx, repo, d); err != nil {
+		if has, err = p.Client.HasBlob(ctx, repo, d); err != nil && !remote.Refused(err) {
 			return fmt.Errorf("%s: %w", pl.Source, err)
 		}
 	}

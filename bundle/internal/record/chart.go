@@ -16,6 +16,12 @@ const (
 	HelmProvenanceType = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 )
 
+// IsChartLayer reports whether a layer is the archive of a chart. Helm takes the
+// old type, too, which early versions wrote.
+func IsChartLayer(mediaType string) bool {
+	return mediaType == HelmChartType || mediaType == "application/tar+gzip"
+}
+
 // MaxChart bounds a packaged chart. Helm keeps it in a Secret of 1 MiB at most
 // once it is installed.
 const MaxChart = 20 << 20

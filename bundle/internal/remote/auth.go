@@ -3,10 +3,9 @@ package remote
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
@@ -25,62 +24,58 @@ func (r *repository) credential(ctx context.Context, host string) (auth.Credenti
 }
 
 func (r *repository) lookup(ctx context.Context) (auth.Credential, error) {
-	host := r.host
-	if host == dockerHubWire {
-		host = dockerHub
-	}
-	for _, h := range []string{host, r.host} {
-		if c, ok := r.client.opts.Credentials[h]; ok {
+	for host, c := range r.client.opts.Credentials {
+		if registryName(host) == registryName(r.host) {
 			return auth.Credential{Username: c.Username, Password: c.Password}, nil
 		}
 	}
-	keys := keychainKeys(host, r.path)
-	for i := 0; i < len(keys); i += 2 {
-		pair := keys[i:min(i+2, len(keys))]
-		found, err := authn.DefaultKeychain.ResolveContext(ctx, keyPair{pair[0], pair[len(pair)-1]})
+	// Helpers may ask the user: one at a time.
+	select {
+	case r.client.asking <- struct{}{}:
+		defer func() { <-r.client.asking }()
+	case <-ctx.Done():
+		return auth.EmptyCredential, ctx.Err()
+	}
+	home, _ := os.UserHomeDir() // without one, there are no files in it
+	for _, name := range loginFiles(os.Getenv, home, os.Getuid()) {
+		file, err := readLogins(name)
 		if err != nil {
 			return auth.EmptyCredential, err
 		}
-		if found == authn.Anonymous {
-			continue
+		cred, err := file.find(ctx, r.host, r.path, r.client.opts.Retry.Stall)
+		if err != nil || cred != auth.EmptyCredential {
+			return cred, err
 		}
-		cfg, err := authn.Authorization(ctx, found)
-		if err != nil {
-			return auth.EmptyCredential, err
-		}
-		return auth.Credential{
-			Username: cfg.Username, Password: cfg.Password,
-			RefreshToken: cfg.IdentityToken, AccessToken: cfg.RegistryToken,
-		}, nil
 	}
 	return auth.EmptyCredential, nil
 }
 
-// keychainKeys lists what a repository's credentials may be filed under, the
-// most specific first: Podman files them under namespaces, too (see
-// containers-auth.json(5)), and Docker Hub's under "docker.io".
-func keychainKeys(host, path string) []string {
-	base := host
-	if host == dockerHub {
-		base = name.DefaultRegistry // the keychain turns it into Docker's legacy key
+const (
+	dockerHub     = "docker.io"            // as references and users spell it
+	dockerHubWire = "registry-1.docker.io" // where its API is
+
+	// dockerHubLogin is what docker login files Docker Hub under, for historical
+	// reasons.
+	dockerHubLogin = "https://index.docker.io/v1/"
+)
+
+// registryName is the one name of a registry ("host[:port]") that has several:
+// names compare without case, and Docker Hub is docker.io.
+func registryName(host string) string {
+	switch host = strings.ToLower(host); host {
+	case dockerHubWire, "index.docker.io", "registry.hub.docker.com":
+		return dockerHub
 	}
-	var keys []string
-	for p := path; p != ""; p = p[:max(strings.LastIndexByte(p, '/'), 0)] {
-		keys = append(keys, base+"/"+p)
-	}
-	keys = append(keys, base)
-	if base != host {
-		keys = append(keys, host)
-	}
-	return keys
+	return host
 }
 
-// keyPair is two keys for one query: the keychain asks for String first, then for
-// RegistryStr.
-type keyPair struct{ first, second string }
-
-func (k keyPair) String() string      { return k.first }
-func (k keyPair) RegistryStr() string { return k.second }
+// wireHost is the host that serves the API of the registry called host.
+func wireHost(host string) string {
+	if host = registryName(host); host == dockerHub {
+		return dockerHubWire
+	}
+	return host
+}
 
 // credentialError says that the user's configuration or credential helper failed.
 type credentialError struct{ err error }

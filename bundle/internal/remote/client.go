@@ -2,15 +2,10 @@ package remote
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/distribution/reference"
@@ -30,12 +25,21 @@ type Options struct {
 	InsecureSkipTLS []string // hosts whose certificate is not verified
 	CAFile          string   // PEM file with CA certificates, in addition to the system's
 
+	// ClientCert and ClientKey are PEM files with what servers are shown that ask
+	// for a certificate. Those in the certs.d folders of Docker and Podman hold for
+	// the host that such a folder is named after, and go before.
+	ClientCert, ClientKey string
+
 	// Credentials maps a host ("host[:port]") to what it is given. They win over
 	// the Docker configuration, its helpers, REGISTRY_AUTH_FILE and Podman's auth.json.
 	Credentials map[string]Credential
 
 	UserAgent string // empty: "bundle"
 	Retry     Retry
+
+	// Waiting, if set, is told when a host has not answered for Retry.Notice, and
+	// again after each further such time. It is called from several goroutines.
+	Waiting func(Wait)
 }
 
 // Credential is a user name with a password or an access token.
@@ -55,6 +59,10 @@ type Retry struct {
 	// counts as broken. An upload that was sent completely may be processed ten times as long.
 	// Default 60s.
 	Stall time.Duration
+
+	// Notice is how long a host is waited for before Options.Waiting is told.
+	// Default 10s.
+	Notice time.Duration
 }
 
 func (r Retry) withDefaults() Retry {
@@ -69,6 +77,7 @@ func (r Retry) withDefaults() Retry {
 		{&r.MaxWait, 30 * time.Second},
 		{&r.MaxRetryAfter, 2 * time.Minute},
 		{&r.Stall, time.Minute},
+		{&r.Notice, 10 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or
@@ -81,6 +90,9 @@ func (r Retry) withDefaults() Retry {
 type Client struct {
 	opts      Options
 	transport *transport
+	mirrors   map[string]string // by the one name of each registry
+
+	asking chan struct{} // taken by whoever looks up a login
 
 	mu    sync.Mutex
 	repos map[string]*repository
@@ -92,107 +104,43 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "bundle"
 	}
+	mirrors := map[string]string{}
 	for host, mirror := range o.Mirrors {
+		mirrors[registryName(host)] = mirror
 		if _, err := reference.ParseNamed(strings.TrimRight(mirror, "/") + "/x"); err != nil {
 			return nil, fmt.Errorf("mirror %q of %s: want host[:port][/prefix]: %w", mirror, host, err)
 		}
 	}
-	pool, err := certPool(o.CAFile)
+	t, err := newTransport(o)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{opts: o, transport: newTransport(o, pool), repos: map[string]*repository{}}, nil
+	return &Client{opts: o, transport: t, mirrors: mirrors, asking: make(chan struct{}, 1), repos: map[string]*repository{}}, nil
 }
 
-// Close closes idle connections. Operations under way are not disturbed, and the
-// client remains usable.
-func (c *Client) Close() {
-	c.transport.verified.CloseIdleConnections()
-	c.transport.unverified.CloseIdleConnections()
-}
-
-// certPool is the system's pool plus the certificates of caFile.
-func certPool(caFile string) (*x509.CertPool, error) {
-	if caFile == "" {
-		return nil, nil // crypto/tls: the system's
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("system certificates: %w", err)
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s: no PEM certificate inside", caFile)
-	}
-	return pool, nil
-}
-
-func newTransport(o Options, pool *x509.CertPool) *transport {
-	base := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   15 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          128,
-		MaxIdleConnsPerHost:   32,
-		ReadBufferSize:        128 << 10,
-		WriteBufferSize:       128 << 10,
-		ForceAttemptHTTP2:     true,
-		// A layer must arrive as it is stored, whatever Content-Encoding says.
-		DisableCompression: true,
-		// A dead HTTP/2 connection would otherwise serve every new attempt, too.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Retry.Stall / 2, PingTimeout: o.Retry.Stall / 4},
-	}
-	insecure := base.Clone()
-	insecure.TLSClientConfig.InsecureSkipVerify = true
-	return &transport{
-		verified: base, unverified: insecure,
-		plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS),
-		stall: o.Retry.Stall,
-	}
-}
+// Close closes idle connections, and those that become idle. Operations under
+// way are not disturbed, and the client remains usable.
+func (c *Client) Close() { c.transport.close() }
 
 func hostSet(hosts []string) map[string]bool {
 	set := map[string]bool{}
 	for _, h := range hosts {
-		set[wireHost(strings.ToLower(h))] = true
+		set[wireHost(h)] = true
 	}
 	return set
 }
 
-const (
-	dockerHub     = "docker.io"            // as references and users spell it
-	dockerHubWire = "registry-1.docker.io" // where its API is
-)
-
-// wireHost is the host that serves the API of the registry called host.
-func wireHost(host string) string {
-	if host == dockerHub {
-		return dockerHubWire
-	}
-	return host
-}
-
 // repository is one repository with its own credentials and tokens.
 type repository struct {
-	client *Client
+	peer
 	name   string // canonical, as the caller spells it
-	host   string // contacted for it
-	path   string // on that host
+	path   string // on the host
 	scheme string
-	mirror bool
 
 	http *auth.Client
 	// oras keeps the fallback index of referrers consistent, which works for
 	// concurrent pushes only through one object for each repository.
 	oras *remote.Repository
-
-	credentialsKnown atomic.Bool // credentials were found and sent
 }
 
 // Host is the host that is contacted for a repository.
@@ -215,9 +163,8 @@ func (c *Client) repository(name string) (*repository, error) {
 	if err != nil || !reference.IsNameOnly(named) {
 		return nil, &Error{Op: "parse", Subject: name, Kind: Other, Err: errNotCanonical}
 	}
-	source, path := reference.Domain(named), reference.Path(named)
-	host := source
-	mirror, mirrored := c.opts.Mirrors[source]
+	host, path := reference.Domain(named), reference.Path(named)
+	mirror, mirrored := c.mirrors[registryName(host)]
 	if mirrored {
 		var prefix string
 		host, prefix, _ = strings.Cut(strings.TrimRight(mirror, "/"), "/")
@@ -225,8 +172,12 @@ func (c *Client) repository(name string) (*repository, error) {
 			path = prefix + "/" + path
 		}
 	}
-	r := &repository{client: c, name: name, host: wireHost(host), path: path, scheme: "https", mirror: mirrored}
-	if c.transport.plain[strings.ToLower(r.host)] {
+	host = wireHost(host)
+	r := &repository{
+		peer: peer{client: c, host: host, location: host + "/" + path, mirror: mirrored},
+		name: name, path: path, scheme: "https",
+	}
+	if c.transport.plain[r.host] {
 		r.scheme = "http"
 	}
 	r.http = &auth.Client{
@@ -235,9 +186,11 @@ func (c *Client) repository(name string) (*repository, error) {
 		Credential: r.credential,
 		Cache:      auth.NewCache(),
 		ClientID:   "bundle",
+
+		BlockedRealmPrefixes: realmPrefixes(r.host),
 	}
 	r.oras = &remote.Repository{
-		Client:           r.http,
+		Client:           pusher{r},
 		Reference:        registry.Reference{Registry: r.host, Repository: r.path},
 		PlainHTTP:        r.scheme == "http",
 		MaxMetadataBytes: maxManifest,
@@ -280,6 +233,3 @@ func (r *repository) scoped(ctx context.Context, actions ...string) context.Cont
 func (r *repository) url(path string) string {
 	return r.scheme + "://" + r.host + "/v2/" + r.path + "/" + path
 }
-
-// location is the repository's name on the wire.
-func (r *repository) location() string { return r.host + "/" + r.path }

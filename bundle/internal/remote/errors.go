@@ -44,6 +44,7 @@ type Error struct {
 	Host     string // contacted, where it failed; not the subject's host with a mirror or redirect
 	Mirror   string // the repository's name on the mirror, with Mirrors
 	Status   int    // HTTP status, 0 without one
+	Code     string // what the registry calls it, as MANIFEST_BLOB_UNKNOWN, or empty
 	Kind     Kind
 	Attempts int
 	Hint     string // what to do about it, or empty
@@ -60,7 +61,7 @@ func (e *Error) Error() string {
 		if !strings.HasPrefix(e.Mirror, e.Host+"/") {
 			fmt.Fprintf(&b, " at %s", e.Host)
 		}
-	case e.Host != "" && !strings.HasPrefix(e.Subject, e.Host+"/"):
+	case e.Host != "" && !strings.HasPrefix(withoutScheme.ReplaceAllString(e.Subject, ""), e.Host+"/"):
 		fmt.Fprintf(&b, " at %s", e.Host)
 	}
 	if e.Attempts > 1 {
@@ -72,7 +73,16 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Refused reports whether err is a question that a registry does not answer to
+// this client, or to none. It may well take a push.
+func Refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
+}
+
 var (
+	withoutScheme = regexp.MustCompile(`^https?://`)
+
 	urlSecrets = regexp.MustCompile(`(https?://)[^/\s"']*@`)
 	urlQuery   = regexp.MustCompile(`(https?://[^\s"'?]*)\?[^\s"']*`)
 )
@@ -93,15 +103,21 @@ var (
 type statusError struct {
 	Host       string
 	Status     int
+	Code       string // of the specification, from the registry
 	Message    string // from the registry, printable
 	RetryAfter string // header, as it came
 	Again      bool   // the operation knows that another attempt makes sense
+
+	TokenServer string // the URL of the token server, where that refused
 }
 
 func (e *statusError) Error() string {
 	s := fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))
 	if e.Message != "" {
 		s += ": " + e.Message
+	}
+	if e.TokenServer != "" {
+		s = "token server " + e.TokenServer + ": " + s
 	}
 	return s
 }
@@ -135,16 +151,16 @@ func (e *sourceError) Error() string { return fmt.Sprintf("read content: %v", e.
 func (e *sourceError) Unwrap() error { return e.err }
 
 // fail makes the error that an operation returns.
-func (r *repository) fail(op, subject string, attempts int, err error) error {
+func (p *peer) fail(op, subject string, attempts int, err error) error {
 	var known *Error
 	if errors.As(err, &known) {
 		return known
 	}
-	e := &Error{Op: op, Subject: subject, Host: r.host, Attempts: attempts, Err: innermost(err)}
-	if r.mirror {
-		e.Mirror = r.location()
+	e := &Error{Op: op, Subject: subject, Host: p.host, Attempts: attempts, Err: innermost(err)}
+	if p.mirror {
+		e.Mirror = p.location
 	}
-	r.classify(e, err)
+	p.classify(e, err)
 	return e
 }
 
@@ -184,15 +200,19 @@ func fromORAS(e *errcode.ErrorResponse) *statusError {
 	s := &statusError{Status: e.StatusCode}
 	if e.URL != nil {
 		s.Host = e.URL.Host
+		if !strings.HasPrefix(e.URL.Path, "/v2/") {
+			s.TokenServer = withoutSecrets(e.URL) // oras asks for nothing else there
+		}
 	}
 	if len(e.Errors) > 0 {
+		s.Code = printable(e.Errors[0].Code)
 		s.Message = printable(e.Errors[0].Code + ": " + e.Errors[0].Message)
 	}
 	return s
 }
 
 // classify fills Kind, Status, Hint, and Host where another host failed.
-func (r *repository) classify(e *Error, err error) {
+func (p *peer) classify(e *Error, err error) {
 	var (
 		status *statusError
 		broken *netError
@@ -201,25 +221,31 @@ func (r *repository) classify(e *Error, err error) {
 	)
 	switch {
 	case errors.As(e.Err, &status):
-		e.Status = status.Status
+		e.Status, e.Code = status.Status, status.Code
 		e.setHost(status.Host)
-		r.classifyStatus(e)
+		p.classifyStatus(e)
+		if status.TokenServer != "" && status.Status == http.StatusBadRequest {
+			e.Hint = fmt.Sprintf("it does not take the name of the repository, %s: too long, too deep (%d parts), or not allowed there", p.location, p.depth())
+		}
 	case errors.As(e.Err, &policy):
 		e.Kind, e.Hint = Protocol, policy.Hint
 	case errors.As(e.Err, &broken):
 		e.setHost(broken.Host)
 		e.classifyNet(broken)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		e.Kind, e.Status, e.Hint = Auth, http.StatusUnauthorized, r.loginHint()
+		e.Kind, e.Status, e.Hint = Auth, http.StatusUnauthorized, p.loginHint()
 		e.Err = errors.New("the registry demands credentials, and there are none for it")
 	case errors.As(e.Err, &cred):
 		e.Kind, e.Hint = Auth, "check the Docker configuration and its credential helper"
 	case errors.Is(err, errdef.ErrNotFound):
 		e.Kind, e.Status = NotFound, http.StatusNotFound
 	default:
-		var source *sourceError
+		var (
+			source *sourceError
+			file   *fileError
+		)
 		ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-		if !ended && !errors.As(e.Err, &source) {
+		if !ended && !errors.As(e.Err, &source) && !errors.As(err, &file) {
 			e.Kind = Protocol
 		}
 	}
@@ -231,21 +257,23 @@ func (e *Error) setHost(host string) {
 	}
 }
 
-func (r *repository) classifyStatus(e *Error) {
+func (p *peer) classifyStatus(e *Error) {
 	switch e.Status {
 	case http.StatusUnauthorized:
-		e.Kind, e.Hint = Auth, r.loginHint()
-		if r.credentialsKnown.Load() {
-			e.Hint = "the credentials for " + r.host + " are wrong or expired, or do not permit this; or there is no such repository"
+		e.Kind, e.Hint = Auth, p.loginHint()
+		if p.credentialsKnown.Load() {
+			e.Hint = "the credentials for " + p.host + " are wrong or expired, or do not permit this; or there is no such repository"
 		}
 	case http.StatusForbidden:
-		e.Kind, e.Hint = Denied, "ask for the right to do this in "+r.location()
+		e.Kind, e.Hint = Denied, "ask for the right to do this in "+p.location+", or for more room where a quota is the cause"
 	case http.StatusNotFound:
 		e.Kind = NotFound
 	case http.StatusTooManyRequests:
 		e.Kind, e.Hint = RateLimited, "log in, use a mirror, or try again later"
 	case http.StatusRequestEntityTooLarge:
-		e.Kind, e.Hint = Protocol, "raise the body size limit of the registry or of the proxy before it"
+		e.Kind, e.Hint = Protocol, "send less at once with --chunk-size 50M, or have the limit of the registry, or of the proxy before it, raised"
+	case http.StatusUnsupportedMediaType:
+		e.Kind, e.Hint = Protocol, "the registry does not take manifests of this media type; some take OCI types only, and not Docker's"
 	case http.StatusRequestTimeout:
 		e.Kind = Unreachable
 	default:
@@ -256,12 +284,11 @@ func (r *repository) classifyStatus(e *Error) {
 	}
 }
 
-func (r *repository) loginHint() string {
-	host := r.host
-	if host == dockerHubWire {
-		host = dockerHub
+func (p *peer) loginHint() string {
+	if p.charts {
+		return "give what the chart repository wants with --username NAME --password-stdin"
 	}
-	return "log in to " + host + " (docker login, podman login), or give user name and password"
+	return "log in to " + registryName(p.host) + " with docker login, podman login or helm registry login"
 }
 
 func (e *Error) classifyNet(err *netError) {
@@ -270,8 +297,13 @@ func (e *Error) classifyNet(err *netError) {
 		return
 	}
 	e.Kind, e.Hint = TLS, "the server's certificate or TLS settings need attention; --insecure-skip-tls-verify "+e.Host+" skips the check"
-	var author x509.UnknownAuthorityError
+	var (
+		author x509.UnknownAuthorityError
+		alert  *net.OpError
+	)
 	switch {
+	case errors.As(err, &alert) && alert.Op == opAlert:
+		e.Hint = "the server ended the TLS handshake; if it wants a client certificate: --client-cert FILE --client-key FILE,\nor files in /etc/containers/certs.d/" + e.Host
 	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Hint = "the server does not speak TLS; where that is acceptable: --plain-http " + e.Host
 	case errors.As(err, &author):
@@ -288,11 +320,16 @@ func isTLS(err error) bool {
 		cert   x509.CertificateInvalidError
 		record tls.RecordHeaderError
 		alert  tls.AlertError
+		other  *net.OpError
 	)
 	return errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.As(err, &verify) || errors.As(err, &author) || errors.As(err, &name) ||
-		errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert)
+		errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &other) && other.Op == opAlert
 }
+
+// opAlert is what crypto/tls calls an alert that came from the other end.
+const opAlert = "remote error"
 
 // retryable reports whether the same request may succeed later.
 func retryable(err error) bool {

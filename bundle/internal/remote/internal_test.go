@@ -29,9 +29,43 @@ func TestDockerHub(t *testing.T) {
 	if cred, err := r.credential(t.Context(), "auth.docker.io"); err != nil || cred.Username != "" {
 		t.Errorf("another host gets %+v, %v", cred, err)
 	}
-	got := keychainKeys("docker.io", "library/nginx")
-	if want := []string{"index.docker.io/library/nginx", "index.docker.io/library", "index.docker.io", "docker.io"}; !slices.Equal(got, want) {
-		t.Errorf("keys are %q", got)
+}
+
+// A registry has one name, however it is written: for mirrors, logins, and leave to
+// go without TLS.
+func TestHostNames(t *testing.T) {
+	c, err := New(Options{
+		Mirrors:     map[string]string{"Index.Docker.io": "mirror.example:5000/hub", "GHCR.io": "mirror.example:5000/gh"},
+		PlainHTTP:   []string{"Plain.Example:5000"},
+		Credentials: map[string]Credential{"Login.Example": {Username: "u", Password: "p"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"docker.io/library/nginx":               "https://mirror.example:5000/v2/hub/library/nginx/",
+		"registry-1.docker.io/library/nginx":    "https://mirror.example:5000/v2/hub/library/nginx/",
+		"registry.hub.docker.com/library/redis": "https://mirror.example:5000/v2/hub/library/redis/",
+		"Docker.IO/library/nginx":               "https://mirror.example:5000/v2/hub/library/nginx/",
+		"ghcr.io/a/b":                           "https://mirror.example:5000/v2/gh/a/b/",
+		"Ghcr.IO/a/b":                           "https://mirror.example:5000/v2/gh/a/b/",
+		"plain.example:5000/a":                  "http://plain.example:5000/v2/a/",
+		"PLAIN.example:5000/a":                  "http://plain.example:5000/v2/a/",
+		"quay.io/a/b":                           "https://quay.io/v2/a/b/",
+	} {
+		r, err := c.repository(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := r.url(""); got != want {
+			t.Errorf("%s is at %s, want %s", name, got, want)
+		}
+	}
+	r, err := c.repository("login.EXAMPLE/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cred, err := r.credential(t.Context(), r.host); err != nil || cred.Username != "u" {
+		t.Errorf("credential is %+v, %v", cred, err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -46,7 +45,7 @@ func (c *Client) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, [
 	}
 	var desc ocispec.Descriptor
 	var data []byte
-	err = r.retry(ctx, "resolve", ref, func() error {
+	err = r.retry(ctx, "resolve", ref, func(ctx context.Context) error {
 		desc, data, err = r.fetchManifest(ctx, tag, maxManifest)
 		return err
 	})
@@ -68,7 +67,7 @@ func (c *Client) Manifest(ctx context.Context, repo string, d ocispec.Descriptor
 		return nil, r.fail(op, subject, 0, refuse("manifest of %d bytes is larger than %d", d.Size, maxManifest))
 	}
 	var data []byte
-	err = r.retry(ctx, op, subject, func() error {
+	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
 		got, b, err := r.fetchManifest(ctx, d.Digest.String(), d.Size)
 		switch {
 		case err != nil:
@@ -199,7 +198,7 @@ func (c *Client) HasManifest(ctx context.Context, repo, ref string) (digest.Dige
 	}
 	var got digest.Digest
 	subject := repo + separator(ref) + ref
-	err = r.retry(ctx, "look up", subject, func() error {
+	err = r.retry(ctx, "look up", subject, func(ctx context.Context) error {
 		got, err = r.headManifest(ctx, ref)
 		return err
 	})
@@ -233,31 +232,9 @@ func (r *repository) headManifest(ctx context.Context, ref string) (digest.Diges
 	switch {
 	case resp.StatusCode == http.StatusOK && header.Validate() == nil:
 		return header, nil
-	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusMethodNotAllowed:
+	case resp.StatusCode == http.StatusOK, noAnswer(resp.StatusCode):
 		desc, _, err := r.fetchManifest(ctx, ref, maxManifest)
 		return desc.Digest, err
 	}
 	return "", newStatusError(resp)
-}
-
-// PushManifest pushes manifest bytes under a tag, or under their digest alone
-// when ref is empty or the digest. d must describe data. A manifest with a
-// subject is listed among its referrers where the registry does not do so.
-func (c *Client) PushManifest(ctx context.Context, repo, ref string, d ocispec.Descriptor, data []byte) error {
-	r, err := c.repository(repo)
-	if err != nil {
-		return err
-	}
-	if ref == "" {
-		ref = d.Digest.String()
-	}
-	op, subject := "push manifest", repo+separator(ref)+ref
-	if got := digest.FromBytes(data); got != d.Digest || int64(len(data)) != d.Size {
-		err := fmt.Errorf("manifest has %d bytes and digest %s, want %d and %s", len(data), got, d.Size, d.Digest)
-		return r.fail(op, subject, 0, &sourceError{err})
-	}
-	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
-	return r.retry(ctx, op, subject, func() error {
-		return r.oras.PushReference(ctx, d, bytes.NewReader(data), ref)
-	})
 }

@@ -138,7 +138,7 @@ func TestPushManifestMismatch(t *testing.T) {
 	reg.Inject(regtest.Fault{Method: "PUT", Times: 2, Do: regtest.Status(503)})
 	desc, raw := image(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{}})
 	e := wantError(t, c.PushManifest(t.Context(), reg.Host()+"/r", "1", desc, raw), remote.Protocol)
-	if e.Status != 400 || e.Attempts != 3 || !strings.Contains(e.Error(), "MANIFEST_BLOB_UNKNOWN") {
+	if e.Status != 400 || e.Attempts != 2+4 || e.Code != "MANIFEST_BLOB_UNKNOWN" || !strings.Contains(e.Error(), "MANIFEST_BLOB_UNKNOWN") {
 		t.Errorf("config is missing: %v", e)
 	}
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 
@@ -20,22 +21,25 @@ func (c *Client) Preflight(ctx context.Context, repo string) error {
 	}
 	const op = "check access to"
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
-	if err := r.retry(ctx, op, repo, func() error { return r.ping(ctx) }); err != nil {
-		return err
+	if err := r.retry(ctx, op, repo, r.ping); err != nil {
+		return r.unknown(err)
 	}
-	var location string
-	err = r.retry(ctx, op, repo, func() error {
-		location, err = r.startUpload(ctx, "")
+	var s session
+	err = r.retry(ctx, op, repo, func(ctx context.Context) error {
+		s, err = r.startUpload(ctx, "")
 		return err
 	})
 	if err != nil {
 		return r.mayNotPush(err)
 	}
-	if location != "" {
-		r.cancelUpload(ctx, location)
+	if s.location != "" {
+		r.cancelUpload(ctx, s.location)
 	}
 	return nil
 }
+
+// shallow is the number of parts of a path that every registry takes.
+const shallow = 2
 
 const hintHTML = "check host and port; is there a login page or a proxy before the registry?"
 
@@ -69,9 +73,29 @@ func (r *repository) mayNotPush(err error) error {
 	}
 	switch {
 	case e.Kind == Auth && r.credentialsKnown.Load(), e.Kind == Denied:
-		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location()+"; ask for that right, or use others"
+		e.Kind, e.Hint = Denied, "these credentials do not permit a push to "+r.location+"; ask for that right, or use others"
+		if n := r.depth(); n > shallow {
+			e.Hint += fmt.Sprintf(";\nor its path of %d parts is too deep: some registries take two", n)
+		}
+	case e.Kind == Auth:
+		return r.unknown(e)
 	case e.Kind == NotFound:
-		e.Hint = "create the repository or project " + r.location() + " first"
+		e.Hint = "create the repository or project " + r.location + " first"
 	}
+	return e
+}
+
+// unknown says of credentials that are refused whose they are, and of missing ones
+// how a registry that is pushed to is given some.
+func (r *repository) unknown(err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != Auth {
+		return err
+	}
+	if r.credentialsKnown.Load() {
+		e.Hint = "the user name or the password for " + registryName(r.host) + " is wrong, or has expired"
+		return e
+	}
+	e.Hint += ", or give --username NAME --password-stdin"
 	return e
 }

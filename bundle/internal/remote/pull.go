@@ -32,7 +32,7 @@ func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (has boo
 	if err := checkDescriptor(d); err != nil {
 		return false, r.fail(op, subject, 0, err)
 	}
-	err = r.retry(ctx, op, subject, func() error {
+	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
 		has, err = r.headBlob(ctx, d)
 		return err
 	})
@@ -55,10 +55,21 @@ func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (bool, 
 		return true, nil
 	case http.StatusNotFound:
 		return false, nil
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	}
+	if noAnswer(resp.StatusCode) {
 		return r.probeBlob(ctx, d)
 	}
 	return false, newStatusError(resp)
+}
+
+// noAnswer reports whether a status may be that of a server, or of a proxy before
+// it, which does not answer HEAD, but may answer GET.
+func noAnswer(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // probeBlob finds out whether a blob is there where a HEAD is not answered.
@@ -107,8 +118,10 @@ func (c *Client) BlobRange(ctx context.Context, repo string, d ocispec.Descripto
 	if err != nil {
 		return nil, err
 	}
+	retry := c.backoff(r.host)
+	ctx = retry.attach(ctx)
 	b := &blobReader{
-		repo: r, desc: d, retry: c.backoff(r.host), offset: part.From, end: part.To,
+		repo: r, desc: d, retry: retry, offset: part.From, end: part.To,
 		get: func(offset int64) (io.ReadCloser, error) {
 			return r.openBlob(ctx, d, BlobRange{From: offset, To: part.To, Strict: part.Strict})
 		},

@@ -60,10 +60,7 @@ func (c *Client) PushBlob(ctx context.Context, repo string, d ocispec.Descriptor
 		if exists {
 			return PushResult{Existed: true}, nil
 		}
-		// A registry that refuses the question may well take the upload.
-		var e *Error
-		refused := errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
-		if err != nil && !refused {
+		if err != nil && !Refused(err) {
 			return PushResult{}, err
 		}
 	} else if err := checkDescriptor(d); err != nil {
@@ -90,12 +87,20 @@ type upload struct {
 	result    PushResult
 	retry     *backoff
 
-	location string // of the session; empty: there is none
-	offset   int64  // what the registry has in it
-	best     int64  // offset at which the last progress was seen
-	meter    meter
+	session
+	offset int64 // what the registry has in it
+	best   int64 // offset at which the last progress was seen
+	meter  meter
 
+	done       bool // the blob was found at the registry
 	outOfRange bool // the registry has refused an offset once
+	renewed    bool // the registry has lost the upload once
+}
+
+// session is an upload that a registry has opened.
+type session struct {
+	location string // where its next request goes; empty: there is none
+	minChunk int64  // OCI-Chunk-Min-Length: what each part but the last must have, in bytes
 }
 
 // maxMounts is how often a mount is tried that fails as if it could succeed
@@ -105,6 +110,7 @@ const maxMounts = 3
 // run makes attempts until the blob is there.
 func (u *upload) run(ctx context.Context) error {
 	u.retry = u.repo.client.backoff(u.repo.host)
+	ctx = u.retry.attach(ctx)
 	for {
 		err := u.attempt(ctx)
 		u.meter.retire()
@@ -121,6 +127,14 @@ func (u *upload) run(ctx context.Context) error {
 			return u.repo.fail("push blob", u.repo.name+"@"+u.desc.Digest.String(), u.retry.attempts, err)
 		}
 	}
+}
+
+// unless returns err where ok does not hold.
+func unless(ok bool, err error) error {
+	if ok {
+		return nil
+	}
+	return err
 }
 
 // step runs f, a request without content, until it succeeds or fails for good.
@@ -151,8 +165,8 @@ func (u *upload) attempt(ctx context.Context) error {
 	if u.location != "" {
 		err := u.sendRest(ctx)
 		var status *statusError
-		if err == nil || !errors.As(err, &status) || status.Status/100 != 4 || retryable(err) {
-			return err
+		if err == nil || !errors.As(err, &status) || status.Status/100 != 4 || retryable(err) || u.arrived(ctx) {
+			return unless(u.done, err)
 		}
 		// The registry may still have been busy with what was sent before.
 		if status.Status == http.StatusRequestedRangeNotSatisfiable && !u.outOfRange {
@@ -171,7 +185,45 @@ func (u *upload) attempt(ctx context.Context) error {
 		u.result.Mounted = mounted
 		return err
 	}
-	return u.sendAll(ctx)
+	return u.doubt(ctx, u.sendAll(ctx))
+}
+
+// arrived asks whether the blob is there, whatever was said of its upload. It may
+// be: behind a balancer, the registry that answers need not be the one that took
+// it, and some (ECR) store a blob with its last part.
+func (u *upload) arrived(ctx context.Context) bool {
+	if has, err := u.repo.headBlob(ctx, u.desc); err == nil && has {
+		u.meter.set(u.desc.Size)
+		u.done = true
+	}
+	return u.done
+}
+
+// doubt looks into a refusal that may come from a session that got lost, or from
+// one that has done its work. Once, the upload is begun anew for it.
+func (u *upload) doubt(ctx context.Context, err error) error {
+	var status *statusError
+	if !errors.As(err, &status) || !lostUpload(status.Status) || u.arrived(ctx) {
+		return unless(u.done, err)
+	}
+	switch {
+	case !u.renewed:
+		u.renewed, u.location, status.Again = true, "", true
+	case status.Status/100 == 2:
+		return refuse("registry ends the upload with status %d, and does not have the blob", status.Status)
+	}
+	return status
+}
+
+// lostUpload reports whether a status is one that registries give for sessions
+// that they have lost or finished, or one that says neither yes nor no.
+func lostUpload(status int) bool {
+	switch status {
+	case http.StatusOK, http.StatusAccepted, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
+		http.StatusGone, http.StatusRequestedRangeNotSatisfiable:
+		return true
+	}
+	return false
 }
 
 // begin opens a session, or links the blob from another repository.
@@ -182,7 +234,7 @@ func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 		}
 		q := url.Values{"mount": {u.desc.Digest.String()}, "from": {from.path}}
 		mountCtx := auth.AppendRepositoryScope(ctx, from.oras.Reference, auth.ActionPull)
-		u.location, err = u.repo.startUpload(mountCtx, "?"+q.Encode())
+		u.session, err = u.repo.startUpload(mountCtx, "?"+q.Encode())
 		if err != nil && (retryable(err) || ctx.Err() != nil) {
 			return false, err
 		}
@@ -193,7 +245,7 @@ func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 		// A registry that refuses to mount may well take the bytes.
 	}
 	err = u.step(ctx, func() (err error) {
-		u.location, err = u.repo.startUpload(ctx, "")
+		u.session, err = u.repo.startUpload(ctx, "")
 		return err
 	})
 	if err == nil && u.location == "" {
@@ -202,25 +254,28 @@ func (u *upload) begin(ctx context.Context) (mounted bool, err error) {
 	return false, err
 }
 
-// startUpload opens a session and returns its location, which is empty when the
-// registry needs no upload (it has mounted the blob).
-func (r *repository) startUpload(ctx context.Context, query string) (string, error) {
+// startUpload opens a session. It has no location when the registry needs no
+// upload (it has mounted the blob).
+func (r *repository) startUpload(ctx context.Context, query string) (s session, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("blobs/uploads/")+query, nil)
 	if err != nil {
-		return "", err
+		return s, err
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return "", err
+		return s, err
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusCreated:
-		return "", nil
+		return s, nil
 	case http.StatusAccepted:
-		return r.uploadLocation(resp)
+		// What is no number is no demand.
+		s.minChunk, _ = strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64)
+		s.location, err = r.uploadLocation(resp)
+		return s, err
 	}
-	return "", newStatusError(resp)
+	return s, newStatusError(resp)
 }
 
 // uploadLocation returns where the next request of an upload goes: the path and
@@ -234,7 +289,10 @@ func (r *repository) uploadLocation(resp *http.Response) (string, error) {
 	// Behind a proxy, registries often get their own scheme and port wrong.
 	wrongPort := u.Port() != "" && u.Port() != base.Port() && u.Port() != "80" && u.Port() != "443"
 	if !strings.EqualFold(u.Hostname(), base.Hostname()) || wrongPort {
-		return "", refuse("refused an upload location on another host: %s", u.Host)
+		return "", &policyError{
+			Msg:  "refused an upload location on another host: " + u.Host,
+			Hint: "if that is the name that the registry has for itself, use it in place of " + r.host,
+		}
 	}
 	u.Scheme, u.Host, u.User, u.Fragment = base.Scheme, base.Host, nil, ""
 	return u.String(), nil
@@ -303,9 +361,18 @@ func uploadOffset(header string) (int64, bool) {
 	return n + 1, err == nil && first == "0" && n > 0
 }
 
+// chunk is the size of one request's body, 0 for no limit. Less than the registry
+// demands would be refused.
+func (u *upload) chunk() int64 {
+	if u.src.Chunk <= 0 {
+		return 0
+	}
+	return max(u.src.Chunk, u.minChunk)
+}
+
 // sendAll sends the whole blob, in one request where that is allowed.
 func (u *upload) sendAll(ctx context.Context) error {
-	if u.src.Chunk > 0 && u.desc.Size > u.src.Chunk {
+	if chunk := u.chunk(); chunk > 0 && u.desc.Size > chunk {
 		return u.sendRest(ctx)
 	}
 	resp, err := u.send(ctx, http.MethodPut, 0, u.desc.Size)
@@ -319,10 +386,10 @@ func (u *upload) sendAll(ctx context.Context) error {
 func (u *upload) sendRest(ctx context.Context) error {
 	for u.offset < u.desc.Size {
 		end := u.desc.Size
-		if u.src.Chunk > 0 {
-			end = min(end, u.offset+u.src.Chunk)
+		if chunk := u.chunk(); chunk > 0 {
+			end = min(end, u.offset+chunk)
 		}
-		if err := u.sendPart(ctx, end); err != nil {
+		if err := u.sendPart(ctx, end); err != nil || u.done {
 			return err
 		}
 	}
@@ -340,8 +407,11 @@ func (u *upload) sendPart(ctx context.Context, end int64) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
+	switch {
+	case resp.StatusCode/100 != 2:
 		return newStatusError(resp)
+	case resp.StatusCode == http.StatusCreated && end == u.desc.Size && u.arrived(ctx):
+		return nil
 	}
 	if u.location, err = u.repo.uploadLocation(resp); err != nil {
 		return err

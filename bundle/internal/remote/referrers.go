@@ -23,7 +23,7 @@ func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest) ([
 	}
 	ctx = r.scoped(ctx, auth.ActionPull)
 	list := func() (all []ocispec.Descriptor, err error) {
-		err = r.retry(ctx, "list referrers", repo+"@"+d.String(), func() error {
+		err = r.retry(ctx, "list referrers", repo+"@"+d.String(), func(ctx context.Context) error {
 			all = nil
 			return r.oras.Referrers(ctx, ocispec.Descriptor{Digest: d}, "", func(page []ocispec.Descriptor) error {
 				if all = append(all, page...); len(all) > maxReferrers {

@@ -12,13 +12,19 @@ import (
 // backoff counts the failures of one operation and pauses between them.
 type backoff struct {
 	policy   Retry
+	host     string
 	answered func() bool // the host has answered in this run
-	failures int         // in a row without progress
-	attempts int         // in all
+	notices  *notices
+	failures int       // in a row without progress
+	attempts int       // in all
+	since    time.Time // of the first of these failures
 }
 
 func (c *Client) backoff(host string) *backoff {
-	return &backoff{policy: c.opts.Retry, answered: func() bool { return c.transport.answered(host) }, attempts: 1}
+	return &backoff{
+		policy: c.opts.Retry, host: host, notices: c.transport.notices, attempts: 1,
+		answered: func() bool { return c.transport.answered(host) },
+	}
 }
 
 // strangerAttempts is how often a host is tried that has never answered: it is
@@ -42,7 +48,9 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	b.failures++
+	if b.failures++; b.failures == 1 {
+		b.since = time.Now()
+	}
 	if !retryable(err) || b.failures >= b.budget() {
 		return err
 	}
@@ -52,6 +60,9 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	pause := b.notices.vigil(b.next())
+	pause.begin()
+	defer pause.end()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -90,15 +101,16 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 }
 
 // retry runs f until it succeeds or fails for good.
-func (r *repository) retry(ctx context.Context, op, subject string, f func() error) error {
-	b := r.client.backoff(r.host)
+func (p *peer) retry(ctx context.Context, op, subject string, f func(context.Context) error) error {
+	b := p.client.backoff(p.host)
+	ctx = b.attach(ctx)
 	for {
-		err := f()
+		err := f(ctx)
 		if err == nil {
 			return nil
 		}
 		if err := b.again(ctx, err); err != nil {
-			return r.fail(op, subject, b.attempts, err)
+			return p.fail(op, subject, b.attempts, err)
 		}
 	}
 }

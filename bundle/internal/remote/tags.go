@@ -20,7 +20,7 @@ func (c *Client) Tags(ctx context.Context, repo string) ([]string, error) {
 	}
 	var all []string
 	ctx = r.scoped(ctx, auth.ActionPull)
-	err = r.retry(ctx, "list tags", repo, func() error {
+	err = r.retry(ctx, "list tags", repo, func(ctx context.Context) error {
 		all = nil
 		return r.oras.Tags(ctx, "", func(page []string) error {
 			if all = append(all, page...); len(all) > maxTags {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,10 +22,32 @@ import (
 // into errors, so that they look alike whoever sent the request: this package,
 // the token fetcher, or the referrers code.
 type transport struct {
-	verified, unverified *http.Transport
-	plain, insecure      map[string]bool
-	stall                time.Duration
-	hosts                sync.Map // those that have answered
+	identity        identity
+	plain, insecure map[string]bool // hosts
+	named           map[string]bool // hosts that stand in the options
+	stall           time.Duration
+	hosts           sync.Map // those that have answered
+	notices         *notices
+
+	mu      sync.Mutex
+	pools   map[poolKey]*http.Transport
+	folders map[string]string // of certs.d, by host
+}
+
+func newTransport(o Options) (*transport, error) {
+	id, err := readIdentity(o)
+	if err != nil {
+		return nil, &fileError{err}
+	}
+	named := slices.Concat(o.PlainHTTP, o.InsecureSkipTLS, slices.Collect(maps.Keys(o.Credentials)))
+	for _, mirror := range o.Mirrors {
+		host, _, _ := strings.Cut(mirror, "/")
+		named = append(named, host)
+	}
+	return &transport{
+		identity: id, folders: map[string]string{}, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
+		stall: o.Retry.Stall, notices: newNotices(o), pools: map[poolKey]*http.Transport{},
+	}, nil
 }
 
 // answered reports whether a host has answered a request.
@@ -38,22 +62,27 @@ const processing = 10
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.send(req, access{})
+}
+
+// access is what one request is allowed, or given, beside what holds for all.
+type access struct {
+	tls   tlsFiles
+	named []string // origins that the user named: with http they may be spoken to so
+}
+
+// send makes one request.
+func (t *transport) send(req *http.Request, may access) (*http.Response, error) {
 	host := strings.ToLower(req.URL.Host)
-	if req.URL.Scheme != "https" && !t.plain[host] {
+	base, err := t.choose(req, may)
+	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, &policyError{
-			Msg:  "refused to contact " + host + " without TLS",
-			Hint: "where that is acceptable: --plain-http " + host,
-		}
-	}
-	base := t.verified
-	if t.insecure[host] {
-		base = t.unverified
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	w := &watch{limit: t.stall, req: req, cancel: cancel}
+	w := &watch{limit: t.stall, req: req, cancel: cancel, vigil: t.notices.vigil(attempt(ctx, host))}
 	w.start(t.stall)
 	sent := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -81,6 +110,8 @@ type watch struct {
 	req    *http.Request // as the caller knows it
 	cancel context.CancelFunc
 
+	vigil *vigil
+
 	mu      sync.Mutex
 	timer   *time.Timer
 	stalled atomic.Bool
@@ -88,6 +119,7 @@ type watch struct {
 
 // start gives the other end until limit from now.
 func (w *watch) start(limit time.Duration) {
+	w.vigil.begin()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer != nil {
@@ -107,6 +139,7 @@ func (w *watch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	w.vigil.end()
 }
 
 // explain says why an exchange failed: the caller's context, the content to be
@@ -225,6 +258,7 @@ func newStatusError(resp *http.Response) *statusError {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case json.Unmarshal(body, &doc) == nil && len(doc.Errors) > 0:
+		e.Code = printable(doc.Errors[0].Code)
 		e.Message = printable(doc.Errors[0].Code + ": " + doc.Errors[0].Message)
 	case kind == "text/plain":
 		e.Message = printable(string(body))

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	semver "github.com/Masterminds/semver/v3"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -54,10 +53,11 @@ type Chart struct {
 	Root    ocispec.Descriptor
 	Content image.Tree
 	Record  record.Chart
+	Fetched []chart.Fetched // what came over the network for it
 }
 
 // Load reads the chart that spec names, wherever it is.
-func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+func Load(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
 	files, err := record.ReadValues(spec.ValueFiles)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) 
 	if strings.HasPrefix(spec.Ref, "oci://") {
 		a, err = pullChart(ctx, c, spec.Ref, spec.Version)
 	} else {
-		a, err = packChart(ctx, c, spec, caFile)
+		a, err = packChart(ctx, c, spec)
 	}
 	if err != nil {
 		return nil, err
@@ -95,20 +95,14 @@ func Load(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) 
 
 // packChart loads a chart that has no manifest yet and makes one, the same
 // each time.
-func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile string) (*Chart, error) {
+func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
 	ch, err := chart.Load(ctx, chart.Source{
 		Ref:      spec.Ref,
 		Repo:     spec.Repo,
 		Version:  spec.Version,
 		Username: spec.Username,
 		Password: spec.Password,
-	}, chart.LoadOptions{CAFile: caFile, UserAgent: "bundle", OCI: func(ctx context.Context, ref, version string) ([]byte, error) {
-		a, err := pullChart(ctx, c, ref, version)
-		if err != nil {
-			return nil, err
-		}
-		return a.Chart.Archive(), nil
-	}})
+	}, chart.LoadOptions{Fetcher: fetcher{c}})
 	if err != nil {
 		return nil, err
 	}
@@ -133,28 +127,40 @@ func packChart(ctx context.Context, c *remote.Client, spec ChartSpec, caFile str
 	if a.Root, err = a.Content.PutJSON(m.MediaType, m); err != nil {
 		return nil, err
 	}
+	a.Fetched = ch.Fetched()
 	a.Record.Source = ch.Source()
 	a.Record.Reference = name.LocalHost + "/charts/" + ch.Name() + ":" + record.Tag(ch.Version())
 	return a, nil
 }
 
+// fetcher is a client as chart wants it.
+type fetcher struct{ client *remote.Client }
+
+func (f fetcher) Get(ctx context.Context, q chart.Request) ([]byte, error) {
+	return f.client.Get(ctx, remote.Request(q))
+}
+
+func (f fetcher) Pull(ctx context.Context, q chart.PullRequest) (chart.Pulled, error) {
+	if !q.Named {
+		ctx = remote.Guard(ctx)
+	}
+	a, err := pullChart(ctx, f.client, q.Ref, q.Version)
+	if err != nil {
+		return chart.Pulled{}, err
+	}
+	return chart.Pulled{Archive: a.Chart.Archive(), From: a.Record.Source}, nil
+}
+
 // pullChart reads a chart from a registry and keeps its manifest bytes, so
 // that signatures over its digest stay valid.
 func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*Chart, error) {
-	ref, err := chartReference(ctx, c, raw, version)
+	ref, root, b, err := resolveChart(ctx, c, raw, version)
 	if err != nil {
 		return nil, err
 	}
-	root, b, err := c.Resolve(ctx, ref.Pull())
+	m, err := chartManifest(ref, root, b)
 	if err != nil {
 		return nil, err
-	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("chart %s: manifest: %w", ref, err)
-	}
-	if m.Config.MediaType != record.HelmConfigType {
-		return nil, fmt.Errorf("chart %s: this is not a Helm chart but %s", ref, cmp.Or(m.Config.MediaType, root.MediaType))
 	}
 	a := &Chart{Root: root, Content: image.Tree{root.Digest: b}}
 	var archive []byte
@@ -168,50 +174,40 @@ func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*Cha
 			return nil, err
 		}
 		a.Content[d.Digest] = blob
-		if d.MediaType == record.HelmChartType {
+		if record.IsChartLayer(d.MediaType) {
 			archive = blob
 		}
-	}
-	if archive == nil {
-		return nil, fmt.Errorf("chart %s: its manifest has no layer of type %s", ref, record.HelmChartType)
 	}
 	if a.Chart, err = chart.Open(archive); err != nil {
 		return nil, fmt.Errorf("chart %s: %w", ref, err)
 	}
 	a.Record.Source = "oci://" + ref.String()
 	a.Record.Reference = ref.String()
+	a.Fetched = []chart.Fetched{chart.NewFetched(a.Chart, a.Record.Source)}
 	return a, nil
 }
 
-// chartReference completes oci://host/path/name with the version wanted, or
-// the newest there is.
-func chartReference(ctx context.Context, c *remote.Client, raw, version string) (name.Reference, error) {
-	named := strings.TrimPrefix(raw, "oci://")
-	if host, _, _ := strings.Cut(named, "/"); strings.Contains(host, "@") {
-		return name.Reference{}, &fault.UsageError{
-			What:   "chart oci://" + named[strings.LastIndexByte(host, '@')+1:] + ": a user name and password do not belong into a reference",
-			Advice: "log in with docker login, podman login or helm registry login",
-		}
+// chartManifest reads the manifest of a chart as Helm does: by its media types.
+func chartManifest(ref name.Reference, root ocispec.Descriptor, b []byte) (m ocispec.Manifest, err error) {
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, fmt.Errorf("chart %s: manifest: %w", ref, err)
 	}
-	ref, err := name.Parse(named)
-	if err != nil {
-		return name.Reference{}, err
+	if m.Config.MediaType != record.HelmConfigType {
+		return m, notChart(ref, cmp.Or(m.ArtifactType, m.Config.MediaType, root.MediaType))
 	}
-	if strings.HasSuffix(named, ":"+ref.Tag) || ref.Digest != "" {
-		if version != "" && ref.Tag != record.Tag(version) {
-			return name.Reference{}, &fault.UsageError{What: fmt.Sprintf("chart %s: --version %s contradicts the reference", raw, version)}
-		}
-		return ref, nil
+	if !slices.ContainsFunc(m.Layers, func(d ocispec.Descriptor) bool { return record.IsChartLayer(d.MediaType) }) {
+		return m, fmt.Errorf("chart %s: its manifest has no layer of type %s", ref, record.HelmChartType)
 	}
-	tags, err := c.Tags(ctx, ref.Repository())
-	if err != nil {
-		return name.Reference{}, err
+	return m, nil
+}
+
+// notChart says what stands in the place of a chart.
+func notChart(ref name.Reference, is string) error {
+	switch is {
+	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json":
+		return &fault.UsageError{What: fmt.Sprintf("chart %s: this is a container image, not a Helm chart", ref), Advice: "bundle export --image " + ref.String() + " takes it"}
 	}
-	ref.Tag, err = newestVersion(tags, version)
-	if err != nil {
-		return name.Reference{}, fmt.Errorf("chart %s: %w", raw, err)
-	}
-	return ref, nil
+	return &fault.UsageError{What: fmt.Sprintf("chart %s: this is not a Helm chart but %s", ref, is), Advice: "bundle export --image " + ref.String() + " takes any artifact"}
 }
 
 // image is the chart as something that signatures and the like are attached to;
@@ -238,25 +234,4 @@ func Holders(images []*image.Image, charts []*Chart) ([]*image.Image, error) {
 		}
 	}
 	return all, nil
-}
-
-// newestVersion returns the tag of the highest version that satisfies the
-// constraint; without one, of the highest that is not a pre-release.
-func newestVersion(tags []string, constraint string) (string, error) {
-	c, err := semver.NewConstraint(cmp.Or(constraint, "*"))
-	if err != nil {
-		return "", &fault.UsageError{What: fmt.Sprintf("version %q: %v", constraint, err)}
-	}
-	var newest *semver.Version
-	tag := ""
-	for _, t := range tags {
-		v, err := semver.StrictNewVersion(strings.ReplaceAll(t, "_", "+"))
-		if err == nil && c.Check(v) && (newest == nil || v.GreaterThan(newest)) {
-			newest, tag = v, t
-		}
-	}
-	if newest == nil {
-		return "", fmt.Errorf("none of its %d tags is a version that satisfies %q", len(tags), cmp.Or(constraint, "*"))
-	}
-	return tag, nil
 }
