@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/helmpath"
-	"helm.sh/helm/v3/pkg/repo"
 )
 
 // Limits of what a repository may send, in bytes.
@@ -24,7 +23,7 @@ const (
 
 // A Fetcher reaches chart repositories and registries. Helm's own HTTP getter
 // knows neither contexts nor limits, and follows redirects to plain HTTP with
-// credentials; so only the index and the configuration are Helm's.
+// credentials.
 type Fetcher interface {
 	// Get fetches a file of an HTTP repository. An error with a method
 	// HTTPStatus() int is an answer of the server unless that returns 0.
@@ -86,10 +85,10 @@ type Request struct {
 // fetcher gets charts for one Load.
 type fetcher struct {
 	o       LoadOptions
-	indexes map[string]*repo.IndexFile // by repository URL
-	config  *repo.File                 // the user's repositories.yaml
-	named   []string                   // origins that the user named, in the source or in repositories.yaml
-	depth   int                        // of file:// dependencies
+	indexes map[string]*repoIndex // by repository URL
+	config  *repoFile             // the user's repositories.yaml
+	named   []string              // origins that the user named, in the source or in repositories.yaml
+	depth   int                   // of file:// dependencies
 	fetched []Fetched
 }
 
@@ -106,7 +105,7 @@ func (e *RepositoryError) Error() string {
 func (e *RepositoryError) Unwrap() error { return e.Err }
 
 // get fetches a URL of a repository, at most limit bytes.
-func (l *fetcher) get(ctx context.Context, e *repo.Entry, u string, limit int64) ([]byte, error) {
+func (l *fetcher) get(ctx context.Context, e *repoEntry, u string, limit int64) ([]byte, error) {
 	if l.o.Fetcher == nil {
 		return nil, fmt.Errorf("%s: charts in repositories cannot be fetched here", redactRef(u))
 	}
@@ -137,7 +136,7 @@ func answered(err error) bool {
 }
 
 // repositories returns the user's repositories.yaml; a missing file is empty.
-func (l *fetcher) repositories() (*repo.File, error) {
+func (l *fetcher) repositories() (*repoFile, error) {
 	if l.config != nil {
 		return l.config, nil
 	}
@@ -148,11 +147,7 @@ func (l *fetcher) repositories() (*repo.File, error) {
 	if name == "" {
 		name = helmpath.ConfigPath("repositories.yaml")
 	}
-	if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
-		l.config = repo.NewFile()
-		return l.config, nil
-	}
-	f, err := repo.LoadFile(name)
+	f, err := readRepoFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("helm repositories: %w", err)
 	}
@@ -181,7 +176,7 @@ func origin(s string) string {
 
 // repositoryNamed resolves @alias and alias:alias; isAlias tells whether the
 // text is one at all.
-func (l *fetcher) repositoryNamed(s string) (entry *repo.Entry, isAlias bool) {
+func (l *fetcher) repositoryNamed(s string) (entry *repoEntry, isAlias bool) {
 	name, ok := strings.CutPrefix(s, "@")
 	if !ok {
 		if name, ok = strings.CutPrefix(s, "alias:"); !ok {
@@ -196,8 +191,8 @@ func (l *fetcher) repositoryNamed(s string) (entry *repo.Entry, isAlias bool) {
 
 // entry describes how to reach a repository: what the user gave for it, and
 // for what is not given, what repositories.yaml says about the same URL.
-func (l *fetcher) entry(s Source) (*repo.Entry, error) {
-	e := &repo.Entry{
+func (l *fetcher) entry(s Source) (*repoEntry, error) {
+	e := &repoEntry{
 		URL: s.Repo, Username: s.Username, Password: s.Password,
 	}
 	f, err := l.repositories()
@@ -278,11 +273,11 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 	if err != nil {
 		return nil, err
 	}
-	v, err := index.Get(s.Ref, s.Version)
-	if err != nil || len(v.URLs) == 0 {
+	v := index.get(s.Ref, s.Version)
+	if v == nil || len(v.URLs) == 0 {
 		return nil, fmt.Errorf("%s is not in %s", strings.TrimSpace("version "+s.Version+" of chart "+s.Ref), redact(e.URL))
 	}
-	u, err := repo.ResolveReferenceURL(e.URL, v.URLs[0])
+	u, err := resolveURL(e.URL, v.URLs[0])
 	if err != nil {
 		return nil, &RepositoryError{URL: redact(e.URL), Err: withoutURL(err)}
 	}
@@ -298,7 +293,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 
 // archive downloads an archive, checks it against the digest of the index and
 // looks for a provenance file beside it.
-func (l *fetcher) archive(ctx context.Context, e *repo.Entry, u, digest string) (*parcel, error) {
+func (l *fetcher) archive(ctx context.Context, e *repoEntry, u, digest string) (*parcel, error) {
 	b, err := l.get(ctx, e, u, maxArchiveSize)
 	if err != nil {
 		return nil, err
@@ -327,11 +322,11 @@ func provURL(u string) string {
 }
 
 // index fetches and parses index.yaml once per repository.
-func (l *fetcher) index(ctx context.Context, e *repo.Entry) (*repo.IndexFile, error) {
+func (l *fetcher) index(ctx context.Context, e *repoEntry) (*repoIndex, error) {
 	if i, ok := l.indexes[e.URL]; ok {
 		return i, nil
 	}
-	u, err := repo.ResolveReferenceURL(e.URL, "index.yaml")
+	u, err := resolveURL(e.URL, "index.yaml")
 	if err != nil {
 		return nil, &RepositoryError{URL: redact(e.URL), Err: withoutURL(err)}
 	}
@@ -344,30 +339,10 @@ func (l *fetcher) index(ctx context.Context, e *repo.Entry) (*repo.IndexFile, er
 		return nil, &RepositoryError{URL: redact(u), Err: err}
 	}
 	if l.indexes == nil {
-		l.indexes = map[string]*repo.IndexFile{}
+		l.indexes = map[string]*repoIndex{}
 	}
 	l.indexes[e.URL] = i
 	return i, nil
-}
-
-// parseIndex hands the index to Helm, whose parser reads files only.
-func parseIndex(b []byte) (index *repo.IndexFile, err error) {
-	defer silence()()
-	defer func() {
-		if r := recover(); r != nil {
-			index, err = nil, fmt.Errorf("malformed index: %v", r)
-		}
-	}()
-	f, err := os.CreateTemp("", "index-*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	return repo.LoadIndexFile(f.Name())
 }
 
 // withoutURL takes the URL out of an error: it stands in ours already, and there
