@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
-	"bundle/checksum"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -26,7 +23,7 @@ import (
 // client can see: what is sent is what was verified, or nothing.
 func TestImportChangedMeanwhile(t *testing.T) {
 	good := goodBundle(t)
-	whole := []byte(readFile(t, good))
+	whole := []byte(regtest.ReadFile(t, good))
 	b := mustOpen(t, good, trustOf(t))
 	for _, root := range b.Index.Manifests {
 		if root.ArtifactType == record.Type {
@@ -103,7 +100,7 @@ func TestImportOutputLinks(t *testing.T) {
 			if w := writes(priv); len(w) != 0 {
 				t.Errorf("written: %v", w)
 			}
-			WantFiles(t, outside)
+			regtest.WantFiles(t, outside)
 		})
 	}
 	t.Run("the host's folder", func(t *testing.T) { // found late, but found
@@ -117,7 +114,7 @@ func TestImportOutputLinks(t *testing.T) {
 		if _, err := Import(context.Background(), path, o); err == nil {
 			t.Error("not refused")
 		}
-		WantFiles(t, outside)
+		regtest.WantFiles(t, outside)
 	})
 	t.Run("the folder itself is the user's choice", func(t *testing.T) {
 		dir, elsewhere := t.TempDir(), t.TempDir()
@@ -137,14 +134,4 @@ func TestImportOutputLinks(t *testing.T) {
 func TestPlanTooManyCharts(t *testing.T) {
 	_, err := plan.New(&record.Record{}, nil, make([]*source.Chart, record.MaxCharts+1))
 	wantError(t, err, fault.Usage, "more than the 1000")
-}
-
-// Whatever is wrong with a signature is exit code 3, with advice.
-func TestTrustHints(t *testing.T) {
-	for reason := checksum.Unsigned; reason <= checksum.TooFew; reason++ {
-		err := fmt.Errorf("x.bundle.tar: %w", &checksum.TrustError{Reason: reason, Fingerprint: digest.FromString("x").Encoded()})
-		if fault.KindOf(err) != fault.Untrusted || fault.Hint(err) == "" {
-			t.Errorf("%s: kind %d, hint %q", reason, fault.KindOf(err), fault.Hint(err))
-		}
-	}
 }

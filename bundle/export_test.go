@@ -90,8 +90,8 @@ func TestExportChartsShareImages(t *testing.T) {
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
 		Charts: []source.ChartSpec{
-			{Ref: ChartDir(t, podChart)},
-			{Ref: ChartDir(t, other), Set: []string{"sidecar=acme/side:1"}, Release: "second"},
+			{Ref: regtest.Folder(t, podChart)},
+			{Ref: regtest.Folder(t, other), Set: []string{"sidecar=acme/side:1"}, Release: "second"},
 		},
 		Signer: signer, Registry: through(pub),
 	})
@@ -127,7 +127,7 @@ func TestExportChartTwice(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	pushImage(t, pub, "acme/app:2", small(2))
-	dir := ChartDir(t, podChart)
+	dir := regtest.Folder(t, podChart)
 	signer, trust := newKey(t)
 	for _, tc := range []struct {
 		name     string
@@ -154,7 +154,7 @@ func TestExportChartTwice(t *testing.T) {
 			report := mustImport(t, r.Output, in)
 			seen := make(map[string]bool)
 			for i, c := range report.Charts {
-				given := readFile(t, in.OutputDir, c.Files[0])
+				given := regtest.ReadFile(t, in.OutputDir, c.Files[0])
 				if want := fmt.Sprintf("replicas: %d\n", i+1); !strings.HasSuffix(given, want) {
 					t.Errorf("chart %d: %s holds %q, want %q at the end", i, c.Files[0], given, want)
 				}
@@ -179,7 +179,7 @@ func TestExportChartNameTwice(t *testing.T) {
 	signer, _ := newKey(t)
 	out := t.TempDir()
 	_, err := Export(context.Background(), ExportOptions{
-		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}, {Ref: ChartDir(t, podChart+"          # changed\n")}},
+		Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart)}, {Ref: regtest.Folder(t, podChart+"          # changed\n")}},
 		Output: filepath.Join(out, "x.tar"), Signer: signer, Registry: through(pub),
 	})
 	if err == nil {
@@ -187,7 +187,7 @@ func TestExportChartNameTwice(t *testing.T) {
 		t.Fatalf("the export succeeded; opening what it wrote: %v", err)
 	}
 	wantError(t, err, fault.Usage, "app", "1.0.0")
-	WantFiles(t, out)
+	regtest.WantFiles(t, out)
 }
 
 // A chart from a registry keeps its manifest and with it its digest, its
@@ -196,9 +196,9 @@ func TestExportKeepsChartDigest(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	files := make(map[string]string)
-	dir := ChartDir(t, podChart)
-	for _, name := range listFiles(t, dir) {
-		files[name] = readFile(t, dir, name)
+	dir := regtest.Folder(t, podChart)
+	for _, name := range regtest.Files(t, dir) {
+		files[name] = regtest.ReadFile(t, dir, name)
 	}
 	archive, err := regtest.ChartArchive("app", files)
 	if err != nil {
@@ -290,7 +290,7 @@ annotations:
       image: ghcr.io/acme/app:1
 `, 1)
 	signer, trust := newKey(t)
-	r := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, chart)}}, Signer: signer, Registry: through(pub)})
+	r := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: regtest.Folder(t, chart)}}, Signer: signer, Registry: through(pub)})
 	if len(r.Images) != 2 || r.Images[1].Reference != "ghcr.io/acme/extra:3" {
 		t.Fatalf("images %+v", r.Images)
 	}
@@ -317,7 +317,7 @@ func TestExportUnparsable(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "x.tar")
 			r, err := Export(context.Background(), ExportOptions{
-				Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart), Set: []string{"sidecar=" + tc.image}}},
+				Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart), Set: []string{"sidecar=" + tc.image}}},
 				Output: out, Signer: signer, Registry: through(pub),
 			})
 			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[1].image")
@@ -393,7 +393,7 @@ func TestExportPlatformPinned(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := mustExport(t, ExportOptions{
-				Charts:    []source.ChartSpec{{Ref: ChartDir(t, tc.chart)}},
+				Charts:    []source.ChartSpec{{Ref: regtest.Folder(t, tc.chart)}},
 				Platforms: []image.Platform{{OS: "linux", Architecture: "amd64"}},
 				Signer:    signer, Registry: through(pub),
 			})
@@ -405,7 +405,7 @@ func TestExportPlatformPinned(t *testing.T) {
 			o := onto(priv, trust)
 			o.OutputDir = t.TempDir()
 			report := mustImport(t, r.Output, o)
-			values := uncommented(readFile(t, o.OutputDir, "app", "values.yaml"))
+			values := uncommented(regtest.ReadFile(t, o.OutputDir, "app", "values.yaml"))
 			if !strings.Contains(values, inside.String()) || strings.Contains(values, src.Digest.String()) {
 				t.Errorf("values do not carry %s in place of %s:\n%s", inside, src.Digest, values)
 			}
@@ -477,7 +477,7 @@ func TestExportWrongContent(t *testing.T) {
 			if r != nil {
 				t.Errorf("report %+v", r)
 			}
-			WantFiles(t, out)
+			regtest.WantFiles(t, out)
 		})
 	}
 }
@@ -497,7 +497,7 @@ func TestExportWrongSize(t *testing.T) {
 				Images: []string{"ghcr.io/acme/liar:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 			})
 			wantError(t, err, fault.Failed, "ghcr.io/acme/liar")
-			WantFiles(t, out)
+			regtest.WantFiles(t, out)
 		})
 	}
 	t.Run("contradiction", func(t *testing.T) {
@@ -510,7 +510,7 @@ func TestExportWrongSize(t *testing.T) {
 			Images: []string{"ghcr.io/acme/liar:1", "ghcr.io/acme/liar:2"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 		})
 		wantError(t, err, fault.Failed, layer.String(), "two sizes")
-		WantFiles(t, out)
+		regtest.WantFiles(t, out)
 	})
 }
 
@@ -578,8 +578,8 @@ func TestExportCancelled(t *testing.T) {
 				Images: []string{"ghcr.io/acme/a:1", "ghcr.io/acme/b:1"}, Unsigned: true, Output: earlier, Registry: through(pub),
 			})
 			wantError(t, err, fault.Interrupted)
-			WantFiles(t, out, "x.tar")
-			if got := readFile(t, earlier); got != "an earlier bundle" {
+			regtest.WantFiles(t, out, "x.tar")
+			if got := regtest.ReadFile(t, earlier); got != "an earlier bundle" {
 				t.Errorf("the earlier file holds %d bytes", len(got))
 			}
 		})
@@ -600,7 +600,7 @@ func TestExportDryRun(t *testing.T) {
 	if n := pub.Log.Count("GET", regtest.Blob); n != 0 {
 		t.Errorf("%d blobs fetched", n)
 	}
-	WantFiles(t, ".")
+	regtest.WantFiles(t, ".")
 	if dry.Output != "" || dry.Size != 0 {
 		t.Errorf("report of a dry run: %+v", dry)
 	}
@@ -609,7 +609,7 @@ func TestExportDryRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	WantFiles(t, ".", "images.bundle.tar")
+	regtest.WantFiles(t, ".", "images.bundle.tar")
 	if n := pub.Log.Count("GET", regtest.Blob); n != wet.Blobs {
 		t.Errorf("%d blobs fetched, %d announced", n, wet.Blobs)
 	}
@@ -642,7 +642,7 @@ func TestExportUsage(t *testing.T) {
 		{"nothing", ExportOptions{Unsigned: true}, "nothing to export"},
 		{"no key", ExportOptions{Images: []string{"nats:1"}}, "no key"},
 		{"no reference", ExportOptions{Images: []string{"UPPER"}, Unsigned: true}, "UPPER"},
-		{"no release name", ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart), Release: "../x"}}, Unsigned: true}, "../x"},
+		{"no release name", ExportOptions{Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart), Release: "../x"}}, Unsigned: true}, "../x"},
 		{"no such version", ExportOptions{Charts: []source.ChartSpec{{Ref: "oci://ghcr.io/charts/app:1.0.0", Version: "2.0.0"}}, Unsigned: true}, "2.0.0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -650,7 +650,7 @@ func TestExportUsage(t *testing.T) {
 			tc.o.Output, tc.o.Registry = filepath.Join(out, "x.tar"), through(pub)
 			_, err := Export(context.Background(), tc.o)
 			wantError(t, err, fault.Usage, tc.part)
-			WantFiles(t, out)
+			regtest.WantFiles(t, out)
 		})
 	}
 	if n := pub.Log.Count("", ""); n != 0 {
@@ -664,13 +664,13 @@ func TestExportMissingImage(t *testing.T) {
 	pub := startRegistry(t)
 	out := t.TempDir()
 	_, err := Export(context.Background(), ExportOptions{
-		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart)}}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 	})
 	wantError(t, err, fault.Failed, "ghcr.io/acme/app:1")
 	if hint := fault.Hint(err); !strings.Contains(hint, "app/templates/deployment.yaml") {
 		t.Errorf("hint %q", hint)
 	}
-	WantFiles(t, out)
+	regtest.WantFiles(t, out)
 	var incomplete *fault.IncompleteError
 	if errors.As(err, &incomplete) {
 		t.Error("an image that is missing is not a bundle that is incomplete")

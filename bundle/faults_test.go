@@ -126,7 +126,7 @@ func TestExportUnderFaults(t *testing.T) {
 				r := mustExport(t, o)
 				got := digest.FromBytes(stream.Bytes())
 				if to == "file" {
-					got = digest.FromString(readFile(t, r.Output))
+					got = digest.FromString(regtest.ReadFile(t, r.Output))
 				}
 				if want == "" {
 					want = got
@@ -406,7 +406,7 @@ func TestFaultsForEver(t *testing.T) {
 			if tt.name != "other bytes" && !strings.Contains(err.Error(), pub.Host()) {
 				t.Errorf("error %q does not name the registry", err)
 			}
-			WantFiles(t, out)
+			regtest.WantFiles(t, out)
 			var stream bytes.Buffer
 			o.Output, o.Stream = transfer.StreamOutput, &stream
 			_, err = Export(context.Background(), o)

@@ -11,16 +11,16 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
-	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 	"bundle/layout"
 	"bundle/testdata/hostile"
+	"bundle/testdata/regtest"
 )
 
 // Whatever the bytes are, Open gives a bundle in which everything fits
 // together, or an error that says it is damaged.
 func FuzzOpen(f *testing.F) {
-	whole, err := os.ReadFile(GoldenFile)
+	whole, err := os.ReadFile(goldenFile)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func FuzzOpenParts(f *testing.F) {
 	for _, k := range parts([]byte("{}"), func(part byte, b []byte) { f.Add(part, b) }) {
 		k.bytes(f, nil)
 	}
-	f.Add(byte(0), record.GoldenRecord(f))
+	f.Add(byte(0), []byte(regtest.ReadFile(f, regtest.Golden("v1.record.json"))))
 	f.Add(byte(1), []byte(`{"schemaVersion":2,"config":{"mediaType":"a","digest":"`+elsewhere.String()+`","size":0},"layers":null}`))
 	f.Add(byte(2), []byte(`{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[]}`))
 	f.Fuzz(func(t *testing.T, part byte, doc []byte) {

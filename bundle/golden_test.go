@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden bundle of the current 
 // the format change on purpose, the next one gets a name of its own.
 const (
 	golden     = "../testdata/golden/"
-	GoldenFile = golden + "v1.bundle.tar"
+	goldenFile = golden + "v1.bundle.tar"
 )
 
 var goldenVersions = []string{"v1"}
@@ -62,7 +62,7 @@ func TestGoldenVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				pub, err := checksum.ParsePublicKey([]byte(readFile(t, golden+"key.pub")))
+				pub, err := checksum.ParsePublicKey([]byte(regtest.ReadFile(t, golden+"key.pub")))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +91,7 @@ func inspectGolden(t testing.TB, path string, trust *trust.Trust) []byte {
 func TestGoldenInspects(t *testing.T) {
 	for _, v := range goldenVersions {
 		got := inspectGolden(t, golden+v+".bundle.tar", goldenTrust(t))
-		if want := readFile(t, golden+v+".inspect.json"); string(got) != want {
+		if want := regtest.ReadFile(t, golden+v+".inspect.json"); string(got) != want {
 			t.Errorf("%s shows\n%s\nwant\n%s", v, got, want)
 		}
 	}
@@ -104,14 +104,14 @@ func TestGoldenImports(t *testing.T) {
 			o := onto(priv, goldenTrust(t))
 			o.OutputDir = t.TempDir()
 			r := mustImport(t, golden+v+".bundle.tar", o)
-			want := strings.Fields(readFile(t, golden+v+".images.txt"))
+			want := strings.Fields(regtest.ReadFile(t, golden+v+".images.txt"))
 			if len(r.Images)*2 != len(want) {
 				t.Errorf("%d names pushed, want %d: %+v", len(r.Images), len(want)/2, r.Images)
 			}
 			for i := 0; i < len(want); i += 2 {
 				holds(t, priv, "apps/"+want[i], digest.Digest(want[i+1]))
 			}
-			values := readFile(t, o.OutputDir, "app", "values.yaml")
+			values := regtest.ReadFile(t, o.OutputDir, "app", "values.yaml")
 			for _, line := range []string{"repository: " + priv.Host() + "/apps/acme/app", "sidecar: " + priv.Host() + "/apps/acme/sidecar:2"} {
 				if !strings.Contains(values, line) {
 					t.Errorf("values.yaml lacks %q:\n%s", line, values)
@@ -153,12 +153,12 @@ func exportGolden(t *testing.T, path string) {
 
 // The writer of today makes the bytes of history out of the same inputs.
 func TestGoldenReproduced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), filepath.Base(GoldenFile))
+	path := filepath.Join(t.TempDir(), filepath.Base(goldenFile))
 	exportGolden(t, path)
 	if *update {
 		writeGolden(t, path)
 	}
-	got, want := []byte(readFile(t, path)), []byte(readFile(t, GoldenFile))
+	got, want := []byte(regtest.ReadFile(t, path)), []byte(regtest.ReadFile(t, goldenFile))
 	if bytes.Equal(got, want) {
 		return
 	}
@@ -183,7 +183,7 @@ func writeGolden(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	}
-	write("v1.bundle.tar", []byte(readFile(t, path)))
+	write("v1.bundle.tar", []byte(regtest.ReadFile(t, path)))
 	write("v1.inspect.json", inspectGolden(t, path, goldenTrust(t)))
 	var images bytes.Buffer
 	r := mustImport(t, path, onto(startRegistry(t), goldenTrust(t)))

@@ -3,7 +3,6 @@ package bundle
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
@@ -150,23 +148,6 @@ func lacks(t testing.TB, reg *regtest.Registry, ref string) {
 	}
 }
 
-// ChartDir unpacks a chart (a txtar archive) into a new folder and returns its
-// path.
-func ChartDir(t testing.TB, files string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, f := range txtar.Parse([]byte(files)).Files {
-		path := filepath.Join(dir, filepath.FromSlash(f.Name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, f.Data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // podChart is a chart with one container: registry and the rest of the
 // reference are values.
 const podChart = `
@@ -234,44 +215,10 @@ func mustOpen(t testing.TB, path string, trust *trust.Trust) *open.Bundle {
 	return b
 }
 
-func readFile(t testing.TB, path ...string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// listFiles returns the files below dir, sorted, with slashes.
-func listFiles(t testing.TB, dir string) []string {
-	t.Helper()
-	var files []string
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			rel, _ := filepath.Rel(dir, path) //nolint:errcheck // path lies below dir
-			files = append(files, filepath.ToSlash(rel))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(files)
-	return files
-}
-
-func WantFiles(t testing.TB, dir string, want ...string) {
-	t.Helper()
-	if got := listFiles(t, dir); !slices.Equal(got, want) {
-		t.Errorf("files %q, want %q", got, want)
-	}
-}
-
 // wantValues requires that these values files, and no other, were emitted.
 func wantValues(t testing.TB, dir string, want ...string) {
 	t.Helper()
-	got := slices.DeleteFunc(listFiles(t, dir), func(f string) bool { return !strings.HasPrefix(filepath.Base(f), "values") })
+	got := slices.DeleteFunc(regtest.Files(t, dir), func(f string) bool { return !strings.HasPrefix(filepath.Base(f), "values") })
 	if !slices.Equal(got, want) {
 		t.Errorf("values files %q, want %q", got, want)
 	}

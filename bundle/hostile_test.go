@@ -160,7 +160,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *trust.Trust, priv *reg
 	if onDisk {
 		_, verr := Verify(context.Background(), path, trust, nil)
 		wantHostile(t, c, verr)
-		WantFiles(t, dir, "x.bundle.tar")
+		regtest.WantFiles(t, dir, "x.bundle.tar")
 	}
 	for _, r := range priv.Log.Requests() {
 		t.Errorf("the registry was asked: %s %s", r.Method, r.Path)

@@ -133,7 +133,7 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 	if err != nil {
 		return err
 	}
-	report.Receipt = o.Receipt.Path
+	receipt.Tool, report.Receipt = o.Receipt.Tool, o.Receipt.Path
 	return o.Receipt.Write(receipt)
 }
 

@@ -29,7 +29,7 @@ func shipment(t testing.TB, o ExportOptions) (report *ExportReport, trust *trust
 	pushImage(t, pub, "acme/side:1", small(7))
 	pushImage(t, pub, "acme/late:1", small(8))
 	if o.Charts == nil {
-		o.Charts = []source.ChartSpec{{Ref: ChartDir(t, podChart), Set: []string{"sidecar=acme/side:1"}}}
+		o.Charts = []source.ChartSpec{{Ref: regtest.Folder(t, podChart), Set: []string{"sidecar=acme/side:1"}}}
 	}
 	o.Registry = through(pub)
 	o.Signer, trust = newKey(t)
@@ -79,7 +79,7 @@ func TestImportAgain(t *testing.T) {
 	o := onto(priv, trust)
 	o.OutputDir = t.TempDir()
 	first := mustImport(t, r.Output, o)
-	before := readFile(t, o.OutputDir, "app", "values.yaml")
+	before := regtest.ReadFile(t, o.OutputDir, "app", "values.yaml")
 	for _, im := range first.Images {
 		if !im.Pushed {
 			t.Errorf("first import: %s was not pushed", im.Target)
@@ -98,7 +98,7 @@ func TestImportAgain(t *testing.T) {
 			t.Errorf("second import: %s was pushed", im.Target)
 		}
 	}
-	if after := readFile(t, o.OutputDir, "app", "values.yaml"); after != before {
+	if after := regtest.ReadFile(t, o.OutputDir, "app", "values.yaml"); after != before {
 		t.Errorf("values changed from\n%s\nto\n%s", before, after)
 	}
 }
@@ -216,7 +216,7 @@ func TestImportCollisionWithChart(t *testing.T) {
 	pushImage(t, pub, "charts/app:1.0.0", small(2))
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []source.ChartSpec{{Ref: ChartDir(t, podChart)}}, Images: []string{"ghcr.io/charts/app:1.0.0"}, Signer: signer, Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart)}}, Images: []string{"ghcr.io/charts/app:1.0.0"}, Signer: signer, Registry: through(pub),
 	})
 	priv := startRegistry(t)
 	_, err := Import(context.Background(), r.Output, onto(priv, trust))
@@ -276,7 +276,7 @@ func TestImportValues(t *testing.T) {
 	if err := os.WriteFile(file, []byte("replicas: 2\nlabels: {a: one, b: one}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	chart := ChartDir(t, podChart)
+	chart := regtest.Folder(t, podChart)
 	r, trust := shipment(t, ExportOptions{
 		Charts: []source.ChartSpec{{Ref: chart, ValueFiles: []string{file}, Set: []string{"sidecar=acme/side:1"}, Release: "rel", Namespace: "ns"}},
 		Images: []string{"ghcr.io/acme/late:1"},
@@ -310,7 +310,7 @@ func TestImportValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantValues(t, o.OutputDir, "rel/values.given.yaml", "rel/values.yaml")
-			_, given, _ := strings.Cut(readFile(t, o.OutputDir, "rel", "values.given.yaml"), "\n")
+			_, given, _ := strings.Cut(regtest.ReadFile(t, o.OutputDir, "rel", "values.given.yaml"), "\n")
 			if given != tc.given {
 				t.Errorf("given\n%s\nwant\n%s", given, tc.given)
 			}
@@ -341,7 +341,7 @@ func TestImportNumbers(t *testing.T) {
 	chart = strings.Replace(chart, "{{ .Values.image }}", "acme/app:{{ .Values.tag }}", 1)
 	signer, trust := newKey(t)
 	r := mustExport(t, ExportOptions{
-		Charts: []source.ChartSpec{{Ref: ChartDir(t, chart), Set: []string{"tag=20240101", "replicas=9007199254740993"}}}, Signer: signer, Registry: through(pub),
+		Charts: []source.ChartSpec{{Ref: regtest.Folder(t, chart), Set: []string{"tag=20240101", "replicas=9007199254740993"}}}, Signer: signer, Registry: through(pub),
 	})
 	if len(r.Images) != 1 || r.Images[0].Reference != "ghcr.io/acme/app:20240101" {
 		t.Fatalf("images %+v", r.Images)
@@ -372,7 +372,7 @@ func TestImportNumbers(t *testing.T) {
 	if want := priv.Host() + "/apps/acme/app:20240101"; len(dry.Images) != 1 || dry.Images[0].Reference != want {
 		t.Errorf("the emitted values lead to %+v, want %s", dry.Images, want)
 	}
-	if n := "9007199254740993"; !strings.Contains(readFile(t, o.OutputDir, c.Files[0])+c.Helm, n) {
+	if n := "9007199254740993"; !strings.Contains(regtest.ReadFile(t, o.OutputDir, c.Files[0])+c.Helm, n) {
 		t.Errorf("%s became another number", n)
 	}
 }
@@ -391,11 +391,11 @@ func TestImportTwoRegistries(t *testing.T) {
 		holds(t, priv, below+"acme/app:1", r.Images[0].Digest)
 		holds(t, priv, below+"acme/side:1", r.Images[1].Digest)
 		holds(t, priv, below+"charts/app:1.0.0", r.Charts[0].Digest)
-		values := uncommented(readFile(t, o.OutputDir, "app", "values.yaml"))
+		values := uncommented(regtest.ReadFile(t, o.OutputDir, "app", "values.yaml"))
 		if want := "registry: " + strings.TrimSuffix(priv.Host()+"/"+prefix, "/") + "\n"; !strings.Contains(values, want) {
 			t.Errorf("values\n%s\nlack %q", values, want)
 		}
-		list := readFile(t, o.OutputDir, "images.txt")
+		list := regtest.ReadFile(t, o.OutputDir, "images.txt")
 		for _, f := range strings.Fields(list) {
 			if strings.Contains(f, "/acme/") && strings.HasPrefix(f, "127.0.0.1") && !strings.HasPrefix(f, priv.Host()+"/"+below) {
 				t.Errorf("%s in the list of %s", f, o.Registry)
@@ -413,7 +413,7 @@ func TestImportDamagedLayer(t *testing.T) {
 	for _, e := range b.Reader.Entries() {
 		damaged = e // the last one is a layer
 	}
-	whole := []byte(readFile(t, r.Output))
+	whole := []byte(regtest.ReadFile(t, r.Output))
 	whole[damaged.Offset+damaged.Size/2] ^= 4
 	path := filepath.Join(t.TempDir(), "damaged.tar")
 	if err := os.WriteFile(path, whole, 0o644); err != nil {
@@ -448,7 +448,7 @@ func TestImportDamagedButPresent(t *testing.T) {
 	mustImport(t, r.Output, onto(priv, trust))
 	b := mustOpen(t, r.Output, trust)
 	entries := b.Reader.Entries()
-	whole := []byte(readFile(t, r.Output))
+	whole := []byte(regtest.ReadFile(t, r.Output))
 	whole[entries[len(entries)-1].Offset] ^= 1
 	path := filepath.Join(t.TempDir(), "damaged.tar")
 	if err := os.WriteFile(path, whole, 0o644); err != nil {

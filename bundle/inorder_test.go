@@ -30,7 +30,7 @@ func many(t *testing.T, pub *regtest.Registry) ExportOptions {
 func TestExportInOrder(t *testing.T) {
 	pub := startOnDisk(t)
 	o := many(t, pub)
-	want := readFile(t, mustExport(t, o).Output)
+	want := regtest.ReadFile(t, mustExport(t, o).Output)
 	o.Output, o.InOrder = filepath.Join(t.TempDir(), "y.tar"), true
 
 	const most = 32 * mib
@@ -49,7 +49,7 @@ func TestExportInOrder(t *testing.T) {
 		mu.Unlock()
 		next.ServeHTTP(w, r)
 	}})
-	if readFile(t, mustExport(t, o).Output) != want {
+	if regtest.ReadFile(t, mustExport(t, o).Output) != want {
 		t.Error("the bundle differs")
 	}
 	if requests == 0 {

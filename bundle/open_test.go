@@ -19,6 +19,7 @@ import (
 	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/layout"
+	"bundle/testdata/regtest"
 )
 
 // The unbroken bundle passes everywhere: what the breakages below break is the
@@ -310,7 +311,7 @@ func TestOpenNestedMissing(t *testing.T) {
 // depends on where the bit is: before the signature is checked nothing is
 // believed.
 func TestVerifyFindsEveryFlip(t *testing.T) {
-	whole, err := os.ReadFile(GoldenFile)
+	whole, err := os.ReadFile(goldenFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,8 +332,8 @@ func TestVerifyFindsEveryFlip(t *testing.T) {
 
 // All damaged entries are named, not the first alone.
 func TestVerifyNamesAll(t *testing.T) {
-	b := mustOpen(t, GoldenFile, goldenTrust(t))
-	whole := []byte(readFile(t, GoldenFile))
+	b := mustOpen(t, goldenFile, goldenTrust(t))
+	whole := []byte(regtest.ReadFile(t, goldenFile))
 	var names []string
 	for _, d := range b.Blobs {
 		if strings.Contains(d.MediaType, "layer") || strings.Contains(d.MediaType, "diff.tar") {
@@ -355,7 +356,7 @@ func TestVerifyNamesAll(t *testing.T) {
 func TestVerifyCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := Verify(ctx, GoldenFile, goldenTrust(t), nil)
+	_, err := Verify(ctx, goldenFile, goldenTrust(t), nil)
 	wantError(t, err, fault.Interrupted)
 }
 

@@ -30,7 +30,7 @@ import (
 
 func readReceipt(t *testing.T, path string) *emit.Receipt {
 	t.Helper()
-	dec := json.NewDecoder(strings.NewReader(readFile(t, path)))
+	dec := json.NewDecoder(strings.NewReader(regtest.ReadFile(t, path)))
 	dec.DisallowUnknownFields()
 	r := new(emit.Receipt)
 	if err := dec.Decode(r); err != nil {
@@ -43,16 +43,19 @@ func readReceipt(t *testing.T, path string) *emit.Receipt {
 // nothing else.
 func checkReceiptSignature(t *testing.T, path string, s *trust.Signer) {
 	t.Helper()
-	sig, err := sshsig.Unarmor([]byte(readFile(t, path+".sig")))
+	sig, err := sshsig.Unarmor([]byte(regtest.ReadFile(t, path+".sig")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := strings.NewReader(readFile(t, path))
+	content := strings.NewReader(regtest.ReadFile(t, path))
 	if err := sshsig.Verify(content, sig, s.Key.PublicKey(), sshsig.HashSHA512, "bundle-receipt"); err != nil {
 		t.Error(err)
 	}
-	_, err = checksum.Identify([]byte(readFile(t, path)), []byte(readFile(t, path+".sig")))
-	wantReason(t, err, checksum.WrongNamespace)
+	_, err = checksum.Identify([]byte(regtest.ReadFile(t, path)), []byte(regtest.ReadFile(t, path+".sig")))
+	var found *checksum.TrustError
+	if !errors.As(err, &found) || found.Reason != checksum.WrongNamespace {
+		t.Errorf("error %v, want reason %s", err, checksum.WrongNamespace)
+	}
 }
 
 func TestReceipt(t *testing.T) {
@@ -129,7 +132,7 @@ func checkReceiptCharts(t *testing.T, r *emit.Receipt, b *open.Bundle, out strin
 	if c.Name != "app" || c.Version != "1.0.0" || c.Archive != digest.FromBytes(ch.Archive()) || c.Left != nil {
 		t.Errorf("chart %+v", c)
 	}
-	if f.Path != filepath.Join(out, "app", "values.yaml") || f.Digest != digest.FromString(readFile(t, f.Path)) {
+	if f.Path != filepath.Join(out, "app", "values.yaml") || f.Digest != digest.FromString(regtest.ReadFile(t, f.Path)) {
 		t.Errorf("file %+v", f)
 	}
 }
@@ -154,7 +157,7 @@ func TestReceiptIncomplete(t *testing.T) {
 	pub, priv := startRegistry(t), startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	signer, trust := newKey(t)
-	path := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: ChartDir(t, hardcoded)}}, Signer: signer, Registry: through(pub)}).Output
+	path := mustExport(t, ExportOptions{Charts: []source.ChartSpec{{Ref: regtest.Folder(t, hardcoded)}}, Signer: signer, Registry: through(pub)}).Output
 	o := onto(priv, trust)
 	o.OutputDir = t.TempDir()
 	o.Receipt = emit.ReceiptOptions{Path: filepath.Join(t.TempDir(), "receipt.json"), Signer: signer}
@@ -175,7 +178,7 @@ func TestReceiptSkipped(t *testing.T) {
 	if r := readReceipt(t, o.Receipt.Path); !r.SignatureSkipped || r.Signers != nil {
 		t.Errorf("receipt %+v", r.Vouched)
 	}
-	if !strings.Contains(readFile(t, o.Receipt.Path), `"signatureSkipped": true`) {
+	if !strings.Contains(regtest.ReadFile(t, o.Receipt.Path), `"signatureSkipped": true`) {
 		t.Error("a reader of the file does not see it")
 	}
 }
@@ -194,16 +197,16 @@ func TestReceiptRefused(t *testing.T) {
 	}
 	wantError(t, try(filepath.Join(dir, "nowhere", "receipt.json"), false), fault.Usage, "nowhere")
 	wantError(t, try(dir, false), fault.Usage, "not a regular file")
-	whole := readFile(t, path)
+	whole := regtest.ReadFile(t, path)
 	wantError(t, try(path, false), fault.Usage, "is the bundle itself")
-	if readFile(t, path) != whole {
+	if regtest.ReadFile(t, path) != whole {
 		t.Error("the bundle was changed")
 	}
 	wantError(t, try(filepath.Join(dir, "receipt.json"), true), fault.Usage, "dry run")
 	if w := writes(priv); len(w) != 0 {
 		t.Errorf("written: %v", w)
 	}
-	WantFiles(t, dir)
+	regtest.WantFiles(t, dir)
 
 	old := filepath.Join(dir, "receipt.json")
 	if err := os.WriteFile(old, []byte("old"), 0o644); err != nil {
@@ -211,8 +214,8 @@ func TestReceiptRefused(t *testing.T) {
 	}
 	priv.Inject(regtest.Fault{Method: "PUT", Class: regtest.Manifest, Do: regtest.Status(403)})
 	wantError(t, try(old, false), fault.Refused)
-	WantFiles(t, dir, "receipt.json")
-	if readFile(t, old) != "old" {
+	regtest.WantFiles(t, dir, "receipt.json")
+	if regtest.ReadFile(t, old) != "old" {
 		t.Error("a failed import wrote a receipt")
 	}
 }
@@ -227,8 +230,8 @@ func TestReceiptForm(t *testing.T) {
 		}}},
 		Bundle:   emit.ReceiptBundle{Path: "a.tar", Size: 9, ID: "0123456789abcdef", Created: at, Tool: "bundle 0", Sums: "sha256:00"},
 		Registry: "r:5000/apps",
-		Images:   []emit.ReceiptImage{{"ghcr.io/a:1", "r:5000/apps/a:1", "sha256:01", "pushed"}},
-		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Archive: "sha256:02", Files: []emit.ReceiptFile{{"out/a/values.yaml", "sha256:03"}}}},
+		Images:   []emit.ReceiptImage{{Source: "ghcr.io/a:1", Target: "r:5000/apps/a:1", Digest: "sha256:01", State: "pushed"}},
+		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Archive: "sha256:02", Files: []emit.ReceiptFile{{Path: "out/a/values.yaml", Digest: "sha256:03"}}}},
 		Complete: true,
 	}
 	const want = `{"receiptVersion":1,"tool":"bundle 1","verified":"2026-01-02T03:04:05Z","finished":"2026-01-02T03:05:05Z",` +
@@ -242,7 +245,7 @@ func TestReceiptForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	if err := json.Compact(&got, []byte(readFile(t, path))); err != nil {
+	if err := json.Compact(&got, []byte(regtest.ReadFile(t, path))); err != nil {
 		t.Fatal(err)
 	}
 	if got.String() != want {

@@ -69,7 +69,7 @@ func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest
 	if hint := fault.Hint(err); !strings.Contains(hint, o.Output+".partial") {
 		t.Errorf("error %v: hint %q does not say what is kept", err, hint)
 	}
-	WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output)+".partial")
+	regtest.WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output)+".partial")
 	pub.ClearFaults()
 	o.Registry.Retry.Stall = 0
 	if between != nil {
@@ -77,7 +77,7 @@ func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest
 	}
 	pub.Log.Reset()
 	r := mustExport(t, o)
-	WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output))
+	regtest.WantFiles(t, filepath.Dir(o.Output), filepath.Base(o.Output))
 	return r
 }
 
@@ -87,7 +87,7 @@ func same(t *testing.T, o ExportOptions, r *ExportReport) {
 	o.Created = r.Created
 	o.Output = filepath.Join(t.TempDir(), "undisturbed.tar")
 	undisturbed := mustExport(t, o)
-	if readFile(t, r.Output) != readFile(t, undisturbed.Output) {
+	if regtest.ReadFile(t, r.Output) != regtest.ReadFile(t, undisturbed.Output) {
 		t.Error("the bundle differs from that of an undisturbed run")
 	}
 }
@@ -220,7 +220,7 @@ func TestExportTagMoved(t *testing.T) {
 	r := interrupted(t, pub, o, gone, func() {
 		now = pushImage(t, pub, "acme/a:1", large(3, mib, 5000)).Digest
 	})
-	want := transfer.Change{"docker.io/acme/a:1", was.Digest, now}
+	want := transfer.Change{Reference: "docker.io/acme/a:1", Was: was.Digest, Now: now}
 	if len(r.Changed) != 1 || r.Changed[0] != want {
 		t.Errorf("changed: %+v, want %+v", r.Changed, want)
 	}
@@ -245,7 +245,7 @@ func TestExportKeepsSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := ExportOptions{
-		Images: []string{"acme/a:1"}, Signer: &trust.Signer{signer}, Jobs: 1,
+		Images: []string{"acme/a:1"}, Signer: &trust.Signer{Key: signer}, Jobs: 1,
 		Output: filepath.Join(t.TempDir(), "x.tar"), Registry: through(pub),
 	}
 	var before []byte
@@ -272,7 +272,7 @@ func TestExportLeavesNothing(t *testing.T) {
 		Images: []string{"acme/a:1"}, Unsigned: true, Output: filepath.Join(out, "x.tar"), Registry: through(pub),
 	})
 	wantError(t, err, fault.Failed, "docker.io/acme/a:1", "404")
-	WantFiles(t, out)
+	regtest.WantFiles(t, out)
 }
 
 // A large layer comes in several pieces where the registry serves ranges, and
@@ -319,7 +319,7 @@ func TestExportPieces(t *testing.T) {
 			if _, err := Verify(context.Background(), r.Output, trust, nil); err != nil {
 				t.Error(err)
 			}
-			got := readFile(t, r.Output)
+			got := regtest.ReadFile(t, r.Output)
 			if reference == "" {
 				reference = got
 			}
@@ -391,7 +391,7 @@ func TestExportStream(t *testing.T) {
 		Images: []string{"acme/a:1", "acme/b:1"}, Signer: signer, Registry: through(pub), Created: time.Unix(1e9, 0), Jobs: 3,
 	}
 	file := mustExport(t, o)
-	want := readFile(t, file.Output)
+	want := regtest.ReadFile(t, file.Output)
 	if _, err := Verify(context.Background(), file.Output, trust, nil); err != nil {
 		t.Error(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/trust"
 	"bundle/layout"
+	"bundle/testdata/regtest"
 )
 
 // A full disk is found out before the first push.
@@ -37,5 +38,5 @@ func TestCheckRoomFull(t *testing.T) {
 	if got := writes(reg); len(got) > 0 {
 		t.Errorf("pushed %q", got)
 	}
-	WantFiles(t, dir)
+	regtest.WantFiles(t, dir)
 }

@@ -18,6 +18,7 @@ import (
 	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/testdata/hostile"
+	"bundle/testdata/regtest"
 )
 
 // keyPair makes a key in files and returns its signer and the path of the
@@ -85,7 +86,7 @@ func wantReason(t *testing.T, err error, reason checksum.Reason, parts ...string
 // Two people release: the second signs beside the bundle, and it takes both.
 func TestSign(t *testing.T) {
 	path := goodBundle(t)
-	whole := readFile(t, path)
+	whole := regtest.ReadFile(t, path)
 	second, key := keyPair(t, "second@example.com")
 	believed := trustOf(t, key)
 	believed.Require = 2
@@ -98,11 +99,11 @@ func TestSign(t *testing.T) {
 	if r.ID != "0123456789abcdef" || r.Fingerprint != second.Fingerprint() || r.Already || len(r.Others) != 1 || r.Others[0].Fingerprint != first {
 		t.Errorf("report %+v", r)
 	}
-	if readFile(t, path) != whole {
+	if regtest.ReadFile(t, path) != whole {
 		t.Error("the bundle was touched")
 	}
 	name := filepath.Base(path)
-	WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
+	regtest.WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
 	if !strings.HasPrefix(filepath.Base(r.Signature), name+".") || strings.ContainsAny(strings.TrimPrefix(filepath.Base(r.Signature), name), `/\:*?"<>|+`) {
 		t.Errorf("signature in %q, which not every file system takes", r.Signature)
 	}
@@ -127,10 +128,10 @@ func TestSign(t *testing.T) {
 	if again := mustSignBundle(t, path, second); !again.Already || again.Signature != r.Signature {
 		t.Errorf("signed again: %+v", again)
 	}
-	if again := mustSignBundle(t, path, &trust.Signer{hostile.Signer()}); !again.Already || again.Signature != "SHA256SUMS.sig" {
+	if again := mustSignBundle(t, path, &trust.Signer{Key: hostile.Signer()}); !again.Already || again.Signature != "SHA256SUMS.sig" {
 		t.Errorf("signed again by the first: %+v", again)
 	}
-	WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
+	regtest.WantFiles(t, filepath.Dir(path), name, filepath.Base(r.Signature))
 }
 
 // A signature may also be carried apart.
@@ -174,12 +175,12 @@ func TestSignRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := goodBundle(t)
-			if err := os.WriteFile(path, tc.damage([]byte(readFile(t, path))), 0o644); err != nil {
+			if err := os.WriteFile(path, tc.damage([]byte(regtest.ReadFile(t, path))), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			_, err := Sign(context.Background(), path, second, nil)
 			wantError(t, err, tc.kind, path, tc.part)
-			WantFiles(t, filepath.Dir(path), filepath.Base(path))
+			regtest.WantFiles(t, filepath.Dir(path), filepath.Base(path))
 		})
 	}
 	t.Run("chart", func(t *testing.T) {
@@ -193,7 +194,7 @@ func TestSignRefuses(t *testing.T) {
 			}
 			_, err := Sign(context.Background(), path, second, nil)
 			wantError(t, err, fault.Damaged, path, c.Message)
-			WantFiles(t, filepath.Dir(path), "x.tar")
+			regtest.WantFiles(t, filepath.Dir(path), "x.tar")
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
@@ -202,7 +203,7 @@ func TestSignRefuses(t *testing.T) {
 		cancel()
 		_, err := Sign(ctx, path, second, nil)
 		wantError(t, err, fault.Interrupted)
-		WantFiles(t, filepath.Dir(path), filepath.Base(path))
+		regtest.WantFiles(t, filepath.Dir(path), filepath.Base(path))
 	})
 }
 
@@ -401,7 +402,7 @@ func TestLoadSignerCertificate(t *testing.T) {
 		t.Errorf("signed with %s, want %s", r.Fingerprint, signer.Fingerprint())
 	}
 	list := filepath.Join(t.TempDir(), "allowed_signers")
-	if err := os.WriteFile(list, []byte("* cert-authority "+readFile(t, authorityKey+".pub")), 0o644); err != nil {
+	if err := os.WriteFile(list, []byte("* cert-authority "+regtest.ReadFile(t, authorityKey+".pub")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	believed, err := trust.LoadTrust(nil, list)

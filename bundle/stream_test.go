@@ -98,7 +98,7 @@ func TestNoRoom(t *testing.T) {
 			t.Errorf("stream %v: the layer was asked for", stream)
 		}
 		if !stream {
-			WantFiles(t, dir)
+			regtest.WantFiles(t, dir)
 		} else if st, err := os.Stat(filepath.Join(dir, "x.tar")); err != nil || st.Size() != 0 {
 			t.Errorf("the stream got %d bytes (%v)", st.Size(), err)
 		}

@@ -27,9 +27,9 @@ import (
 func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descriptor {
 	t.Helper()
 	files := make(map[string]string)
-	dir := ChartDir(t, podChart)
-	for _, name := range listFiles(t, dir) {
-		files[name] = readFile(t, dir, name)
+	dir := regtest.Folder(t, podChart)
+	for _, name := range regtest.Files(t, dir) {
+		files[name] = regtest.ReadFile(t, dir, name)
 	}
 	archive, err := regtest.ChartArchive("app", files)
 	if err != nil {
@@ -129,7 +129,7 @@ func TestPlatformKeepsReferrers(t *testing.T) {
 			}
 			signer, trust := newKey(t)
 			r := mustExport(t, ExportOptions{
-				Images: []string{"ghcr.io/acme/app:1"}, Platforms: []image.Platform{{"linux", "arm", "v7"}}, Signer: signer, Registry: through(pub),
+				Images: []string{"ghcr.io/acme/app:1"}, Platforms: []image.Platform{{OS: "linux", Architecture: "arm", Variant: "v7"}}, Signer: signer, Registry: through(pub),
 			})
 			if len(r.Referrers) != 1 || r.Referrers[0].Subject != child.Digest || r.Referrers[0].Digest != stays.Digest {
 				t.Fatalf("referrers %+v, want %s of %s", r.Referrers, stays.Digest, child.Digest)
@@ -159,7 +159,7 @@ func TestReferrerOfAnother(t *testing.T) {
 	if !strings.Contains(fault.Hint(err), "--no-referrers") {
 		t.Errorf("hint %q", fault.Hint(err))
 	}
-	WantFiles(t, out)
+	regtest.WantFiles(t, out)
 }
 
 // An index that names more than fits into memory is refused before its children
@@ -184,7 +184,7 @@ func TestExportManifestBomb(t *testing.T) {
 	if n := pub.Log.Count("GET", ""); n != 1 {
 		t.Errorf("%d requests, want that for the index alone", n)
 	}
-	WantFiles(t, out)
+	regtest.WantFiles(t, out)
 }
 
 // Keys to leave out are written as helm's --set takes them; one that is nowhere

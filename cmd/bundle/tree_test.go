@@ -55,23 +55,57 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// Data flows one way: cmd → bundle → {bundle/internal/…, layout, checksum},
-// and the leaves know nothing of each other.
+// Data flows one way, down this list: a package imports only what stands below
+// it, and of that no more than is named here. The leaves know nothing of each
+// other.
 func TestImportDirections(t *testing.T) {
 	const module = "bundle/"
-	allowed := map[string][]string{ // package → packages of this module it may import
-		"layout":                   {},
-		"checksum":                 {},
-		"bundle/internal/chart":    {},
-		"bundle/internal/remote":   {},
-		"bundle/internal/relocate": {"bundle/internal/chart"},
-		"bundle": {"layout", "checksum", "bundle/internal/chart", "bundle/internal/remote",
-			"bundle/internal/relocate"},
-		"cmd/bundle":       {"bundle"},
-		"cmd/bench":        {"testdata/regtest"},
-		"cmd/demo":         {"testdata/regtest"},
-		"testdata/regtest": {},
-		"testdata/hostile": {"checksum"},
+	house := []struct {
+		pkg string
+		may string // packages of this module it may import, of bundle/internal by their last name
+	}{
+		{"cmd/bundle", "bundle"},
+		{"cmd/bench", "testdata/regtest"},
+		{"cmd/demo", "testdata/regtest"},
+		{"testdata/hostile", "checksum"},
+		{"testdata/regtest", ""},
+		{"bundle", "emit transfer push plan place open source image trust record name disk progress fault relocate chart remote checksum"},
+		{"bundle/internal/emit", "push place open source trust record name disk fault relocate chart remote checksum"},
+		{"bundle/internal/transfer", "plan open trust record progress fault remote checksum layout"},
+		{"bundle/internal/push", "place open record progress fault remote layout"},
+		{"bundle/internal/plan", "source image record name fault checksum layout"},
+		{"bundle/internal/place", "open record name fault relocate"},
+		{"bundle/internal/source", "image record name fault relocate chart remote"},
+		{"bundle/internal/open", "image trust record name progress fault chart checksum layout"},
+		{"bundle/internal/image", "record name fault remote layout"},
+		{"bundle/internal/trust", "record disk fault checksum"},
+		{"bundle/internal/record", "name fault chart"},
+		{"bundle/internal/name", ""},
+		{"bundle/internal/disk", "fault layout"},
+		{"bundle/internal/progress", ""},
+		{"bundle/internal/relocate", "chart"},
+		{"bundle/internal/chart", ""},
+		{"bundle/internal/remote", "fault"},
+		{"bundle/internal/fault", ""},
+		{"checksum", ""},
+		{"layout", ""},
+	}
+	rank := make(map[string]int)
+	allowed := make(map[string][]string)
+	for i, room := range house {
+		rank[room.pkg] = i
+	}
+	for i, room := range house {
+		allowed[room.pkg] = nil
+		for _, pkg := range strings.Fields(room.may) {
+			if _, inside := rank["bundle/internal/"+pkg]; inside {
+				pkg = "bundle/internal/" + pkg
+			}
+			if below, known := rank[pkg]; !known || below <= i {
+				t.Errorf("%s may import %s, which does not stand below it", room.pkg, pkg)
+			}
+			allowed[room.pkg] = append(allowed[room.pkg], pkg)
+		}
 	}
 	owned := map[string][]string{ // prefix of a dependency → the packages that may import it
 		"helm.sh/":                               {"bundle/internal/chart"},
@@ -83,6 +117,7 @@ func TestImportDirections(t *testing.T) {
 		"net/http":                               {"bundle/internal/remote", "testdata/regtest", "cmd/bench"},
 		"net":                                    {"bundle/internal/remote", "testdata/regtest", "cmd/bundle"},
 	}
+	used := make(map[string]bool)
 	for _, s := range sources(t) {
 		may, known := allowed[s.pkg]
 		if !known {
@@ -91,14 +126,25 @@ func TestImportDirections(t *testing.T) {
 		}
 		for _, spec := range s.file.Imports {
 			path := strings.Trim(spec.Path.Value, `"`)
-			if own, inside := strings.CutPrefix(path, module); inside && !slices.Contains(may, own) {
-				t.Errorf("%s imports %s", s.path, path)
+			if own, inside := strings.CutPrefix(path, module); inside {
+				used[s.pkg+" "+own] = true
+				if !slices.Contains(may, own) {
+					t.Errorf("%s imports %s", s.path, path)
+				}
 			}
 			for prefix, owners := range owned {
 				if (path == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) ||
 					strings.HasPrefix(path, prefix+"/") && prefix != "net") && !slices.Contains(owners, s.pkg) {
 					t.Errorf("%s imports %s, which only %s may", s.path, path, strings.Join(owners, ", "))
 				}
+			}
+		}
+	}
+	// An arrow that nobody needs is not allowed to stand: somebody would take it.
+	for pkg, list := range allowed {
+		for _, own := range list {
+			if !used[pkg+" "+own] {
+				t.Errorf("%s may import %s, but does not", pkg, own)
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"testing"
 
-	"bundle/bundle"
+	"bundle/testdata/regtest"
 )
 
 // written is how many bytes this thread has given to write(2) so far.
@@ -37,5 +37,5 @@ func TestCheckRoomWritesNothing(t *testing.T) {
 	if n := written(t) - before; n != 0 {
 		t.Errorf("%d bytes were written", n)
 	}
-	bundle.WantFiles(t, dir)
+	regtest.WantFiles(t, dir)
 }

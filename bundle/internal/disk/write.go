@@ -1,3 +1,10 @@
+// Package disk writes files that are carried away on media: each appears under
+// its name whole or not at all, and is on the disk when the call returns.
+//
+// The contract: links that stand in a folder already and lead out of it are not
+// followed, and whether there is room is found out before work begins.
+//
+//	err := disk.WriteAll(dir, map[string][]byte{"app/values.yaml": values})
 package disk
 
 import (

@@ -1,3 +1,12 @@
+// Package emit makes and writes what an import leaves for people: for each chart
+// the values that move it, proved by rendering with them; other ways for what
+// values do not move; lists, configuration for nodes, receipts.
+//
+// The contract: values are read back from the text that is written before they
+// are believed; whatever still points outside is a [Left] with its reason.
+//
+//	charts, err := emit.Relocate(ctx, b, names, o)
+//	err = emit.Write(b.Record, charts, images, o)
 package emit
 
 import (

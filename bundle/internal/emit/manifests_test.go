@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"bundle/bundle"
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/relocate"
+	"bundle/testdata/regtest"
 )
 
 // Files are named after resources, whatever these are called.
@@ -17,7 +17,7 @@ func TestResourceNames(t *testing.T) {
 	long := strings.Repeat("n", 300)
 	text := "---\nkind: A\nmetadata: {name: " + long + "}\n---\nx: 1\n---\ny: 1\n---\nkind: A\nmetadata: {name: ../../x}\n" +
 		"---\nkind: A\nmetadata: {name: " + long + "m}\n---\nkind: a\nmetadata: {name: x-2}\n---\nkind: a\nmetadata: {name: x}\n---\nkind: a\nmetadata: {name: x}\n"
-	ch, err := chart.Load(context.Background(), chart.Source{Ref: bundle.ChartDir(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- templates/x.yaml --\n"+text)}, chart.LoadOptions{})
+	ch, err := chart.Load(context.Background(), chart.Source{Ref: regtest.Folder(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- templates/x.yaml --\n"+text)}, chart.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,6 @@ func (o ReceiptOptions) Write(r *Receipt) error {
 	if o.Path == "" {
 		return nil
 	}
-	r.Tool = o.Tool
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)

@@ -1,3 +1,14 @@
+// Package fault sorts errors by what a person can do about them, and holds the
+// exit codes that stand for the kinds.
+//
+// The contract: an error that knows its kind is a [Fault], whichever package its
+// type lives in; [KindOf] and [Hint] ask the first in the chain that knows, and
+// nothing is ever found out from the text of a message. This package knows no
+// other.
+//
+//	if err := run(); fault.KindOf(err) == fault.Usage {
+//		fmt.Fprintln(os.Stderr, "hint:", fault.Hint(err))
+//	}
 package fault
 
 import (

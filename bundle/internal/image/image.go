@@ -1,3 +1,12 @@
+// Package image reads all that is small about an image from its registry: its
+// indexes and manifests, the platforms it is for, and what is attached to it.
+//
+// The contract: no layer is fetched; every document is checked against its
+// digest and bounded in size; a choice of platforms rewrites an index and leaves
+// the rest byte for byte.
+//
+//	wanted, err := image.Collect(findings)
+//	images, err := image.NewResolver(client, jobs).Images(ctx, wanted, platforms)
 package image
 
 import (

@@ -1,3 +1,12 @@
+// Package name holds the names of images and artifacts: references in full, as
+// distribution/reference normalises them, and the entries of index.json that
+// carry them.
+//
+// The contract: what [Parse] returns has a host, a path and a tag or digest; its
+// String parses to the same reference again. [LocalHost] stands for what no
+// registry has.
+//
+//	ref, err := name.Parse("nginx:1.27") // docker.io/library/nginx:1.27
 package name
 
 import (

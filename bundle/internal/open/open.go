@@ -1,3 +1,15 @@
+// Package open opens a bundle that exists: signature, set of entries, graph of
+// descriptors and record are checked before anything in it is believed
+// (layout/SPEC.md, "Reading").
+//
+// The contract: nothing is parsed that the signature does not vouch for, but the
+// headers of the archive; layers are checked while they are read; what
+// contradicts itself is a *fault.DamagedError, a medium that cannot be read is
+// not.
+//
+//	b, err := open.File("app.bundle.tar", t)
+//	if err != nil { … }
+//	defer b.Close()
 package open
 
 import (
@@ -260,13 +272,13 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 	want, _ := b.digest(name)
 	rc, err := b.Reader.OpenFile(name, want)
 	if err != nil {
-		return nil, err
+		return nil, ExplainRead(err)
 	}
 	defer rc.Close()
 	// Room for all of it, and for the read that finds the end.
 	content := bytes.NewBuffer(make([]byte, 0, e.Size+bytes.MinRead))
 	if _, err := content.ReadFrom(rc); err != nil {
-		return nil, asDamaged(name, err)
+		return nil, ExplainRead(asDamaged(name, err))
 	}
 	return content.Bytes(), nil
 }

@@ -1,3 +1,12 @@
+// Package place decides which names images and charts get in the target
+// registry.
+//
+// The contract: it is pure, and what is pushed under a name is exactly what the
+// emitted values make Helm ask for. Two contents for one name are a
+// *CollisionError.
+//
+//	names := place.NewNames(b.Record, registry, false)
+//	places, err := place.All(b, names, nil, true)
 package place
 
 import (

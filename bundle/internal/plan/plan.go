@@ -1,3 +1,11 @@
+// Package plan lays out a bundle: what stands in it, in which order, with which
+// list of checksums, before the first layer moves.
+//
+// The contract: it is pure; the same images and charts give the same bytes; what
+// a reader would refuse is refused here.
+//
+//	p, err := plan.New(rec, images, charts)
+//	fmt.Println(p.Payload(), "bytes to fetch")
 package plan
 
 import (

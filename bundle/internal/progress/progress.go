@@ -1,3 +1,12 @@
+// Package progress carries what happens while bytes move to whoever shows it.
+//
+// The contract: a [Reporter] may be called from several goroutines at once, its
+// counts never go backwards, and nil is allowed wherever [OrSilent] stands.
+//
+//	pr := progress.OrSilent(o.Progress)
+//	pr.Phase("fetching", total)
+//	defer pr.End()
+//	io.Copy(w, progress.Reader(r, pr))
 package progress
 
 import (

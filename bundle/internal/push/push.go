@@ -1,3 +1,11 @@
+// Package push moves the content of a bundle into a registry.
+//
+// The contract: the registry is asked first and sent only what it lacks; blobs
+// come before manifests, manifests before tags, so nothing that a client can see
+// changes before every blob has arrived under its digest.
+//
+//	p := &push.Pusher{Client: client, Bundle: b, Jobs: 6}
+//	images, bytes, err := p.Run(ctx, places, dryRun)
 package push
 
 import (

@@ -1,3 +1,13 @@
+// Package record is the document that travels in a bundle and says what it
+// holds: charts with the values they were rendered with, images with the places
+// where they were seen (layout/SPEC.md, "Bundle record").
+//
+// The contract: [Parse] takes only what every reader understands alike (no key
+// twice, no unknown field, limits on depth and number), and what [Record.Encode]
+// writes it takes again. Texts in a record can be shown on a terminal.
+//
+//	rec, err := record.Parse(doc)
+//	for _, im := range rec.Images { fmt.Println(im.Reference, im.Digest) }
 package record
 
 import (

@@ -4,34 +4,17 @@ import (
 	"bytes"
 	"testing"
 
-	"bundle/bundle"
-	"bundle/bundle/internal/open"
-	"bundle/bundle/internal/trust"
+	"bundle/testdata/regtest"
 )
 
-func GoldenRecord(t testing.TB) []byte {
+func golden(t testing.TB) []byte {
 	t.Helper()
-	b, err := open.File(bundle.GoldenFile, trust.TrustAnyone())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	for _, d := range b.Blobs {
-		if d.MediaType == Type {
-			doc, err := b.Reader.ReadBlob(d.Digest, 1<<20)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return doc
-		}
-	}
-	t.Fatal("no record")
-	return nil
+	return []byte(regtest.ReadFile(t, regtest.Golden("v1.record.json")))
 }
 
 // The record of history is written today as it was then.
 func TestRecordRoundTrip(t *testing.T) {
-	doc := GoldenRecord(t)
+	doc := golden(t)
 	r, err := Parse(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +31,7 @@ func TestRecordRoundTrip(t *testing.T) {
 // What ParseRecord takes, Encode can write, and reading that gives the same
 // record again.
 func FuzzParseRecord(f *testing.F) {
-	f.Add(GoldenRecord(f))
+	f.Add(golden(f))
 	for _, s := range []string{
 		`{"formatVersion":1}`,
 		`{"formatVersion":2,"images":7}`,

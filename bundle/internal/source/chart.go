@@ -1,3 +1,12 @@
+// Package source finds what a bundle is to carry: charts, wherever they are, the
+// images that they name, and what a configuration file lists.
+//
+// The contract: a chart is rendered with the values given, as helm would; its
+// manifest is kept byte for byte where a registry has one, and made the same
+// each time where none has.
+//
+//	c, err := source.Load(ctx, client, source.ChartSpec{Ref: "./chart"}, "")
+//	findings, err := source.FindImages(ctx, c)
 package source
 
 import (

@@ -45,7 +45,7 @@ platforms: [linux/amd64, linux/arm/v7]
 			{Source: "docker.io/library/nginx:1.27"},
 			{Source: "ghcr.io/a/b:1", Destination: "registry.local:5000/mirror/b:1"},
 		},
-		Platforms: []image.Platform{{"linux", "amd64", ""}, {"linux", "arm", "v7"}},
+		Platforms: []image.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm", Variant: "v7"}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nwant %+v", c, want)

@@ -1,3 +1,12 @@
+// Package transfer carries out a plan: it fetches every blob once, from several
+// registries and over several connections, and writes the bundle into a file, a
+// pipe or a stream.
+//
+// The contract: content is verified before the file gets its name; a run that
+// was stopped leaves a partial file that the same command goes on with; memory
+// does not grow with what moves.
+//
+//	res, err := transfer.Write(ctx, client, p, transfer.Options{Output: "app.bundle.tar", Signer: s})
 package transfer
 
 import (

@@ -1,3 +1,12 @@
+// Package trust says who signs a bundle and whom a reader believes: OpenSSH
+// keys, certificates and allowed_signers files, and the signatures that lie in a
+// bundle or beside it (checksum/SPEC.md).
+//
+// The contract: a nil [Trust] believes nobody; errors about signatures are of
+// the kind Untrusted and carry advice; existing key files are never replaced.
+//
+//	t, err := trust.LoadTrust([]string{"release-key.pub"}, "")
+//	vouched, err := t.Check(list, signatures, time.Now())
 package trust
 
 import (
