@@ -6,7 +6,8 @@
 //
 //   - [Load] reads a chart from a folder, an archive or an HTTP chart
 //     repository and fetches the dependencies that Chart.yaml declares and
-//     charts/ lacks. [Open] reads an archive from memory.
+//     charts/ lacks, by a [Fetcher] of the caller's; [Chart.Fetched] lists them.
+//     [Open] reads an archive from memory.
 //   - A [Chart] is immutable. [Chart.Render] works on a private copy, so any
 //     number of renders may run at once.
 //   - [Output.Findings] lists the references, each with a position that stays

@@ -278,7 +278,7 @@ func (p *peer) classifyStatus(e *Error) {
 		e.Kind = Unreachable
 	default:
 		e.Kind = Protocol
-		if e.Status >= 500 {
+		if retryableStatus(e.Status) {
 			e.Kind = Unreachable
 		}
 	}

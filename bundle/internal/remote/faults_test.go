@@ -48,7 +48,7 @@ func TestPullFaults(t *testing.T) {
 		{name: "resets without progress", faults: []regtest.Fault{fault(0, regtest.Reset(100))}, kind: remote.Unreachable},
 		{name: "503 burst", faults: []regtest.Fault{fault(3, regtest.Status(503))}, requests: 4},
 		{name: "503 for ever", faults: []regtest.Fault{fault(0, regtest.Status(503))}, kind: remote.Unreachable, status: 503},
-		{name: "501", faults: []regtest.Fault{fault(1, regtest.Status(501))}, kind: remote.Unreachable, status: 501},
+		{name: "501", faults: []regtest.Fault{fault(1, regtest.Status(501))}, kind: remote.Protocol, status: 501},
 		{name: "429 with Retry-After", faults: []regtest.Fault{fault(2, regtest.Status(429, "Retry-After", "0"))}, requests: 3},
 		{name: "429 for hours", faults: []regtest.Fault{fault(1, regtest.Status(429, "Retry-After", "21600"))}, kind: remote.RateLimited, status: 429},
 		{name: "408", faults: []regtest.Fault{fault(1, regtest.Status(408))}, requests: 2},
