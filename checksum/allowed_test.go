@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
+
+	"bundle/testdata/judge"
 )
 
 // An allowedTest is an allowed_signers file and what it means for golden, a
@@ -200,7 +202,7 @@ func TestAllowedSigners(t *testing.T) {
 
 // The same table, judged by ssh-keygen.
 func TestAllowedSignersAgree(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	t.Setenv("TZ", moscowTZ)
 	dir := t.TempDir()
 	writeFile(t, dir, "sig", []byte(golden))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"bundle/testdata/judge"
 )
 
 // A certTest is a certificate for KEY by CA, an allowed_signers file, and what
@@ -127,7 +129,7 @@ func TestCertificates(t *testing.T) {
 
 // The same table, judged by ssh-keygen.
 func TestCertificatesAgree(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	dir := t.TempDir()
 	for _, test := range certTests {
 		t.Run(test.name, func(t *testing.T) {
@@ -145,7 +147,7 @@ func TestCertificatesAgree(t *testing.T) {
 
 // Keys of every kind may be certified, and be authorities.
 func TestCertificateKinds(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	for name, key := range signers(t) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -206,7 +208,7 @@ func TestCertificatesRefused(t *testing.T) {
 // Certificates that ssh-keygen -s made, signed with by ssh-keygen, by a key
 // file, and by an agent that holds the key, or the certificate alone.
 func TestCertificateInterop(t *testing.T) {
-	keygen, sshAdd := tool(t, "ssh-keygen"), tool(t, "ssh-add")
+	keygen, sshAdd := judge.Path(t, "ssh-keygen"), judge.Path(t, "ssh-add")
 	for name, args := range map[string][]string{
 		"ed25519": {"-t", "ed25519"},
 		"ecdsa":   {"-t", "ecdsa"},

@@ -35,20 +35,6 @@ const (
 	weakRSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCyoGKPcWnxYv7hg9u+byV3IffoiZ1S5l4FUCx9TAM1M6KlwUWgvCuHdxr4uz9T9hyW6kpdJabGt0zUFbSFypC9Kas6SqnE2N+2DhOko6ii0Y+ktW2EvWH0LbXYEpHi+vir8f5iZNYPK84NgeyK/ATnA6dYKMXJVoKIxbGj+LP1iQ== weak@example.org"
 )
 
-// tool returns the path of a program from outside that judges our work. In CI
-// a missing judge is a failure.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s must be there in CI: %v", name, err)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
 // writeFile puts b into the folder dir and returns the path.
 func writeFile(t testing.TB, dir, name string, b []byte) string {
 	t.Helper()

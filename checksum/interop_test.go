@@ -14,12 +14,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"bundle/testdata/judge"
 )
 
 // sshVerify asks ssh-keygen whether armored is a signature of msg by pub.
 func sshVerify(t *testing.T, msg, armored []byte, pub PublicKey) (out string, ok bool) {
 	t.Helper()
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	dir := t.TempDir()
 	writeFile(t, dir, "SHA256SUMS.sig", armored)
 	writeFile(t, dir, "allowed_signers", []byte(alice+` namespaces="bundle" `+pub.String()+"\n"))
@@ -43,7 +45,7 @@ func TestSSHKeygenVerifiesOurs(t *testing.T) {
 }
 
 func TestOursVerifiesSSHKeygen(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	const passphrase = "open sesame"
 	for name, args := range map[string][]string{
 		"ed25519":   {"-t", "ed25519"},
@@ -105,7 +107,7 @@ func startAgent(t *testing.T) (dir string, conn net.Conn) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(tool(t, "ssh-agent"), "-D", "-a", socket)
+	cmd := exec.Command(judge.Path(t, "ssh-agent"), "-D", "-a", socket)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +133,7 @@ func startAgent(t *testing.T) (dir string, conn net.Conn) {
 }
 
 func TestAgentSigner(t *testing.T) {
-	keygen, sshAdd := tool(t, "ssh-keygen"), tool(t, "ssh-add")
+	keygen, sshAdd := judge.Path(t, "ssh-keygen"), judge.Path(t, "ssh-add")
 	dir, conn := startAgent(t)
 	kinds := map[string][]string{
 		"ed25519": {"-t", "ed25519"},
@@ -272,9 +274,9 @@ func TestAgentSignerBrokenConnection(t *testing.T) {
 // The commands that SPEC.md gives for a check by hand, on files as a bundle
 // holds them.
 func TestCheckByHand(t *testing.T) {
-	tool(t, "ssh-keygen")
-	tool(t, "sha256sum")
-	shell := tool(t, "sh")
+	judge.Path(t, "ssh-keygen")
+	judge.Path(t, "sha256sum")
+	shell := judge.Path(t, "sh")
 	spec := string(readFile(t, "SPEC.md"))
 	_, rest, ok := strings.Cut(spec, "```sh\n")
 	script, _, ended := strings.Cut(rest, "```")

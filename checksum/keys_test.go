@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"bundle/testdata/judge"
 )
 
 func answer(passphrase string) Passphrase {
@@ -247,7 +249,7 @@ func TestZeroPublicKey(t *testing.T) {
 
 // Keys as ssh-keygen writes them, in every format and kind it has.
 func TestParsePrivateKeyOfSSHKeygen(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	const passphrase = "open sesame"
 	for name, args := range map[string][]string{
 		"ed25519":                 {"-N", "", "-t", "ed25519"},
@@ -300,7 +302,7 @@ func TestParsePrivateKeyOfSSHKeygen(t *testing.T) {
 }
 
 func TestParsePrivateKeyUnusualCipher(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	path := filepath.Join(t.TempDir(), "key")
 	mustRun(t, "", nil, keygen, "-q", "-t", "ed25519", "-Z", "aes128-ctr", "-N", "open sesame", "-f", path)
 	_, err := ParsePrivateKey(readFile(t, path), neverAsked(t))
@@ -311,7 +313,7 @@ func TestParsePrivateKeyUnusualCipher(t *testing.T) {
 
 // And ours as ssh-keygen reads them.
 func TestSSHKeygenReadsGeneratedKey(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	for _, passphrase := range []string{"", "open sesame"} {
 		private, public, err := GenerateKey("release@example.org", []byte(passphrase))
 		if err != nil {
@@ -389,7 +391,7 @@ func FuzzParsePrivateKey(f *testing.F) {
 }
 
 func TestDecryptPKCS8CutOff(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	path := filepath.Join(t.TempDir(), "key")
 	mustRun(t, "", nil, keygen, "-q", "-t", "ecdsa", "-m", "PKCS8", "-N", "right", "-f", path)
 	block, _ := pem.Decode(readFile(t, path))

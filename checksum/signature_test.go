@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"bundle/testdata/judge"
 )
 
 // golden is the signature of message by seedKey(1), as ssh-keygen -Y sign
@@ -269,7 +271,7 @@ func TestVerifyRefusesChangedFields(t *testing.T) {
 }
 
 func TestVerifyTakesSHA256(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Path(t, "ssh-keygen")
 	dir := t.TempDir()
 	mustRun(t, dir, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", "key")
 	armored := mustRun(t, dir, message, keygen, "-q", "-Y", "sign", "-n", Namespace, "-O", "hashalg=sha256", "-f", "key")

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bundle/testdata/judge"
 )
 
 const (
@@ -140,7 +142,7 @@ func TestValidateRefuses(t *testing.T) {
 // sha256sum is the tool people check with, so it must take every name that
 // Parse takes.
 func TestSha256sumReadsFormat(t *testing.T) {
-	sha256sum := tool(t, "sha256sum")
+	sha256sum := judge.Path(t, "sha256sum")
 	dir := t.TempDir()
 	names := []string{"index.json", "blobs/sha256/" + hexA, " leading", "trailing ", "*star", "#hash",
 		"two  blanks", "-dash", "'quote\"", "$(x)`y`", "~", strings.Repeat("n", MaxName)}

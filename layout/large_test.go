@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"bundle/testdata/judge"
 )
 
 // largePlan has entries on both sides of what eleven octal digits can say.
@@ -75,11 +77,7 @@ func TestLargeEntries(t *testing.T) {
 	if _, err := tr.Next(); err != io.EOF {
 		t.Errorf("archive/tar: after the last entry: %v, want EOF", err)
 	}
-	program, err := exec.LookPath("tar")
-	if err != nil {
-		t.Skip("no tar program on this machine")
-	}
-	out, err := exec.Command(program, "tvf", path).CombinedOutput()
+	out, err := exec.Command(judge.Path(t, "tar"), "tvf", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"bundle/layout"
 
+	"bundle/testdata/judge"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -238,11 +239,7 @@ func TestOtherTarReaders(t *testing.T) {
 // the size in different columns: the name and the size only have to be there.
 func wantTarList(t *testing.T, path string, want []layout.Entry) {
 	t.Helper()
-	program, err := exec.LookPath("tar")
-	if err != nil {
-		t.Skip("no tar program on this machine")
-	}
-	out, err := exec.Command(program, "tvf", path).CombinedOutput()
+	out, err := exec.Command(judge.Path(t, "tar"), "tvf", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
