@@ -5,12 +5,15 @@ BIN     := $(CURDIR)/.bin
 SOURCES := ./... ./testdata/regtest ./testdata/hostile
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-# Programs that judge our output, built from source at these versions.
+# What a build compiled, a test need not compile again.
+export GOFLAGS := -trimpath $(GOFLAGS)
+
+# Programs that judge our output; .judges/go.mod has their versions.
 JUDGES := \
-	helm.sh/helm/v3/cmd/helm@v3.22.0 \
-	github.com/google/go-containerregistry/cmd/crane@v0.22.1 \
-	oras.land/oras/cmd/oras@v1.3.6 \
-	sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+	helm.sh/helm/v3/cmd/helm \
+	github.com/google/go-containerregistry/cmd/crane \
+	oras.land/oras/cmd/oras \
+	sigs.k8s.io/kustomize/kustomize/v5
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 FUZZTIME ?= 30s
@@ -21,24 +24,31 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/bundle
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bundle ./cmd/bundle
+	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bundle ./cmd/bundle
 
 .PHONY: demo
 demo: build ## carry a chart from one registry to another, all on this machine
 	$(GO) run ./cmd/demo -bundle bin/bundle -chart testdata/charts/operator -dir .demo
 
 .PHONY: judges
-judges: $(BIN)/.judges-$(shell echo '$(JUDGES)' | cksum | cut -d' ' -f1) ## build helm, crane, oras and kustomize into .bin, to judge our output
+judges: $(BIN)/.judges-$(shell cksum <.judges/go.sum | cut -d' ' -f1) ## build helm, crane, oras and kustomize into .bin, to judge our output
 
-$(BIN)/.judges-%:
+$(BIN)/.judges-%: .judges/go.mod
 	mkdir -p $(BIN)
-	for j in $(JUDGES); do GOBIN=$(BIN) GOFLAGS=-buildvcs=false $(GO) install $$j || exit 1; done
+	cd .judges && $(GO) build -buildvcs=false -o $(BIN)/ $(JUDGES)
 	touch $@
 
 .PHONY: test
 test: build judges ## run all tests this machine can (CI=1: a missing judge fails)
 	PATH="$(BIN):$$PATH" $(GO) test -timeout 10m ./...
-	PATH="$(BIN):$$PATH" $(GO) test -race -short -timeout 10m ./bundle/... ./layout/... ./checksum/...
+
+.PHONY: race
+race: judges ## run the library's tests under the race detector
+	PATH="$(BIN):$$PATH" $(GO) test -race -short -timeout 15m ./bundle/... ./layout/... ./checksum/...
+
+.PHONY: cover
+cover: build judges ## print how much of each package the tests reach
+	PATH="$(BIN):$$PATH" $(GO) test -short -timeout 10m -cover -coverpkg=./bundle/...,./layout,./checksum ./bundle/... ./layout ./checksum
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/bundle

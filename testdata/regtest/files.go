@@ -3,7 +3,6 @@ package regtest
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -13,8 +12,14 @@ import (
 // Golden returns the path of a file in testdata/golden, from whatever package a
 // test runs in.
 func Golden(name string) string {
-	_, here, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(filepath.Dir(here)), "golden", name)
+	top := "."
+	for range 10 {
+		if _, err := os.Stat(filepath.Join(top, "go.mod")); err == nil {
+			break
+		}
+		top = filepath.Join(top, "..")
+	}
+	return filepath.Join(top, "testdata", "golden", name)
 }
 
 // ReadFile returns the content of a file.

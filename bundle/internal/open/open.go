@@ -324,7 +324,7 @@ func (b *Bundle) readRecord() error {
 		full := d.Annotations[ocispec.AnnotationRefName]
 		ref, err := name.Parse(full)
 		if err != nil || ref.String() != full || ref.Digest != "" && ref.Digest != d.Digest {
-			return fault.Damage(layout.IndexFile, fmt.Errorf("%q does not full what it stands for in full", full))
+			return fault.Damage(layout.IndexFile, fmt.Errorf("%q does not name what it stands for in full", full))
 		}
 		names[full] = d.Digest
 	}
