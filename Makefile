@@ -1,54 +1,70 @@
 # Two commands do all set-up: `make demo` and `make test`. Both need Go alone.
+# `make` without a target lists what there is.
 
-GO      ?= go
-BIN     := $(CURDIR)/.bin
-SOURCES := ./... ./testdata/regtest ./testdata/hostile
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO       ?= go
+BIN      := $(CURDIR)/.bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 30s
 
-# What a build compiled, a test need not compile again.
-export GOFLAGS := -trimpath $(GOFLAGS)
-
-# Programs that judge our output; .judges/go.mod has their versions.
-JUDGES := \
-	helm.sh/helm/v3/cmd/helm \
-	github.com/google/go-containerregistry/cmd/crane \
-	oras.land/oras/cmd/oras \
-	sigs.k8s.io/kustomize/kustomize/v5
+# ./... leaves out what lies below testdata.
+SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.mutate
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-FUZZTIME ?= 30s
+# Packages whose tests ask the programs that `make judges` builds.
+JUDGED := ./bundle/internal/chart ./bundle/internal/source ./cmd/bundle
+
+# Packages that run things side by side.
+RACING := ./bundle/... ./layout/... ./checksum/...
+
+# `make lint` vets; to do it again for each test takes longer than most tests.
+TEST := $(GO) test -vet=off -timeout 10m
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
 
+# Not with -trimpath: that shares nothing with what tests and demo compile.
 .PHONY: build
-build: ## build bin/bundle
-	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bundle ./cmd/bundle
+build: ## build bin/bundle (for others: BUILDFLAGS=-trimpath)
+	$(GO) build $(BUILDFLAGS) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bundle ./cmd/bundle
 
 .PHONY: demo
 demo: build ## carry a chart from one registry to another, all on this machine
 	$(GO) run ./cmd/demo -bundle bin/bundle -chart testdata/charts/operator -dir .demo
 
-.PHONY: judges
-judges: $(BIN)/.judges-$(shell cksum <.judges/go.sum | cut -d' ' -f1) ## build helm, crane, oras and kustomize into .bin, to judge our output
-
-$(BIN)/.judges-%: .judges/go.mod
-	mkdir -p $(BIN)
-	cd .judges && $(GO) build -buildvcs=false -o $(BIN)/ $(JUDGES)
-	touch $@
-
 .PHONY: test
-test: build judges ## run all tests this machine can (CI=1: a missing judge fails)
-	PATH="$(BIN):$$PATH" $(GO) test -timeout 10m ./...
+test: ## run all tests this machine can (CI=1: a missing judge fails)
+	@$(MAKE) --no-print-directory -j2 testjudged testother
+
+# Judges are compiled while the tests that need none run.
+.PHONY: testjudged testother
+testjudged: build judges
+	$(TEST) $(JUDGED)
+testother: build
+	$(TEST) $$($(GO) list ./... ./testdata/regtest | grep -vxF "$$($(GO) list $(JUDGED))")
 
 .PHONY: race
-race: judges ## run the library's tests under the race detector
-	PATH="$(BIN):$$PATH" $(GO) test -race -short -timeout 15m ./bundle/... ./layout/... ./checksum/...
+race: ## look for data races in the packages that run things side by side
+	$(TEST) -race -short $(RACING)
 
-.PHONY: cover
-cover: build judges ## print how much of each package the tests reach
-	PATH="$(BIN):$$PATH" $(GO) test -short -timeout 10m -cover -coverpkg=./bundle/...,./layout,./checksum ./bundle/... ./layout ./checksum
+# The judges are a module of their own, with the program's versions of what both
+# use: after the program there is little left to compile.
+JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
+
+.PHONY: judges
+judges: $(BIN)/.judges ## build helm, crane, oras and kustomize into .bin, to judge our output
+
+$(BIN)/.judges: .judges/go.mod | build
+	mkdir -p $(BIN)
+	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm github.com/google/go-containerregistry/cmd/crane \
+		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5
+	touch $@
+
+.PHONY: helm4
+helm4: $(BIN)/helm4 ## build Helm 4 into .bin, a judge more
+
+$(BIN)/helm4: .judges/go.mod | judges
+	$(JUDGE) -o $@ helm.sh/helm/v4/cmd/helm
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/bundle
@@ -56,6 +72,16 @@ lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/
 	$(GO) vet $(SOURCES)
 	$(GO) run $(STATICCHECK) $(SOURCES)
 	$(GO) mod verify
+
+.PHONY: cover
+cover: ## list the functions that no test reaches; the rest is in .cover.html
+	$(TEST) -short -coverpkg=./bundle/...,./layout,./checksum -coverprofile=.cover.out $(RACING)
+	$(GO) tool cover -html .cover.out -o .cover.html
+	$(GO) tool cover -func .cover.out | awk '$$NF == "0.0%" { print $$1, $$2 } END { print "reached in all:", $$NF }'
+
+.PHONY: mutate
+mutate: ## change the code of PKG at random (N times) and name what no test notices
+	$(GO) run ./.mutate -n $(or $(N),40) $(PKG)
 
 .PHONY: bench
 bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB)
