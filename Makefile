@@ -16,8 +16,9 @@ JUDGED := ./bundle/internal/chart ./bundle/internal/source ./cmd/bundle
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...
 
-# `make lint` vets; to do it again for each test takes longer than most tests.
-TEST := $(GO) test -vet=off -timeout 10m
+# `make lint` vets; to do it again for each test takes longer than most tests. Many
+# tests wait for a fault to pass, so more of them run at once than there are processors.
+TEST := $(GO) test -vet=off -parallel 8 -timeout 10m
 
 .PHONY: help
 help: ## list the targets

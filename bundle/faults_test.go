@@ -32,6 +32,10 @@ import (
 	"bundle/testdata/regtest"
 )
 
+// quiet is how long a connection may be silent where silence is what is tested:
+// longer than a busy machine takes to answer.
+const quiet = 2 * time.Second
+
 // patient bears many faults, without pausing between them.
 var patient = Retry{Attempts: 10, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, MaxRetryAfter: time.Second, Stall: 20 * time.Second}
 
@@ -47,7 +51,7 @@ func third() func(*http.Request) bool {
 	}
 }
 
-// drip sends the body byte by byte, slower than a stall limit of 200 ms allows.
+// drip sends the body byte by byte, slower than any stall limit allows.
 func drip(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(&dripping{w, r.Context()}, r)
 }
@@ -76,6 +80,7 @@ func (d *dripping) Write(b []byte) (int, error) {
 
 // Whatever goes wrong on the way: an export completes with the right bytes.
 func TestExportUnderFaults(t *testing.T) {
+	t.Parallel()
 	blobs := func(times int, do regtest.Injector) regtest.Fault {
 		return regtest.Fault{Method: "GET", Class: regtest.Blob, Times: times, Do: do}
 	}
@@ -91,22 +96,23 @@ func TestExportUnderFaults(t *testing.T) {
 		{"storm of 429", 0, []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{"503 at a third of all requests", 0, []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
 		{"408", 0, []regtest.Fault{{Times: 3, Do: regtest.Status(408)}}},
-		{"silence mid-body", 200 * time.Millisecond, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
-		{"a byte now and then", 200 * time.Millisecond, []regtest.Fault{blobs(2, drip)}},
+		{"silence mid-body", quiet, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
+		{"a byte now and then", quiet, []regtest.Fault{blobs(2, drip)}},
 		{"token expired", 0, []regtest.Fault{{Class: regtest.Blob, Skip: 1, Times: 1, Do: regtest.WithoutHeader("Authorization")}}},
 	}
-	pub, err := regtest.Start(regtest.Options{Token: true, Username: "u", Password: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pub.Close()
-	pushImage(t, pub, "acme/a:1", large(1, mib, 10_000))
-	pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))
-	var want digest.Digest
+	var once sync.Once
+	var want digest.Digest // of all bundles
 	for _, tt := range tests {
 		for _, to := range []string{"file", "stream"} {
 			t.Run(tt.name+"/"+to, func(t *testing.T) {
-				pub.ClearFaults()
+				t.Parallel()
+				pub, err := regtest.Start(regtest.Options{Token: true, Username: "u", Password: "p"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer pub.Close()
+				pushImage(t, pub, "acme/a:1", large(1, mib, 10_000))
+				pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))
 				for _, f := range tt.faults {
 					pub.Inject(f)
 				}
@@ -128,9 +134,7 @@ func TestExportUnderFaults(t *testing.T) {
 				if to == "file" {
 					got = digest.FromString(regtest.ReadFile(t, r.Output))
 				}
-				if want == "" {
-					want = got
-				}
+				once.Do(func() { want = got })
 				if got != want {
 					t.Error("the bundle differs")
 				}
@@ -190,6 +194,7 @@ func carried(t *testing.T) (bundle string, images map[string]digest.Digest) {
 // Whatever goes wrong on the way, at every kind of registry: an import
 // completes, and the registry serves every byte.
 func TestImportUnderFaults(t *testing.T) {
+	t.Parallel()
 	put := func(times int, do regtest.Injector) regtest.Fault {
 		return regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: times, Do: do}
 	}
@@ -206,7 +211,7 @@ func TestImportUnderFaults(t *testing.T) {
 		{name: "answers lost", faults: []regtest.Fault{put(3, regtest.LoseAnswer())}},
 		{name: "storm of 429", faults: []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{name: "503 at a third of all requests", faults: []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
-		{name: "silence mid-body", stall: 100 * time.Millisecond, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
+		{name: "silence mid-body", stall: quiet, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
 		{name: "no HEAD on blobs", faults: []regtest.Fault{{Method: "HEAD", Class: regtest.Blob, Do: regtest.Status(405)}}},
 		{name: "no mount", faults: []regtest.Fault{{Method: "POST", Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			r = r.Clone(r.Context())
@@ -320,6 +325,7 @@ func TestImportRestartsOneBlob(t *testing.T) {
 
 // A registry that goes away in the middle and comes back is waited for.
 func TestRegistryComesBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, images := carried(t)
 	reg, err := regtest.Start(regtest.Options{Dir: dir})
@@ -370,6 +376,7 @@ func TestRegistryComesBack(t *testing.T) {
 // What cannot succeed fails, and says for which image, blob and registry, and
 // after how many attempts.
 func TestFaultsForEver(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", small(1))
 	layer := layerOf(t, pub, "acme/a:1", 1)

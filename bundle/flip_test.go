@@ -75,6 +75,7 @@ func flip(b []byte, bit int) { b[bit/8] ^= 1 << (bit % 8) }
 
 // Any bit that is flipped anywhere in a bundle is found by what Verify does.
 func TestFlips(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("one process and much hashing: for the pass without the race detector")
 	}
@@ -118,6 +119,7 @@ func verifyBytes(data []byte, believed *trust.Trust) error {
 // can see: no tag, no manifest, no chart, wherever the bit is. What is there
 // under the same names stays as it was.
 func TestFlipsImport(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("one process and much hashing: for the pass without the race detector")
 	}

@@ -46,6 +46,7 @@ func TestHostile(t *testing.T) {
 		testHostile(t)
 		return
 	}
+	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ func many(t *testing.T, pub *regtest.Registry) ExportOptions {
 // A file that grows in order becomes the same file, and is never written much
 // further than what is complete of it.
 func TestExportInOrder(t *testing.T) {
+	t.Parallel()
 	pub := startOnDisk(t)
 	o := many(t, pub)
 	want := regtest.ReadFile(t, mustExport(t, o).Output)
@@ -60,6 +61,7 @@ func TestExportInOrder(t *testing.T) {
 // A blob that cannot be had ends a run in which others wait for their turn; the
 // next run goes on by Range.
 func TestExportInOrderGoesOn(t *testing.T) {
+	t.Parallel()
 	pub := startOnDisk(t)
 	o := many(t, pub)
 	o.InOrder = true
@@ -84,6 +86,7 @@ func TestExportInOrderGoesOn(t *testing.T) {
 
 // One who waits for room in the window ends with the context, too.
 func TestExportInOrderCancelled(t *testing.T) {
+	t.Parallel()
 	pub := startOnDisk(t)
 	o := many(t, pub)
 	o.InOrder = true

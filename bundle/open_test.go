@@ -311,6 +311,7 @@ func TestOpenNestedMissing(t *testing.T) {
 // depends on where the bit is: before the signature is checked nothing is
 // believed.
 func TestVerifyFindsEveryFlip(t *testing.T) {
+	t.Parallel()
 	whole, err := os.ReadFile(goldenFile)
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,7 @@ func (m *meeting) check(t *testing.T) {
 // Everything of an export that crosses the network does so side by side, and
 // never more of it at one registry than is allowed.
 func TestExportSideBySide(t *testing.T) {
+	t.Parallel()
 	const jobs = 3
 	one, two := startRegistry(t), startRegistry(t)
 	var images []string

@@ -60,7 +60,7 @@ func large(seed int64, sizes ...int64) regtest.Image {
 func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest.Fault, between func()) *ExportReport {
 	t.Helper()
 	o.Registry.Retry = impatient
-	o.Registry.Retry.Stall = 300 * time.Millisecond
+	o.Registry.Retry.Stall = quiet
 	pub.Inject(f)
 	_, err := Export(context.Background(), o)
 	if err == nil {
@@ -121,6 +121,7 @@ func layerOf(t *testing.T, reg *regtest.Registry, ref string, i int) digest.Dige
 // the time is that of the first run, and the file is the same as if nothing had
 // happened.
 func TestExportGoesOn(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", large(1, 3*mib))
 	pushImage(t, pub, "acme/b:1", large(2, 4*mib))
@@ -161,6 +162,7 @@ func TestExportGoesOn(t *testing.T) {
 
 // Layers that are finished are verified where they lie.
 func TestExportKeepsFinished(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", large(1, 3*mib))
 	pushImage(t, pub, "acme/b:1", large(2, mib))
@@ -206,6 +208,7 @@ func TestExportKeepsFinished(t *testing.T) {
 // A tag that moved between the runs is said; what it does not concern is taken
 // from what is there.
 func TestExportTagMoved(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	was := pushImage(t, pub, "acme/a:1", large(1, mib))
 	pushImage(t, pub, "acme/b:1", large(2, 3*mib))
@@ -234,6 +237,7 @@ func TestExportTagMoved(t *testing.T) {
 
 // Signatures that come out differently each time are kept as well.
 func TestExportKeepsSignature(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", large(1, mib))
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -279,6 +283,7 @@ func TestExportLeavesNothing(t *testing.T) {
 // as a whole where not. A piece that is wrong is noticed, and the layer fetched
 // once more.
 func TestExportPieces(t *testing.T) {
+	t.Parallel()
 	pub := startOnDisk(t)
 	pushImage(t, pub, "acme/a:1", large(1, 40*mib))
 	layer := layerOf(t, pub, "acme/a:1", 1)
@@ -383,6 +388,7 @@ func (w *watcher) complete(phase string) (skipped int64) {
 
 // A stream has the bytes of the file; so has a named pipe.
 func TestExportStream(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", large(1, 5*mib, 1, 70_000))
 	pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))

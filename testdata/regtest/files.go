@@ -1,9 +1,11 @@
 package regtest
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -22,14 +24,24 @@ func Golden(name string) string {
 	return filepath.Join(top, "testdata", "golden", name)
 }
 
-// ReadFile returns the content of a file.
+// ReadFile returns the content of a file, which may be large.
 func ReadFile(t testing.TB, path ...string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(path...))
+	f, err := os.Open(filepath.Join(path...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.Grow(int(info.Size()))
+	if _, err := io.Copy(&b, f); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 // Folder unpacks files (a txtar archive, such as a chart) into a new folder and

@@ -230,6 +230,7 @@ func TestLoadErrorsOfTheServer(t *testing.T) {
 
 // What can pass is tried again; what cannot, and what does not, is an error.
 func TestLoadTriesAgain(t *testing.T) {
+	t.Parallel()
 	broken := func(do http.HandlerFunc) func(int, http.Handler) http.HandlerFunc {
 		return func(times int, next http.Handler) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
@@ -263,11 +264,12 @@ func TestLoadTriesAgain(t *testing.T) {
 		{"silent for ever", silent, 3, "connection went silent"}, {"busy for ever", busy, 3, "503"}, {"cut for ever", cut, 3, "unexpected EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRepository(t, false)
 			b := r.add(t, "app", "1.0.0", "")
 			r.Config.Handler = tt.fault(tt.times, r.Config.Handler)
 			o := noConfig(t)
-			o.Fetcher = newWeb(t, remote.Options{Retry: remote.Retry{Attempts: 3, MinWait: time.Millisecond, Stall: time.Second}})
+			o.Fetcher = newWeb(t, remote.Options{Retry: remote.Retry{Attempts: 3, MinWait: time.Millisecond, Stall: 2 * time.Second}})
 			c, err := Load(t.Context(), Source{Ref: "app", Repo: r.url()}, o)
 			switch {
 			case tt.message == "" && (err != nil || !bytes.Equal(c.Archive(), b)):

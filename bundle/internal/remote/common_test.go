@@ -61,6 +61,10 @@ var fast = remote.Retry{
 	MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, MaxRetryAfter: 2 * time.Second, Stall: 20 * time.Second,
 }
 
+// quiet is how long a connection of a test may be silent where silence is what is
+// tested: longer than a busy machine takes to answer.
+const quiet = 2 * time.Second
+
 // client makes a client that knows the registries' CAs and which have no TLS.
 func client(t *testing.T, o remote.Options, regs ...*regtest.Registry) *remote.Client {
 	t.Helper()

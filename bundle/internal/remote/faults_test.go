@@ -325,7 +325,7 @@ func TestStall(t *testing.T) {
 			t.Parallel()
 			reg := start(t, regtest.Options{Dir: t.TempDir(), TLS: true, HTTP2: http2})
 			retry := fast
-			retry.Stall = 500 * time.Millisecond
+			retry.Stall = quiet
 			c := client(t, remote.Options{Retry: retry}, reg)
 			data, d := content(16*mib, 1) // more than sockets hold by themselves
 

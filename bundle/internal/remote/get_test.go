@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"bundle/bundle/internal/remote"
 	"bundle/testdata/regtest"
@@ -100,7 +99,7 @@ func TestGet(t *testing.T) {
 			target = tt.to
 			retry := fast
 			if tt.path == "/silent" {
-				retry.Stall = time.Second
+				retry.Stall = quiet
 			}
 			c := client(t, remote.Options{InsecureSkipTLS: []string{host}, Retry: retry})
 			b, err := c.Get(t.Context(), remote.Request{URL: s.URL + tt.path + "?token=hunter2", Limit: 1 << 20})

@@ -55,6 +55,7 @@ func storesWithLastPart(size int64, digest string, header ...string) regtest.Inj
 // Refusals that come from lost sessions and replicas are looked into, and the blob
 // is sent anew at most once.
 func TestPushPassingRefusals(t *testing.T) {
+	t.Parallel()
 	const size = mib
 	put := func(times int, do regtest.Injector) regtest.Fault {
 		return regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: times, Do: do}
@@ -93,6 +94,7 @@ func TestPushPassingRefusals(t *testing.T) {
 		{name: "too large", faults: []regtest.Fault{put(0, regtest.Status(413))}, posts: 1, kind: remote.Protocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // a server that has not read a body waits before it closes
 			reg := start(t, regtest.Options{})
 			for _, f := range tt.faults {
 				reg.Inject(f)

@@ -71,13 +71,14 @@ func pullRange(ctx context.Context, c *remote.Client, repo string, d ocispec.Des
 
 // A connection that lets through a byte now and then counts as silent.
 func TestDrip(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{})
 	data, d := content(mib, 1)
 	if _, err := reg.PushBlob(t.Context(), "r", data); err != nil {
 		t.Fatal(err)
 	}
 	retry := fast
-	retry.Stall = 500 * time.Millisecond
+	retry.Stall = quiet
 	c := client(t, remote.Options{Retry: retry}, reg)
 	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		tick := time.NewTicker(10 * time.Millisecond)
