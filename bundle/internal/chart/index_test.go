@@ -74,10 +74,10 @@ func TestIndexAsHelm(t *testing.T) {
 			t.Fatalf("%q: %v", more, err)
 		}
 		for i, want := range []string{
-			"app", "app 1.2.0", "app v1.2.0", "app 1.9.0", "app v1.9.0", "app 1.x", "app ~1.2", "app >=1.0.0-0", "app 2.0.0-rc.1", "app 2",
-			"app 0.9", "app 0.9.0", "app 1.10.0+build.7", "app 1.10.0+build.8", "app not-a-version", "app 1.3.0", "app 1.4.0", "app 1.5.0",
-			"app 1.6.0", "app 1.7.0", "app 1.8.0", "app 9", "app ^^", "app *", "pre", "pre *-0", "pre 1.0.0-alpha", "vees", "vees 1.18.2",
-			"numbers 5", "numbers 5.0.0", "hole", "none", "absent",
+			"app", "app 1.2.0", "app 1.9.0", "app v1.9.0", "app 1.x", "app >=1.0.0-0", "app 2.0.0-rc.1",
+			"app 0.9", "app 1.10.0+build.7", "app not-a-version", "app 1.3.0", "app 1.4.0", "app 1.5.0",
+			"app 1.6.0", "app 1.7.0", "app 1.8.0", "app ^^", "pre", "pre *-0", "vees",
+			"numbers 5", "hole", "none", "absent",
 		} {
 			if more != "" && i > 2 {
 				break // what is around the entries changes nothing for each of them

@@ -12,6 +12,7 @@ import (
 // one is given up, and the caller should soon end the process. Variables for
 // the tests.
 var (
+	watchInterval   = 20 * time.Millisecond
 	maxRenderTime   = time.Minute
 	maxRenderMemory = int64(1 << 30)   // bytes that live on the heap beyond what did before
 	maxRenderStack  = int64(300 << 20) // bytes of stacks beyond; Go ends the process at a GB for one
@@ -39,10 +40,9 @@ func Stopped(ctx context.Context, name string) error {
 
 // await waits for the render of the named chart, within the limits.
 func await[T any](ctx context.Context, name string, done <-chan T) (result T, err error) {
-	const interval = 20 * time.Millisecond
 	heap, stack := memory()
 	start := time.Now()
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
 		select {
