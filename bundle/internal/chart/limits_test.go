@@ -13,7 +13,9 @@ import (
 // up runs on, so it is no larger here than it has to be.
 func TestRenderLimits(t *testing.T) {
 	oldWatch, oldTime, oldMemory, oldStack := watchInterval, maxRenderTime, maxRenderMemory, maxRenderStack
-	defer func() { watchInterval, maxRenderTime, maxRenderMemory, maxRenderStack = oldWatch, oldTime, oldMemory, oldStack }()
+	defer func() {
+		watchInterval, maxRenderTime, maxRenderMemory, maxRenderStack = oldWatch, oldTime, oldMemory, oldStack
+	}()
 	watchInterval = time.Millisecond
 	for _, tc := range []struct {
 		name, template, what string
