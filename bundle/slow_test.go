@@ -1,3 +1,5 @@
+//go:build !race
+
 package bundle
 
 // slowdown is what the race detector costs, in time and memory.
