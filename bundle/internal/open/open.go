@@ -50,9 +50,8 @@ func (b *Bundle) BlobsOf(root ocispec.Descriptor) (manifests, blobs []ocispec.De
 	return manifests, blobs, nil
 }
 
-// MaxDocument bounds the bundle record, and each document that is read into
-// memory whole, in bytes.
-const MaxDocument = 16 << 20
+// MaxDocument bounds each document that is read into memory whole, in bytes.
+const MaxDocument = record.MaxSize
 
 // A Bundle is an open bundle whose signature, checksum list, set of entries
 // and graph of descriptors have been checked. Its layers are checked as they
