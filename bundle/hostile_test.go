@@ -147,7 +147,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *trust.Trust, priv *reg
 	defer cancel()
 	refuse := func() error {
 		if !onDisk {
-			_, err := open.Reader(content, content.Size, trust)
+			_, err := open.Reader(t.Context(), content, content.Size, trust)
 			return err
 		}
 		_, err := Import(ctx, path, o)
