@@ -11,6 +11,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -139,8 +140,11 @@ func Parse(b []byte) (*Record, error) {
 	if v.FormatVersion != FormatVersion {
 		return nil, &VersionError{Found: v.FormatVersion}
 	}
+	// A field that is not known would have a meaning that this program does not heed.
 	r := new(Record)
-	if err := rules.Decode(b, r); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(r); err != nil {
 		return nil, fmt.Errorf("bundle record: %w", err)
 	}
 	var bad error
@@ -157,10 +161,9 @@ func Parse(b []byte) (*Record, error) {
 
 // rules are those for the JSON of a record. Its own parts nest a few levels deep;
 // the user's values are as deep as a chart makes them, and in them case makes a
-// difference. A field that is not known would have a meaning that this program
-// does not heed.
+// difference.
 var rules = strict.Rules{
-	Bytes: MaxSize, Depth: 100, Values: 1_000_000, AnyCase: true, Free: "values", Closed: true,
+	Bytes: MaxSize, Depth: 100, Values: 1_000_000, AnyCase: true, Free: "values",
 }
 
 // A VersionError is a bundle of a format this program does not know.
