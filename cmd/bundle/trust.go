@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (f *trustFlags) chosen() bool {
 	return len(f.keys)+len(f.principals)+len(f.signatures) > 0 || f.allowedSigners != "" || f.require != 1
 }
 
-func (f *trustFlags) trust() (*bundle.Trust, error) {
+func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
 	if f.require < 1 {
 		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
 	}
@@ -73,7 +74,7 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 			Advice: "give --allowed-signers FILE, or write " + defaultSigners(),
 		}
 	}
-	t, err := bundle.LoadTrust(f.keys, signers)
+	t, err := bundle.LoadTrust(ctx, f.keys, signers)
 	if err != nil {
 		return nil, err
 	}
