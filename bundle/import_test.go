@@ -203,7 +203,7 @@ func TestImportCollision(t *testing.T) {
 	if n := priv.Log.Count("", ""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	o.KeepRegistryHost = true
+	o.Names = NamesHost
 	mustImport(t, r.Output, o)
 	holds(t, priv, "apps/ghcr.io/acme/app:1", one.Digest)
 	holds(t, priv, "apps/quay.io/acme/app:1", two.Digest)
