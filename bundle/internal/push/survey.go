@@ -74,10 +74,6 @@ type survey struct {
 	knownErr error
 }
 
-// questions is how many questions are asked at once for each transfer that would
-// be made at once: they cost next to nothing.
-const questions = 4
-
 // survey asks for everything once.
 func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 	p.Pr.Phase("comparing with the registry", 0)
@@ -87,7 +83,7 @@ func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 		stands: make(map[string]digest.Digest), have: make(map[digest.Digest]string),
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(questions * p.Jobs)
+	g.SetLimit(p.Jobs)
 	asked := make(map[string]bool)
 	ask := func(goal *goal, key string, f func(context.Context) error) {
 		if asked[key] {
