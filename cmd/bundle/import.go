@@ -157,12 +157,15 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		for _, f := range c.Files {
 			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
 		}
+		for _, f := range c.Excluded {
+			fmt.Fprintf(w, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
+		}
 		printChanged(w, c)
 		printSecrets(w, c, pullSecret)
 		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
 	}
 	for _, ref := range r.Excluded {
-		fmt.Fprintf(w, "excluded: %s stays where it is\n", ref)
+		fmt.Fprintf(w, "excluded: %s was not pushed\n", ref)
 	}
 	if r.OutputDir != "" && !slices.ContainsFunc(r.Images, func(im bundle.ImportImage) bool { return im.Refused != "" }) {
 		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")

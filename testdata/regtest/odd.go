@@ -57,6 +57,7 @@ func ImmutableTags(status int) Fault {
 		Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			probe := r.Clone(r.Context())
 			probe.Method, probe.Body, probe.ContentLength = http.MethodHead, http.NoBody, 0
+			probe.Header.Set("Accept", strings.Join([]string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, DockerManifest, DockerIndex}, ", "))
 			answer := &probed{header: http.Header{}}
 			if next.ServeHTTP(answer, probe); answer.status != http.StatusNotFound {
 				Says(status, "TAG_INVALID", "the tag already exists, and the repository is immutable")(w, r, next)

@@ -31,6 +31,8 @@ type Chart struct {
 	Values []byte        // the emitted file
 	output *chart.Output // rendered with it, as helm install does
 	Left   []Left
+
+	excluded []record.Finding // that stay outside because the user says so
 }
 
 // Options say what charts are moved to, and where what import writes goes.
@@ -133,7 +135,11 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, l := range res.Left {
-		if !l.Test || !c.Record.SkipTests {
+		switch {
+		case l.Test && c.Record.SkipTests:
+		case !c.Naming.Moves(l.Raw):
+			c.excluded = append(c.excluded, source.Finding(c.Record, l.Finding, nil))
+		default:
 			c.leave(l.Finding, l.Reason)
 		}
 	}

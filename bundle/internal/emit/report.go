@@ -19,6 +19,9 @@ type ChartReport struct {
 	Keys    []string `json:"keys"`              // values keys that the emitted file sets
 	Moved   int      `json:"moved"`             // references proved to point to the target
 	Left    []Left   `json:"left,omitempty"`
+
+	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
+
 	Named   []string `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
 	Changed []string `json:"changed,omitempty"` // what else the values change, besides references
 	Renders int      `json:"renders"`
@@ -48,6 +51,9 @@ func (c *Chart) Report(o Options) ChartReport {
 		Keys:    record.Printables(c.result.Keys),
 		Moved:   len(c.result.Moved),
 		Left:    c.Left,
+
+		Excluded: c.excluded,
+
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
 	}

@@ -39,7 +39,7 @@ func (c *Chart) ways(f chart.Finding, hook bool) []string {
 func (c *Chart) rewrites() RewriteMap {
 	m := make(RewriteMap)
 	add := func(f chart.Finding) {
-		if f.Confidence != chart.Placeholder && f.Raw != "" {
+		if f.Confidence != chart.Placeholder && f.Raw != "" && c.Naming.Moves(f.Raw) {
 			m[f.Raw] = c.Naming.Target(f.Raw)
 		}
 	}
