@@ -18,6 +18,7 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 )
 
 // What goes into a bundle, and what one holds.
@@ -74,6 +75,7 @@ type (
 // Errors that a caller may want to tell apart.
 type (
 	Kind            = fault.Kind
+	Item            = fault.Item // one of several things that an error is about
 	UsageError      = fault.UsageError
 	DamagedError    = fault.DamagedError
 	IncompleteError = fault.IncompleteError
@@ -115,6 +117,17 @@ func KindOf(err error) Kind { return fault.KindOf(err) }
 // Hint returns what the user can do next about err, or nothing.
 func Hint(err error) string { return fault.Hint(err) }
 
+// Items are the things that err is about, one by one: images that are missing,
+// repositories that refuse. Empty where it is about one.
+func Items(err error) []Item { return fault.Items(err) }
+
+// SchemaVersion is the version of the words in which reports and receipts are.
+const SchemaVersion = words.SchemaVersion
+
+// CompleteReport puts empty lists in the place of nil ones, so that JSON has no
+// null. r is a pointer to a report.
+func CompleteReport(r any) { words.Complete(r) }
+
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
 func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
@@ -132,6 +145,10 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
+
+// DefaultSigners is the allowed_signers file of the user, whether or not there
+// is one; or, where there is no home, its name in words.
+func DefaultSigners() string { return trust.DefaultSigners() }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
 // bundle is whole, not whose it is.

@@ -79,7 +79,8 @@ command goes on from there, and the result is the same.`,
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
+	o.Jobs = bundle.DefaultJobs
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
 	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are found out)")
 	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
 	chart.add(cmd)
@@ -142,20 +143,20 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printExport(cmd, report) }, err)
+	return output(cmd, report, func(v view) { printExport(v, report) }, nil, err)
 }
 
-func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+func printExport(v view, r *bundle.ExportReport) {
 	if r.Output == "" {
-		w := cmd.OutOrStdout()
+		w := v.out
 		printImages(w, r.Images)
 		printReduced(w, r.Images)
 		printNotes(w, r)
-		printFetched(cmd.ErrOrStderr(), r.Fetched)
+		printFetched(v.err, r.Fetched)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
-	w := cmd.ErrOrStderr()
+	w := v.err
 	for _, c := range r.Changed {
 		fmt.Fprintf(w, "%s has moved since the run that this one went on with: %s was %s\n", c.Reference, short(c.Now.String()), short(c.Was.String()))
 	}
@@ -189,7 +190,7 @@ func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
 	if o.Output != bundle.StreamOutput || o.DryRun {
 		return nil
 	}
-	o.Stream = cmd.OutOrStdout()
+	o.Stream = raw(cmd.OutOrStdout())
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return &bundle.UsageError{What: "--json and -o - both want standard output", Advice: "write the bundle to a named pipe"}
 	}

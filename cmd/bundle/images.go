@@ -41,7 +41,7 @@ program completes it at run time) or placeholder (names no image).`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printFindings(cmd, report) }, nil)
+			return output(cmd, report, func(v view) { printFindings(v, report) }, nil, nil)
 		},
 	}
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "list too what appears when a component that is off is switched on")
@@ -51,8 +51,8 @@ program completes it at run time) or placeholder (names no image).`,
 	return cmd
 }
 
-func printFindings(cmd *cobra.Command, r *bundle.ImagesReport) {
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+func printFindings(v view, r *bundle.ImagesReport) {
+	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REFERENCE\tCONFIDENCE\tMOVED BY\tSEEN IN")
 	for _, f := range r.Found {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where())
@@ -62,6 +62,6 @@ func printFindings(cmd *cobra.Command, r *bundle.ImagesReport) {
 	}
 	t.Flush() //nolint:errcheck // the writer below reports
 	if n := len(r.Failed) + r.Untried; n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
+		fmt.Fprintf(v.err, "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
 	}
 }

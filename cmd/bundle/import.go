@@ -71,7 +71,8 @@ so is what the registry refuses while it takes the rest.`,
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	o.Jobs = bundle.DefaultJobs
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
@@ -114,7 +115,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report, o.PullSecret) }, err)
+	return output(cmd, report, func(v view) { printImport(v.err, report, o.PullSecret) }, nil, err)
 }
 
 func pointing(n int) string {

@@ -32,7 +32,7 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printInspect(cmd.OutOrStdout(), report) }, nil)
+			return output(cmd, report, func(v view) { printInspect(v.out, report) }, nil, nil)
 		},
 	}
 	trust.add(cmd)

@@ -32,10 +32,10 @@ Carry FILE.pub to the isolated network on another way than the bundles.`,
 			if err != nil {
 				return err
 			}
-			report := map[string]string{"private": args[0], "public": args[0] + ".pub", "fingerprint": fp}
-			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "private key %s, public key %s.pub\nfingerprint %s\n", args[0], args[0], fp)
-			}, nil)
+			report := &map[string]string{"private": args[0], "public": args[0] + ".pub", "fingerprint": fp}
+			return output(cmd, report, func(v view) {
+				fmt.Fprintf(v.err, "private key %s, public key %s.pub\nfingerprint %s\n", args[0], args[0], fp)
+			}, nil, nil)
 		},
 	}
 	cmd.Flags().StringVarP(&comment, "comment", "C", "bundle", "comment in the public key, for example a mail address")

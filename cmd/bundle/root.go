@@ -1,13 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"runtime/debug"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -76,71 +73,21 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// A versionReport says which program this is.
+type versionReport struct {
+	Version       string `json:"version"`
+	FormatVersion int    `json:"formatVersion"` // of the bundles that it writes, and the newest that it reads
+}
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and the bundle format it writes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s, bundle format %d\n", toolName(), bundle.FormatVersion)
-			return err
+			report := &versionReport{Version: strings.TrimPrefix(toolName(), "bundle "), FormatVersion: bundle.FormatVersion}
+			text := func(w io.Writer) { fmt.Fprintf(w, "%s, bundle format %d\n", toolName(), bundle.FormatVersion) }
+			return output(cmd, report, func(v view) { text(v.out) }, text, nil)
 		},
-	}
-}
-
-// output prints a report: as JSON where that was asked for, else with human.
-// It hands on err, so that a report beside an error is not lost.
-func output(cmd *cobra.Command, report any, human func(), err error) error {
-	asJSON, _ := cmd.Flags().GetBool("json")
-	quiet, _ := cmd.Flags().GetBool("quiet")
-	switch {
-	case asJSON:
-		b, jerr := json.MarshalIndent(report, "", "  ")
-		if jerr != nil {
-			return jerr
-		}
-		if _, werr := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", b); werr != nil {
-			return werr
-		}
-	case !quiet:
-		cmd.SetOut(plainText{cmd.OutOrStdout()})
-		cmd.SetErr(plainText{cmd.ErrOrStderr()})
-		human()
-	}
-	return err
-}
-
-// plainText writes text for people: charts, bundles and registries have a say in
-// it, and a terminal obeys some characters.
-type plainText struct{ w io.Writer }
-
-func (p plainText) Write(b []byte) (int, error) {
-	text := strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, string(b))
-	if _, err := io.WriteString(p.w, text); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// userinfo is a user name and password in a URL, as it was given where none
-// belongs.
-var userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
-
-// printError says what went wrong and, on a line of its own, what to do next.
-// Messages are lowercase sentences without a full stop, and never a trace.
-func printError(cmd *cobra.Command, err error) {
-	w := plainText{cmd.ErrOrStderr()}
-	if bundle.KindOf(err) == bundle.Interrupted {
-		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written under its name")
-	} else {
-		fmt.Fprintf(w, "bundle: %s\n", userinfo.ReplaceAllString(err.Error(), "$1"))
-	}
-	if h := bundle.Hint(err); h != "" {
-		fmt.Fprintf(w, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))
 	}
 }

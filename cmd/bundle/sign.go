@@ -41,7 +41,7 @@ not asked here; bundle verify does that. The bundle itself is not touched.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printSign(cmd.ErrOrStderr(), report) }, nil)
+			return output(cmd, report, func(v view) { printSign(v.err, report) }, nil, nil)
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "sign with the private key in `FILE`; with a public key or certificate, by the ssh-agent")

@@ -54,11 +54,11 @@ images have to be there by other means.`,
 			if werr := writeValues(cmd, file, report.Values); werr != nil {
 				return werr
 			}
-			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
-				printChanged(cmd.ErrOrStderr(), report.ChartReport)
-				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
-			}, err)
+			return output(cmd, report, func(v view) {
+				fmt.Fprintf(v.err, "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
+				printChanged(v.err, report.ChartReport)
+				printSecrets(v.err, report.ChartReport, o.PullSecret)
+			}, nil, err)
 		},
 	}
 	fl := cmd.Flags()

@@ -30,12 +30,12 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() {
-				w := cmd.ErrOrStderr()
+			return output(cmd, report, func(v view) {
+				w := v.err
 				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s, created %s\n", report.Path, report.Entries, size(report.Bytes),
 					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
-			}, nil)
+			}, nil, nil)
 		},
 	}
 	trust.add(cmd)
