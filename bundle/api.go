@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"io"
 
 	"bundle/bundle/internal/chart"
@@ -114,7 +115,9 @@ func Hint(err error) string { return fault.Hint(err) }
 
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
-func Open(path string, t *Trust) (*Bundle, error) { return open.File(path, t) }
+func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
+	return open.File(ctx, path, t)
+}
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
 // one or a certificate in the ssh-agent.

@@ -506,7 +506,7 @@ func TestImportMediumFails(t *testing.T) {
 	defer f.Close()
 	whole := mustOpen(t, file, trust.TrustAnyone())
 	image := whole.Index.Manifests[0]
-	children, err := layout.Children(image.MediaType, must(whole.Docs.Fetch(image)))
+	children, err := layout.Children(image.MediaType, must(whole.Document(image)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -533,7 +533,7 @@ func TestImportMediumFails(t *testing.T) {
 				bad.from, bad.to = 0, 0
 			}
 			reg := startRegistry(t)
-			b, err := open.Reader(bad, whole.Size, trust.TrustAnyone())
+			b, err := open.Reader(t.Context(), bad, whole.Size, trust.TrustAnyone())
 			if err == nil {
 				bad.from, bad.to = e.Offset+tt.at, e.Offset+tt.at+1
 				_, err = importInto(t, reg, b)

@@ -58,7 +58,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(path, o.Trust)
+	b, err := open.File(ctx, path, o.Trust)
 	if err != nil {
 		return nil, err
 	}

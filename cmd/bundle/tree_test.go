@@ -76,7 +76,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/open", "image trust record name progress fault chart checksum layout"},
 		{"bundle/internal/image", "record name fault remote layout"},
 		{"bundle/internal/trust", "record disk fault checksum"},
-		{"bundle/internal/record", "name fault chart"},
+		{"bundle/internal/record", "name fault chart layout/strict"},
 		{"bundle/internal/name", ""},
 		{"bundle/internal/disk", "fault layout"},
 		{"bundle/internal/progress", ""},
@@ -85,7 +85,8 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/remote", "fault"},
 		{"bundle/internal/fault", ""},
 		{"checksum", ""},
-		{"layout", ""},
+		{"layout", "layout/strict"},
+		{"layout/strict", ""},
 	}
 	rank := make(map[string]int)
 	allowed := make(map[string][]string)

@@ -144,7 +144,7 @@ func (p *Pusher) pushBlob(ctx context.Context, u *upload) (Bytes, error) {
 	from := u.have
 	for i, repo := range u.missing {
 		src := remote.BlobSource{
-			Open:      func() (io.ReadCloser, error) { return p.Bundle.Reader.OpenBlob(u.desc.Digest) },
+			Open:      func() (io.ReadCloser, error) { return p.Bundle.OpenBlob(u.desc.Digest) },
 			MountFrom: from,
 			Missing:   true, // the survey has asked
 			Chunk:     p.Chunk,
@@ -209,7 +209,7 @@ func (p *Pusher) pushTags(ctx context.Context, list []manifestPush) error {
 }
 
 func (p *Pusher) pushManifest(ctx context.Context, m manifestPush) error {
-	doc, err := p.Bundle.Docs.Fetch(m.desc)
+	doc, err := p.Bundle.Document(m.desc)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.source, err)
 	}
