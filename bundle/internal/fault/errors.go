@@ -172,3 +172,24 @@ func (e *ConfigError) Error() string {
 func (e *ConfigError) Fault() (Kind, string) {
 	return Usage, "a configuration file has charts:, images: and platforms:, see the README"
 }
+
+// Both is an error of two, of which either may be nil: it is of a's kind, and says
+// what both say.
+func Both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return &both{a, b}
+}
+
+type both struct{ a, b error }
+
+func (e *both) Error() string   { return e.a.Error() + "\n" + e.b.Error() }
+func (e *both) Unwrap() []error { return []error{e.a, e.b} }
+
+func (e *both) Fault() (Kind, string) {
+	return KindOf(e.a), strings.TrimPrefix(Hint(e.a)+"\n"+Hint(e.b), "\n")
+}
