@@ -25,6 +25,10 @@ type engine struct {
 	kept   map[string][]*rendering // by the name of the template, the latest first
 	size   int                     // bytes of text in kept
 	number int                     // of the next notice
+
+	processed map[uint64]*processed // by the values that decide
+	paths     [][]string            // see deciding
+	globals   bool
 }
 
 // Limits of what an engine keeps.
@@ -37,7 +41,7 @@ const (
 func newEngine() *engine {
 	return &engine{
 		files: map[*helm.File]chartFiles{}, trees: map[string]*fileTrees{}, sets: map[string]*templateSet{},
-		kept: map[string][]*rendering{},
+		kept: map[string][]*rendering{}, processed: map[uint64]*processed{},
 	}
 }
 

@@ -57,17 +57,15 @@ func helmText(c *Chart, o RenderOptions) (map[string]string, error) {
 // ownText renders by the engine for probes; random says which templates gave text
 // that is another one each time.
 func ownText(c *Chart, o RenderOptions) (text map[string]string, random map[string]bool, err error) {
-	h := clone(c.helm)
 	caps, err := capabilities(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	top, err := renderValues(h, o, caps)
+	p, top, err := c.lenient().process(c.helm, o, caps)
 	if err != nil {
 		return nil, nil, err
 	}
-	dropNotes(h)
-	names, list, err := c.lenient().render(h, top, false)
+	names, list, err := c.lenient().render(p.chart, top, false)
 	if err != nil {
 		return nil, nil, err
 	}
