@@ -12,7 +12,7 @@ import (
 // than the rest of a render that changes little. What comes out depends on few of
 // the user's values alone, so it is kept by those.
 
-// A processed chart has its dependencies resolved and no notes. It does not change.
+// A processed chart has its dependencies resolved. It does not change.
 type processed struct {
 	chart     *helm.Chart
 	annotated []string
@@ -103,7 +103,6 @@ func (e *engine) process(h *helm.Chart, o RenderOptions, caps *chartutil.Capabil
 		if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
 			return nil, nil, err
 		}
-		dropNotes(c)
 		p = &processed{c, annotatedImages(c)}
 		e.mu.Lock()
 		if len(e.processed) >= maxProcessed {

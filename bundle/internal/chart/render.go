@@ -147,18 +147,37 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	return out, nil
 }
 
-// strictly renders by Helm's own engine, on a copy of the chart.
-func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
-	h := clone(c.helm)
-	want := h.Metadata.KubeVersion
+// refuses returns the error that a strict render would end with, as far as the
+// engine for probes can tell: that takes much less time, and charts that check their
+// values are asked again and again. That there is none proves nothing.
+func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) error {
+	want := c.helm.Metadata.KubeVersion
 	if want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
 		return c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
 	}
-	values, err := renderValues(h, o, caps)
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
 	if err != nil {
 		return c.fail(err.Error(), err)
 	}
-	if err := checkSchema(h, values); err != nil {
+	if err := checkSchema(p.chart, values); err != nil {
+		return c.fail(err.Error(), err)
+	}
+	_, _, err = e.render(p.chart, values, mode{stub: true, checks: true})
+	if err != nil && !errors.Is(err, errStubbed) {
+		return c.engineError(err, values)
+	}
+	return nil
+}
+
+// strictly renders by Helm's own engine, on a copy of the chart.
+func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	if err := c.refuses(o, caps); err != nil {
+		return err
+	}
+	h := clone(c.helm)
+	values, err := renderValues(h, o, caps)
+	if err != nil {
 		return c.fail(err.Error(), err)
 	}
 	files, err := helmengine.Engine{}.Render(h, values)
@@ -200,7 +219,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	names, list, err := e.render(p.chart, values, o.StubKeys)
+	names, list, err := e.render(p.chart, values, mode{stub: o.StubKeys})
 	if err != nil {
 		return c.engineError(err, values)
 	}
@@ -231,17 +250,6 @@ func (c *Chart) tooLarge() *RenderError {
 
 // notesSuffix ends the names of notes.
 const notesSuffix = "NOTES.txt"
-
-// dropNotes removes the notes of h and its dependencies: they render to nothing
-// that is installed, and may check what a probe leaves unset.
-func dropNotes(h *helm.Chart) {
-	h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(f *helm.File) bool {
-		return strings.HasSuffix(f.Name, notesSuffix)
-	})
-	for _, dep := range h.Dependencies() {
-		dropNotes(dep)
-	}
-}
 
 func (c *Chart) fail(message string, err error) *RenderError {
 	return &RenderError{Chart: c.Name(), Message: strings.TrimSpace(message), Err: err}
