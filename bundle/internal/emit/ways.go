@@ -25,7 +25,7 @@ func ways(f chart.Finding, hook bool) []string {
 	if !hook {
 		w = append(w, WayPostRender)
 	}
-	if podImage.MatchString(f.Path) {
+	if podImage.MatchString(f.Path.String()) {
 		w = append(w, WayKustomize)
 	}
 	return append(w, WayMirror)
