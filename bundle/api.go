@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"io"
 
 	"bundle/bundle/internal/chart"
@@ -36,6 +37,7 @@ type (
 // How registries are reached, and where things land in one.
 type (
 	Registry        = place.Registry
+	Naming          = place.Naming
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
@@ -79,6 +81,7 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
+	RefusedError    = push.RefusedError // what a registry did not take
 )
 
 // The kinds of errors, see [KindOf].
@@ -114,7 +117,9 @@ func Hint(err error) string { return fault.Hint(err) }
 
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
-func Open(path string, t *Trust) (*Bundle, error) { return open.File(path, t) }
+func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
+	return open.File(ctx, path, t)
+}
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
 // one or a certificate in the ssh-agent.
@@ -145,6 +150,16 @@ func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
+
+// How paths become paths in the target registry.
+const (
+	NamesFull = place.Full
+	NamesHost = place.Host
+	NamesFlat = place.Flat
+)
+
+// ParseNaming reads full, host or flat.
+func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }

@@ -183,7 +183,7 @@ func TestExportChartNameTwice(t *testing.T) {
 		Output: filepath.Join(out, "x.tar"), Signer: signer, Registry: through(pub),
 	})
 	if err == nil {
-		_, err := open.File(filepath.Join(out, "x.tar"), trust.TrustAnyone())
+		_, err := open.File(t.Context(), filepath.Join(out, "x.tar"), trust.TrustAnyone())
 		t.Fatalf("the export succeeded; opening what it wrote: %v", err)
 	}
 	wantError(t, err, fault.Usage, "app", "1.0.0")

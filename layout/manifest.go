@@ -63,7 +63,7 @@ func children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
 		return nil, unknownType(mediaType)
 	}
 	var doc document
-	if err := decodeJSON(manifest, MaxManifestSize, false, &doc); err != nil {
+	if err := manifestRules.Decode(manifest, &doc); err != nil {
 		return nil, err
 	}
 	if err := checkDocument(mediaType, doc); err != nil {

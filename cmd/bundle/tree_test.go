@@ -70,13 +70,14 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/emit", "push place open source trust record name disk fault relocate chart remote checksum"},
 		{"bundle/internal/transfer", "plan open trust record progress fault remote checksum layout"},
 		{"bundle/internal/push", "place open record progress fault remote layout"},
+		{"bundle/internal/history", "place image trust record fault remote layout/strict"},
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},
 		{"bundle/internal/source", "image record name fault relocate chart remote"},
 		{"bundle/internal/open", "image trust record name progress fault chart checksum layout"},
 		{"bundle/internal/image", "record name fault remote layout"},
 		{"bundle/internal/trust", "record disk fault checksum"},
-		{"bundle/internal/record", "name fault chart"},
+		{"bundle/internal/record", "name fault chart layout/strict"},
 		{"bundle/internal/name", ""},
 		{"bundle/internal/disk", "fault layout"},
 		{"bundle/internal/progress", ""},
@@ -85,7 +86,8 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/remote", "fault"},
 		{"bundle/internal/fault", ""},
 		{"checksum", ""},
-		{"layout", ""},
+		{"layout", "layout/strict"},
+		{"layout/strict", ""},
 	}
 	rank := make(map[string]int)
 	allowed := make(map[string][]string)

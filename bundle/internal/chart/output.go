@@ -1,13 +1,8 @@
 package chart
 
 import (
-	"fmt"
-	"path"
 	"slices"
-	"sort"
 	"strings"
-
-	helm "helm.sh/helm/v3/pkg/chart"
 )
 
 // Output is what one render produced.
@@ -19,7 +14,7 @@ type Output struct {
 	Notes string
 
 	annotated []string
-	files     map[string]string // the rendered text of each template
+	texts     map[string]string // of each template, as it was rendered
 	byID      map[Document]*Manifest
 }
 
@@ -44,43 +39,19 @@ func (m *Manifest) Test() bool {
 	})
 }
 
-// newOutput parses the rendered files. A document that is no YAML is an error
-// when strict; otherwise it is kept as text.
-func (c *Chart) newOutput(h *helm.Chart, files map[string]string, strict bool) (*Output, error) {
-	o := &Output{annotated: annotatedImages(h), files: files}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
+// add adds the documents of a template; templates come sorted by name.
+func (o *Output) add(template, text string, docs []*document) {
+	if o.texts == nil {
+		o.texts = map[string]string{}
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		text := files[name]
-		if strings.HasSuffix(name, "NOTES.txt") {
-			if strict && name == h.Name()+"/templates/NOTES.txt" {
-				o.Notes = text
-			}
-			continue
-		}
-		if strings.HasPrefix(path.Base(name), "_") || strings.TrimSpace(text) == "" {
-			continue
-		}
-		for _, raw := range splitDocuments(text) {
-			doc := c.docs.parse(raw)
-			if doc == nil {
-				continue
-			}
-			if doc.err != nil && strict {
-				return nil, &RenderError{
-					Chart: c.Name(), Template: name, Err: doc.err,
-					Message: fmt.Sprintf("the rendered text is no YAML: %v", doc.err),
-				}
-			}
-			o.Manifests = append(o.Manifests, newManifest(name, doc))
-		}
+	o.texts[template] = text
+	for _, doc := range docs {
+		o.Manifests = append(o.Manifests, newManifest(template, doc))
 	}
-	o.identify(nil)
-	return o, nil
 }
+
+// index finishes an output to which all was added.
+func (o *Output) index() { o.identify(nil) }
 
 func newManifest(template string, doc *document) Manifest {
 	m := Manifest{Template: template, Raw: doc.raw, doc: doc}
@@ -150,7 +121,7 @@ func (o *Output) Leaves() map[Position]string {
 // another render of the same chart; ok is false when there is nothing.
 //
 // Words are counted by their separators alone (blanks, quotes, commas, =,
-// brackets), so the third word of a scalar is the same one whatever Referenceerence
+// brackets), so the third word of a scalar is the same one whatever reference
 // stands there, and it is returned without a scheme such as oci://.
 func (o *Output) Lookup(p Position) (value string, ok bool) {
 	m := o.byID[p.Document]

@@ -9,18 +9,21 @@ import (
 // helmInstall is the command that installs the chart with the emitted files.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "install", r.Release, "oci://" + o.Registry.Charts() + "/" + r.Name, "--version", r.Version,
-		"--namespace", r.Namespace, "--create-namespace"}
+	words := []string{"helm", "install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	if c.beside {
+		words = []string{"helm", "install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+	}
+	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
 		words = append(words, "-f", filepath.Join(o.OutputDir, f))
 	}
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
 	}
-	if slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+	if !c.beside && slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
 		words = append(words, "--plain-http")
 	}
-	if ca := o.Access.CAFile; ca != "" {
+	if ca := o.Access.CAFile; !c.beside && ca != "" {
 		words = append(words, "--ca-file", ca)
 	}
 	for i, w := range words {

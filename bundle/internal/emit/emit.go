@@ -51,6 +51,9 @@ func Write(rec *record.Record, charts []*Chart, images []push.Image, o Options) 
 // emitted are the files of one chart, by name below its folder.
 func (c *Chart) emitted() (map[string][]byte, error) {
 	files := map[string][]byte{"values.yaml": c.Values, "rewrite.map": c.rewriteFile()}
+	if c.beside {
+		files[c.Record.Label()+".tgz"] = c.Chart.Archive()
+	}
 	if len(c.Record.Values) > 0 {
 		given, err := c.given()
 		if err != nil {
@@ -71,11 +74,14 @@ func (c *Chart) emitted() (map[string][]byte, error) {
 	return files, nil
 }
 
-// imageList is one line a reference: old, new, digest.
+// imageList is one line a reference that the registry has: old, new, digest.
 func imageList(images []push.Image) []byte {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, im := range images {
+		if im.Refused != "" {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", im.Source, im.Target, im.Digest)
 	}
 	t.Flush() //nolint:errcheck // a bytes.Buffer takes everything

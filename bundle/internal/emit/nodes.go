@@ -8,13 +8,18 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 )
 
 // mirrors is configuration for container runtimes: whatever a node pulls from
-// one of the source registries comes from the target instead.
+// one of the source registries comes from the target instead. They know prefixes
+// only, and so nothing of flat names.
 func (o Options) mirrors(rec *record.Record) map[string][]byte {
 	hosts := make(map[string]bool)
+	if o.Names == place.Flat {
+		return make(map[string][]byte)
+	}
 	for _, im := range rec.Images {
 		if ref, err := name.Parse(im.Reference); err == nil {
 			hosts[ref.Host] = true
@@ -25,7 +30,7 @@ func (o Options) mirrors(rec *record.Record) map[string][]byte {
 	files := make(map[string][]byte)
 	for host := range hosts {
 		prefix := o.Registry.Prefix
-		if o.KeepRegistryHost {
+		if o.Names == place.Host {
 			prefix = path.Join(prefix, strings.ReplaceAll(host, ":", "-"))
 		}
 		files[path.Join("nodes/containerd/certs.d", host, "hosts.toml")] = hostsTOML(o.Registry.Host, prefix, plain, insecure)

@@ -13,11 +13,15 @@ import (
 type ChartReport struct {
 	Name    string   `json:"name"`
 	Version string   `json:"version"`
-	Target  string   `json:"target"` // oci:// reference without version
-	Files   []string `json:"files"`  // values files for helm, in order, relative to the output folder
-	Keys    []string `json:"keys"`   // values keys that the emitted file sets
-	Moved   int      `json:"moved"`  // references proved to point to the target
+	Target  string   `json:"target,omitempty"`  // oci:// reference without version, where the registry has it
+	Archive string   `json:"archive,omitempty"` // else its file, relative to the output folder
+	Files   []string `json:"files"`             // values files for helm, in order, relative to the output folder
+	Keys    []string `json:"keys"`              // values keys that the emitted file sets
+	Moved   int      `json:"moved"`             // references proved to point to the target
 	Left    []Left   `json:"left,omitempty"`
+
+	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
+
 	Named   []string `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
 	Changed []string `json:"changed,omitempty"` // what else the values change, besides references
 	Renders int      `json:"renders"`
@@ -41,13 +45,20 @@ func (c *Chart) Report(o Options) ChartReport {
 	r := ChartReport{
 		Name:    c.Record.Name,
 		Version: c.Record.Version,
-		Target:  "oci://" + o.Registry.Charts() + "/" + c.Record.Name,
+		Target:  "oci://" + c.Naming.Chart(c.Record.Name),
+		Archive: c.archive(),
 		Files:   c.files(),
 		Keys:    record.Printables(c.result.Keys),
 		Moved:   len(c.result.Moved),
 		Left:    c.Left,
+
+		Excluded: c.excluded,
+
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
+	}
+	if c.beside {
+		r.Target = ""
 	}
 	for _, n := range c.result.Named {
 		if n.Reads == n.Raw {

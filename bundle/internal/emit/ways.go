@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/place"
 )
 
 // What can move a reference that values do not.
@@ -20,13 +21,16 @@ var podImage = regexp.MustCompile(`(^|\.)(containers|initContainers|ephemeralCon
 // ways says what moves a reference at f. Helm v3 hands no hooks to a
 // post-renderer; a transformer knows the containers of pods alone; a mirror
 // serves whatever the nodes pull, but nothing that a program pulls by itself.
-func ways(f chart.Finding, hook bool) []string {
+func (c *Chart) ways(f chart.Finding, hook bool) []string {
 	var w []string
 	if !hook {
 		w = append(w, WayPostRender)
 	}
 	if podImage.MatchString(f.Path.String()) {
 		w = append(w, WayKustomize)
+	}
+	if c.Naming.Naming == place.Flat {
+		return w // see mirrors
 	}
 	return append(w, WayMirror)
 }
@@ -35,7 +39,7 @@ func ways(f chart.Finding, hook bool) []string {
 func (c *Chart) rewrites() RewriteMap {
 	m := make(RewriteMap)
 	add := func(f chart.Finding) {
-		if f.Confidence != chart.Placeholder && f.Raw != "" {
+		if f.Confidence != chart.Placeholder && f.Raw != "" && c.Naming.Moves(f.Raw) {
 			m[f.Raw] = c.Naming.Target(f.Raw)
 		}
 	}

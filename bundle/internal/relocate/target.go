@@ -12,7 +12,8 @@ import (
 // chart writes them, without the host they came from. With keepHost that host
 // stays as the first part of the path, so that two registries with one path do
 // not collide; a reference without a host is then one of docker.io. A port in
-// it is set off by a dash, since paths have no colons. What is below registry
+// it is set off by a dash and letters are small, since paths have no colons and
+// no others. What is below registry
 // already stays where it is.
 //
 //	docker.io/nats:1       reg:5000/apps  →  reg:5000/apps/nats:1
@@ -25,6 +26,6 @@ func TargetName(raw, registry string, keepHost bool) string {
 	if !keepHost {
 		return registry + "/" + r.Short()
 	}
-	host := cmp.Or(r.Host, "docker.io")
-	return registry + "/" + strings.ReplaceAll(host, ":", "-") + "/" + r.Short()
+	host := strings.ToLower(strings.ReplaceAll(cmp.Or(r.Host, "docker.io"), ":", "-"))
+	return registry + "/" + host + "/" + r.Short()
 }
