@@ -206,7 +206,7 @@ func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Out
 				}
 			}
 		}
-		out.add(name, docs)
+		out.add(name, text, docs)
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		out.add(name, byName[name].documents(&c.docs))
+		out.add(name, byName[name].text, byName[name].documents(&c.docs))
 	}
 	return nil
 }

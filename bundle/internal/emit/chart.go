@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -135,6 +134,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}
+	c.output = c.output.Like(res.Before)
 	for _, l := range res.Left {
 		switch {
 		case l.Test && c.Record.SkipTests:
@@ -161,7 +161,7 @@ func (c *Chart) leave(f chart.Finding, reason string) {
 // to post-renderers.
 func (c *Chart) isHook(f chart.Finding) bool {
 	for i := range c.output.Manifests {
-		if m := &c.output.Manifests[i]; strings.HasPrefix(f.Position, m.Position()+".") {
+		if m := &c.output.Manifests[i]; m.ID == f.Document {
 			return len(m.Hooks) > 0
 		}
 	}
