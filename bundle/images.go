@@ -79,9 +79,10 @@ type ValuesOptions struct {
 
 // A ValuesReport is what [Values] found.
 type ValuesReport struct {
-	emit.ChartReport        // without what only an import has
-	Registry         string `json:"registry"`
-	Values           []byte `json:"-"` // the values file
+	emit.ChartReport          // without what only an import has
+	Registry         string   `json:"registry"`
+	Collisions       []string `json:"collisions,omitempty"` // images of several registries that get one name
+	Values           []byte   `json:"-"`                    // the values file
 }
 
 // Values derives the values with which a chart pulls its images from a
@@ -108,11 +109,14 @@ func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
 	if err := c.Derive(ctx, target); err != nil {
 		return nil, remote.About("chart "+a.Record.Label(), err)
 	}
+	c.Collide()
+	emit.Ways([]*emit.Chart{c}, nil, target)
 	report := &ValuesReport{
 		ChartReport: c.Report(target),
 		Registry:    o.Registry.String(),
 		Values:      c.Values,
 	}
 	report.Files, report.Helm, report.Target = nil, "", ""
-	return report, emit.Incomplete([]*emit.Chart{c}, "`bundle import` emits what moves them besides values")
+	report.Collisions = c.Collisions
+	return report, emit.Incomplete([]*emit.Chart{c}, target)
 }

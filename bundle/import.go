@@ -43,6 +43,7 @@ type ImportReport struct {
 	Bytes     push.Bytes         `json:"bytes"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -82,6 +83,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
+	emit.Ways(charts, places, o.emit())
 	report := importReport(b, charts, o)
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, Pr: o.Progress}
 	if report.Images, report.Bytes, err = p.Run(ctx, places, o.DryRun); err != nil {
@@ -92,8 +94,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 			return nil, err
 		}
 	}
-	return report, emit.Incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
-		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node")
+	return report, emit.Incomplete(charts, o.emit())
 }
 
 // emit is what the use case asks of the package that writes.
@@ -122,10 +123,11 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 
 // write puts files where the user wants them, the receipt last.
 func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	if err := emit.Write(b.Record, charts, report.Images, o.emit()); err != nil {
+	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+	if err != nil {
 		return err
 	}
-	report.OutputDir = o.OutputDir
+	report.OutputDir, report.Kept = o.OutputDir, changed
 	if o.Receipt.Path == "" {
 		return nil
 	}

@@ -131,7 +131,7 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 	t.Flush() //nolint:errcheck // the writer below reports
 	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering\n", c.Name, c.Version, pointing(c.Moved), r.Registry)
+		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, butLeft(len(c.Left)))
 		if r.OutputDir == "" {
 			continue
 		}
@@ -140,10 +140,61 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		}
 		printChanged(w, c)
 		printSecrets(w, c, pullSecret)
-		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+		printInstall(w, c)
 	}
-	if r.OutputDir != "" {
-		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
+	for _, f := range r.Kept {
+		fmt.Fprintf(w, "%s is of an earlier import, and was left there: somebody changed it\n", f)
+	}
+	if r.OutputDir == "" {
+		return
+	}
+	if left := leftOver(r); left > 0 {
+		fmt.Fprintf(w, "all images are pushed, but this is not complete: %s\n", count(left, "reference")+" left")
+		return
+	}
+	fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
+}
+
+// leftOver counts what values do not move or nobody can pull.
+func leftOver(r *bundle.ImportReport) (n int) {
+	for _, c := range r.Charts {
+		n += len(c.Left)
+	}
+	return n
+}
+
+func butLeft(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 is left"
+	}
+	return fmt.Sprintf("; %d are left", n)
+}
+
+// printInstall says what installs the chart, how far that goes, and what goes
+// further.
+func printInstall(w io.Writer, c bundle.ImportChart) {
+	fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+	three, four := strings.Join(c.Outside3, ", "), strings.Join(c.Outside4, ", ")
+	if three == four && three != "" {
+		fmt.Fprintf(w, "which leaves outside: %s\n", three)
+	} else {
+		for i, left := range []string{three, four} {
+			if left != "" {
+				fmt.Fprintf(w, "which leaves outside, with Helm %d: %s\n", 3+i, left)
+			}
+		}
+	}
+	if c.Kustomize != "" && three+four != "" {
+		fmt.Fprintf(w, "or, with hooks as ordinary resources\n  %s\n", c.Kustomize)
+	}
+	if len(c.Stuck) > 0 {
+		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", line)
 	}
 }
 
