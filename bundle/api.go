@@ -38,6 +38,7 @@ type (
 // How registries are reached, and where things land in one.
 type (
 	Registry        = place.Registry
+	Naming          = place.Naming
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
@@ -81,6 +82,7 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
+	RefusedError    = push.RefusedError // what a registry did not take
 )
 
 // The kinds of errors, see [KindOf].
@@ -151,6 +153,16 @@ func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
+
+// How paths become paths in the target registry.
+const (
+	NamesFull = place.Full
+	NamesHost = place.Host
+	NamesFlat = place.Flat
+)
+
+// ParseNaming reads full, host or flat.
+func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }

@@ -41,10 +41,12 @@ type ExportOptions struct {
 	Redact      []string      // leave these keys of the given values out, a.b.c
 	Signer      *trust.Signer // nil: needs Unsigned
 	Unsigned    bool
-	DryRun      bool      // plan and report, write nothing
-	Created     time.Time // of every entry and the record; zero: now, or that of the run that is gone on with
-	Tool        string    // name and version that go into the record
-	Jobs        int       // transfers at once; 0: DefaultJobs
+	DryRun      bool          // plan and report, write nothing
+	Created     time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
+	Serial      int64         // tells newer bundles from older ones before Created does; 0: it does not
+	ValidFor    time.Duration // after Created, an import refuses the bundle; 0: never
+	Tool        string        // name and version that go into the record
+	Jobs        int           // transfers at once; 0: DefaultJobs
 	Registry    RegistryOptions
 	Progress    progress.Reporter
 }
@@ -110,6 +112,9 @@ func (o *ExportOptions) complete() error {
 		if _, err := name.Parse(raw); err != nil {
 			return &fault.UsageError{What: err.Error(), Advice: "want HOST/PATH:TAG or HOST/PATH@sha256:…"}
 		}
+	}
+	if o.Serial < 0 {
+		return &fault.UsageError{What: fmt.Sprintf("serial %d is less than 1", o.Serial)}
 	}
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
@@ -181,6 +186,9 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan.
 	}
 	if rec.Created = o.Created; o.Created.IsZero() {
 		rec.Created = transfer.Begun(o.Output)
+	}
+	if rec.Serial = o.Serial; o.ValidFor > 0 {
+		rec.Expires = rec.Created.Add(o.ValidFor).Truncate(time.Second)
 	}
 	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
 		return nil, err

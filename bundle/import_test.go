@@ -203,7 +203,7 @@ func TestImportCollision(t *testing.T) {
 	if n := priv.Log.Count("", ""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	o.KeepRegistryHost = true
+	o.Names = NamesHost
 	mustImport(t, r.Output, o)
 	holds(t, priv, "apps/ghcr.io/acme/app:1", one.Digest)
 	holds(t, priv, "apps/quay.io/acme/app:1", two.Digest)
@@ -535,10 +535,13 @@ func TestImportSkipCharts(t *testing.T) {
 	o := onto(priv, trust)
 	o.OutputDir, o.SkipCharts = t.TempDir(), true
 	report := mustImport(t, r.Output, o)
-	if len(report.Charts) != 0 {
-		t.Errorf("charts %+v", report.Charts)
+	if c := report.Charts[0]; c.Target != "" || c.Archive != "app/app-1.0.0.tgz" || !strings.Contains(c.Helm, " "+filepath.Join(o.OutputDir, c.Archive)+" ") {
+		t.Errorf("chart %+v", c)
 	}
-	wantValues(t, o.OutputDir)
+	wantValues(t, o.OutputDir, "app/values.given.yaml", "app/values.yaml")
+	if values := regtest.ReadFile(t, o.OutputDir, "app", "values.yaml"); !strings.Contains(values, report.Charts[0].Helm) {
+		t.Errorf("the values do not say how the chart is installed:\n%s", values)
+	}
 	holds(t, priv, "apps/acme/side:1", r.Images[1].Digest)
 	lacks(t, priv, "apps/charts/app:1.0.0")
 }

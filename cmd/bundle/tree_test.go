@@ -71,6 +71,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "plan open trust record progress fault remote checksum layout"},
 		{"bundle/internal/push", "place open record progress fault remote layout"},
+		{"bundle/internal/history", "place image trust record fault remote layout/strict"},
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},
 		{"bundle/internal/source", "image record name fault relocate chart remote"},

@@ -20,10 +20,16 @@ type Chart struct {
 	source  string
 	fetched []Fetched
 
-	stubOnce sync.Once
-	stubbed  *helm.Chart // key generation replaced, for probing
+	engineOnce sync.Once
+	engine     *engine // for lenient renders
 
 	docs docCache
+}
+
+// lenient returns the engine for lenient renders.
+func (c *Chart) lenient() *engine {
+	c.engineOnce.Do(func() { c.engine = newEngine() })
+	return c.engine
 }
 
 // Name is the chart's name.

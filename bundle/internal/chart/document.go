@@ -174,3 +174,15 @@ func (c *docCache) parse(raw string) *document {
 	c.bytes += len(raw)
 	return d
 }
+
+// all parses the documents of a rendered text; those that hold nothing are left
+// out.
+func (c *docCache) all(text string) []*document {
+	var docs []*document
+	for _, raw := range splitDocuments(text) {
+		if d := c.parse(raw); d != nil {
+			docs = append(docs, d)
+		}
+	}
+	return docs
+}

@@ -1,14 +1,9 @@
 package chart
 
 import (
-	"fmt"
-	"path"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
-
-	helm "helm.sh/helm/v3/pkg/chart"
 )
 
 // Output is what one render produced.
@@ -49,49 +44,24 @@ func (m *Manifest) Position() string {
 	return m.Template + "#" + m.Kind + "/" + strconv.Itoa(m.Ordinal)
 }
 
-// newOutput parses the rendered files. A document that is no YAML is an error
-// when strict; otherwise it is kept as text.
-func (c *Chart) newOutput(h *helm.Chart, files map[string]string, strict bool) (*Output, error) {
-	o := &Output{annotated: annotatedImages(h), byID: map[string]*Manifest{}}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
+// add adds the documents of a template; templates come sorted by name.
+func (o *Output) add(template string, docs []*document) {
+	ordinals := map[string]int{}
+	for _, doc := range docs {
+		m := newManifest(template, doc)
+		m.Ordinal = ordinals[m.Kind]
+		ordinals[m.Kind]++
+		o.Manifests = append(o.Manifests, m)
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		text := files[name]
-		if strings.HasSuffix(name, "NOTES.txt") {
-			if strict && name == h.Name()+"/templates/NOTES.txt" {
-				o.Notes = text
-			}
-			continue
-		}
-		if strings.HasPrefix(path.Base(name), "_") || strings.TrimSpace(text) == "" {
-			continue
-		}
-		ordinals := map[string]int{}
-		for _, raw := range splitDocuments(text) {
-			doc := c.docs.parse(raw)
-			if doc == nil {
-				continue
-			}
-			if doc.err != nil && strict {
-				return nil, &RenderError{
-					Chart: c.Name(), Template: name, Err: doc.err,
-					Message: fmt.Sprintf("the rendered text is no YAML: %v", doc.err),
-				}
-			}
-			m := newManifest(name, doc)
-			m.Ordinal = ordinals[m.Kind]
-			ordinals[m.Kind]++
-			o.Manifests = append(o.Manifests, m)
-		}
-	}
+}
+
+// index finishes an output to which all was added.
+func (o *Output) index() {
+	o.byID = make(map[string]*Manifest, len(o.Manifests))
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
 		o.byID[m.Position()] = m
 	}
-	return o, nil
 }
 
 func newManifest(template string, doc *document) Manifest {

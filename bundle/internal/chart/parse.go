@@ -56,12 +56,15 @@ func (n *node) text(key string) string {
 }
 
 // Limits of one manifest document, so that aliases and strings within strings
-// cannot blow up.
+// cannot blow up. Variables for the tests.
+var (
+	maxNodes = 2_000_000
+	maxPaths = 128 << 20 // bytes of the paths of all nodes together
+)
+
 const (
-	maxNodes      = 2_000_000
 	maxDepth      = 200
 	maxEmbedDepth = 6
-	maxPaths      = 128 << 20 // bytes of the paths of all nodes together
 )
 
 var errDocumentLimit = errors.New("document is too large or nests too deep")

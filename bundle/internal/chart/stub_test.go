@@ -88,19 +88,3 @@ image: a/b:1`})
 		t.Errorf("v is %q", v)
 	}
 }
-
-func TestStubTemplate(t *testing.T) {
-	for name, text := range map[string]string{
-		"no such function": "{{ .Values.genCA }} genCA {{/* genCA */}} {{ include \"genCA\" . }} {{ \"genCA\" }}",
-		"syntax error":     "{{ genCA",
-		"nothing":          "v: 1",
-	} {
-		if got, ok := stubTemplate("t", text); ok {
-			t.Errorf("%s: rewritten to %s", name, got)
-		}
-	}
-	got, ok := stubTemplate("t", "a\n{{- $x := genCA `é` 1 -}}\n{{ htpasswd (bcrypt .a) | quote }}\n")
-	if !ok || strings.Count(got, "\n") != 3 || strings.Contains(got, "genCA") || strings.Contains(got, "bcrypt") || !strings.Contains(got, "`é` 1 -}}") {
-		t.Errorf("rewritten to %q", got)
-	}
-}

@@ -26,28 +26,29 @@ type Chart struct {
 	dir    string            // below the output folder
 	seen   map[string]string // raw reference in the render → name of the image in the bundle
 	result *relocate.Result
+	beside bool          // the chart is not in the registry: it lies beside its values
 	Values []byte        // the emitted file
 	output *chart.Output // rendered with it, as helm install does
 	Left   []Left
-
-	Collisions []string // images of several registries that get one name, see Collide
 
 	// What Ways found out.
 	rewritten   *chart.Output // output, with what values do not move rewritten
 	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
 	unbuildable string        // why kustomize refuses the rendered folder
+
+	excluded []record.Finding // that stay outside because the user says so
 }
 
 // Options say what charts are moved to, and where what import writes goes.
 type Options struct {
-	Registry         place.Registry
-	KeepRegistryHost bool
-	Access           remote.Options // how the registry is reached: helm and nodes are told the same
-	OutputDir        string         // where values files and reports go
-	RenderDir        string         // where the rendered manifests go; empty: nowhere
-	PullSecret       string         // name of the secret the nodes pull with; empty: none
-	ValueFiles       []string       // laid over the values that travel
-	Set, SetString   []string
+	Registry       place.Registry
+	Names          place.Naming
+	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	OutputDir      string         // where values files and reports go
+	RenderDir      string         // where the rendered manifests go; empty: nowhere
+	PullSecret     string         // name of the secret the nodes pull with; empty: none
+	ValueFiles     []string       // laid over the values that travel
+	Set, SetString []string
 }
 
 // Relocate renders every chart as on the far side and derives its
@@ -108,7 +109,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	request := relocate.Request{
 		Chart:  c.Chart,
 		Render: render,
-		Target: func(raw string) (string, bool) { return c.Naming.Target(raw), true },
+		Target: func(raw string) (string, bool) { return c.Naming.Target(raw), c.Naming.Moves(raw) },
 
 		PullSecret: o.PullSecret,
 	}
@@ -138,7 +139,11 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, l := range res.Left {
-		if !l.Test || !c.Record.SkipTests {
+		switch {
+		case l.Test && c.Record.SkipTests:
+		case !c.Naming.Moves(l.Raw):
+			c.excluded = append(c.excluded, source.Finding(c.Record, l.Finding, nil))
+		default:
 			c.leave(l.Finding, l.Reason)
 		}
 	}
@@ -174,6 +179,9 @@ func (c *Chart) match(rec *record.Record) {
 		if err != nil || f.Confidence != chart.Image || f.Test && c.Record.SkipTests {
 			return
 		}
+		if !c.Naming.Moves(f.Raw) {
+			return
+		}
 		if name, ok := inside[ref.String()]; ok {
 			c.seen[f.Raw] = name
 		} else if moved {
@@ -207,4 +215,46 @@ func (c *Chart) given() ([]byte, error) {
 	}
 	head := fmt.Sprintf("# Values given when %s was exported or imported; pass this file to helm before values.yaml.\n", c.Record.Label())
 	return append([]byte(head), b...), nil
+}
+
+// PutBeside has a chart lie beside its values, for registries that do not take
+// it: helm installs it from there.
+func (c *Chart) PutBeside(o Options) {
+	c.beside = true
+	c.Values = relocate.FormatYAML(c.result, c.header(o)) // the comment on top names it
+}
+
+// archive is the name of the chart's own file below the output folder, empty where
+// the registry has it.
+func (c *Chart) archive() string {
+	if !c.beside {
+		return ""
+	}
+	return filepath.Join(c.dir, c.Record.Label()+".tgz")
+}
+
+// Collisions finds references of different images that get one name.
+func (c *Chart) Collisions() []*place.CollisionError {
+	var rec record.Record
+	at := make(map[string]int)
+	add := func(f chart.Finding) {
+		ref, err := name.Parse(f.Raw)
+		if err != nil || f.Confidence == chart.Placeholder {
+			return
+		}
+		i, known := at[ref.String()]
+		if !known {
+			i = len(rec.Images)
+			at[ref.String()] = i
+			rec.Images = append(rec.Images, record.Image{Reference: ref.String()})
+		}
+		rec.Images[i].Found = append(rec.Images[i].Found, record.Finding{Raw: f.Raw})
+	}
+	for _, m := range c.result.Moved {
+		add(m.Finding)
+	}
+	for _, l := range c.result.Left {
+		add(l.Finding)
+	}
+	return place.Collisions(&rec, c.Naming)
 }

@@ -11,15 +11,20 @@ import (
 // runs a plugin of that name.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "install", r.Release, "oci://" + o.Registry.Charts() + "/" + r.Name, "--version", r.Version,
-		"--namespace", r.Namespace, "--create-namespace"}
+	words := []string{"helm", "install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	if c.beside {
+		words = []string{"helm", "install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+	}
+	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
 		words = append(words, "-f", filepath.Join(o.OutputDir, f))
 	}
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
 	}
-	words = append(words, o.helmAccess()...)
+	if !c.beside {
+		words = append(words, o.helmAccess()...)
+	}
 	prefix := ""
 	if c.postRendered() {
 		prefix = "HELM_PLUGINS=" + shellQuote(filepath.Join(o.OutputDir, plugins)) + " "

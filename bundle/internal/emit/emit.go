@@ -75,6 +75,9 @@ func (c *Chart) emitted(o Options) (map[string]disk.File, error) {
 	if c.postRendered() {
 		files["rewrite.map"] = disk.File{Content: c.rewriteFile(o)}
 	}
+	if c.beside {
+		files[c.Record.Label()+".tgz"] = disk.File{Content: c.Chart.Archive()}
+	}
 	if len(c.Record.Values) > 0 {
 		given, err := c.given()
 		if err != nil {
@@ -111,11 +114,14 @@ func hasList(v any) bool {
 	return false
 }
 
-// imageList is one line a reference: old, new, digest.
+// imageList is one line a reference that the registry has: old, new, digest.
 func imageList(images []push.Image) []byte {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, im := range images {
+		if im.Refused != "" {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", im.Source, im.Target, im.Digest)
 	}
 	t.Flush() //nolint:errcheck // a bytes.Buffer takes everything

@@ -9,13 +9,18 @@ import (
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 )
 
 // mirrors is configuration for container runtimes: whatever a node pulls from
-// one of the source registries comes from the target instead.
+// one of the source registries comes from the target instead. They know prefixes
+// only, and so nothing of flat names.
 func (o Options) mirrors(rec *record.Record) map[string]disk.File {
 	hosts := make(map[string]bool)
+	if o.Names == place.Flat {
+		return make(map[string]disk.File)
+	}
 	for _, im := range rec.Images {
 		if ref, err := name.Parse(im.Reference); err == nil {
 			hosts[ref.Host] = true
@@ -36,7 +41,7 @@ func (o Options) mirrors(rec *record.Record) map[string]disk.File {
 // mirrorPrefix is the path in the target below which a mirror of host finds what it
 // is asked for.
 func (o Options) mirrorPrefix(host string) string {
-	if o.KeepRegistryHost {
+	if o.Names == place.Host {
 		return path.Join(o.Registry.Prefix, strings.ReplaceAll(host, ":", "-"))
 	}
 	return o.Registry.Prefix

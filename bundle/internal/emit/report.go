@@ -14,11 +14,15 @@ import (
 type ChartReport struct {
 	Name    string   `json:"name"`
 	Version string   `json:"version"`
-	Target  string   `json:"target"` // oci:// reference without version
-	Files   []string `json:"files"`  // values files for helm, in order, relative to the output folder
-	Keys    []string `json:"keys"`   // values keys that the emitted file sets
-	Moved   int      `json:"moved"`  // references proved to point to the target
+	Target  string   `json:"target,omitempty"`  // oci:// reference without version, where the registry has it
+	Archive string   `json:"archive,omitempty"` // else its file, relative to the output folder
+	Files   []string `json:"files"`             // values files for helm, in order, relative to the output folder
+	Keys    []string `json:"keys"`              // values keys that the emitted file sets
+	Moved   int      `json:"moved"`             // references proved to point to the target
 	Left    []Left   `json:"left,omitempty"`
+
+	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
+
 	Named   []string `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
 	Changed []string `json:"changed,omitempty"` // what else the values change, besides references
 	Renders int      `json:"renders"`
@@ -50,15 +54,22 @@ func (c *Chart) Report(o Options) ChartReport {
 	r := ChartReport{
 		Name:    c.Record.Name,
 		Version: c.Record.Version,
-		Target:  "oci://" + o.Registry.Charts() + "/" + c.Record.Name,
+		Target:  "oci://" + c.Naming.Chart(c.Record.Name),
+		Archive: c.archive(),
 		Files:   c.files(),
 		Keys:    record.Printables(c.result.Keys),
 		Moved:   len(c.result.Moved),
 		Left:    c.Left,
+
+		Excluded: c.excluded,
+
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
 	}
 	c.addWays(&r, o)
+	if c.beside {
+		r.Target = ""
+	}
 	for _, n := range c.result.Named {
 		if n.Reads == n.Raw {
 			r.Named = append(r.Named, fmt.Sprintf("%s: %s", n.Raw, source.Finding(c.Record, n.Finding, nil).Where()))
@@ -137,16 +148,10 @@ func Seen(charts []*Chart) []map[string]string {
 	return all
 }
 
-// Incomplete collects what values could not move, over all charts, and what they
-// move to one name.
+// Incomplete collects what values could not move, over all charts.
 func Incomplete(charts []*Chart, o Options) error {
-	e := &fault.IncompleteError{Summary: "these references get one name, though they are different images elsewhere:"}
-	var ways, advices []string
-	for _, c := range charts {
-		if e.Items = append(e.Items, c.Collisions...); len(c.Collisions) > 0 {
-			advices = append(advices, "keep the source host in the target names with --keep-registry-host")
-		}
-	}
+	e := &fault.IncompleteError{Summary: "these references still point outside, or cannot be pulled:"}
+	var ways []string
 	for _, c := range charts {
 		for _, l := range c.Left {
 			item := fmt.Sprintf("%s: %s: %s", l.Raw, l.Where(), l.Reason)
@@ -156,7 +161,6 @@ func Incomplete(charts []*Chart, o Options) error {
 			case l.Target != "":
 				item += "; no way moves it"
 			}
-			e.Summary = "these references still point outside, or cannot be pulled:"
 			e.Items = append(e.Items, item)
 			ways = append(ways, l.Needs...)
 		}
@@ -164,10 +168,7 @@ func Incomplete(charts []*Chart, o Options) error {
 	if len(e.Items) == 0 {
 		return nil
 	}
-	if a := advice(ways, o); a != "" {
-		advices = append(advices, a)
-	}
-	e.Advice = strings.Join(advices, "\n")
+	e.Advice = advice(ways, o)
 	return e
 }
 

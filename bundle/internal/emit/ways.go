@@ -140,7 +140,7 @@ func (c *Chart) notForKustomize() string {
 func (c *Chart) mirrored(raw string, places []place.Placement, o Options) bool {
 	ref, err := name.Parse(raw)
 	source, inside := c.seen[raw]
-	if err != nil || !inside {
+	if err != nil || !inside || o.Names == place.Flat { // see mirrors
 		return false
 	}
 	repository := path.Join(o.Registry.Host, o.mirrorPrefix(ref.Host), ref.Path)
@@ -170,7 +170,7 @@ func (c *Chart) rewrites() rewrite.Map {
 func (c *Chart) references() rewrite.Map {
 	m := c.rewrites()
 	for _, x := range c.result.Moved {
-		if x.Confidence != chart.Placeholder && x.Raw != "" {
+		if x.Confidence != chart.Placeholder && x.Raw != "" && c.Naming.Moves(x.Raw) {
 			m[x.Raw] = c.Naming.Target(x.Raw)
 		}
 	}

@@ -7,7 +7,8 @@ import "strings"
 // chart writes them, without the host they came from. With keepHost that host
 // stays as the first part of the path, so that two registries with one path do
 // not collide; a reference without a host is then one of docker.io. A port in
-// it is set off by a dash, since paths have no colons. What is below registry
+// it is set off by a dash and letters are small, since paths have no colons and
+// no others. What is below registry
 // already stays where it is.
 //
 //	docker.io/nats:1       reg:5000/apps  →  reg:5000/apps/nats:1
@@ -23,7 +24,7 @@ func TargetName(raw, registry string, keepHost bool) string {
 	if host == "" {
 		host = "docker.io"
 	}
-	return registry + "/" + strings.ReplaceAll(host, ":", "-") + "/" + rest
+	return registry + "/" + strings.ToLower(strings.ReplaceAll(host, ":", "-")) + "/" + rest
 }
 
 // splitHost parts a reference from its registry host, which is empty when the
