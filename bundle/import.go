@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/emit"
@@ -54,6 +55,7 @@ type ImportReport struct {
 	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -111,6 +113,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
 		return nil, refused
 	}
+	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
 	o.putBeside(charts, pushed.Images)
 	report := importReport(b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
@@ -123,8 +126,16 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 	}
 	report.Warnings = past.warnings
-	return report, fault.Both(refused, emit.Incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
-		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node"))
+	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+}
+
+// arrived are the places that the registry took.
+func arrived(places []place.Placement, images []push.Image) []place.Placement {
+	refused := make(map[string]bool)
+	for _, im := range images {
+		refused[im.Target] = im.Refused != ""
+	}
+	return slices.DeleteFunc(slices.Clone(places), func(p place.Placement) bool { return refused[p.Target.String()] })
 }
 
 // putBeside has the charts that the registry does not get, or does not take, lie
@@ -169,10 +180,11 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 
 // write puts files where the user wants them, the receipt last.
 func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	if err := emit.Write(b.Record, charts, report.Images, o.emit()); err != nil {
+	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+	if err != nil {
 		return err
 	}
-	report.OutputDir = o.OutputDir
+	report.OutputDir, report.Kept = o.OutputDir, changed
 	if o.Receipt.Path == "" {
 		return nil
 	}

@@ -18,12 +18,13 @@ type ValuesFile struct {
 // ValueSources are the user's values in the forms that Helm's command line
 // takes them.
 type ValueSources struct {
-	Files   []ValuesFile // -f, later wins
-	JSON    []string     // --set-json
-	Set     []string     // --set
-	String  []string     // --set-string
-	File    []string     // --set-file key=path
-	Literal []string     // --set-literal
+	Base    map[string]any // below all others, with the types it has
+	Files   []ValuesFile   // -f, later wins
+	JSON    []string       // --set-json
+	Set     []string       // --set
+	String  []string       // --set-string
+	File    []string       // --set-file key=path
+	Literal []string       // --set-literal
 }
 
 // MergeValues merges values as Helm does: files in order, then --set-json,
@@ -31,7 +32,10 @@ type ValueSources struct {
 // else is replaced; a null stays a null, which deletes the chart's key when
 // the chart is rendered.
 func MergeValues(s ValueSources) (map[string]any, error) {
-	values := map[string]any{}
+	values := copyMap(s.Base)
+	if values == nil {
+		values = map[string]any{}
+	}
 	for _, f := range s.Files {
 		var m map[string]any
 		if err := yaml.Unmarshal(f.Data, &m); err != nil {
