@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -64,7 +66,8 @@ type ExportReport struct {
 	Images      []record.Image    `json:"images,omitempty"`
 	Referrers   []record.Image    `json:"referrers,omitempty"`
 	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"` // charts that came over the network, dependencies too
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -207,7 +210,14 @@ func (r *ExportReport) written(output string, w *transfer.Result) {
 }
 
 func exportReport(p *plan.Plan) *ExportReport {
+	var collisions []string
+	below := place.Registry{Host: name.LocalHost}
+	for _, c := range place.Collisions(p.Record, place.NewNames(p.Record, below, place.Full)) {
+		collisions = append(collisions, fmt.Sprintf("%s and %s both become %s at import, unless it is told --names host or --names flat",
+			c.First, c.Second, strings.TrimPrefix(c.Target, below.Host+"/")))
+	}
 	return &ExportReport{
+		Collisions: collisions,
 		Payload:    p.Payload(),
 		Blobs:      len(p.Fetch),
 		ID:         p.Record.ID,

@@ -10,12 +10,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"bundle/bundle"
 )
+
+// grace is how long after a signal whatever waits may take to end by itself.
+const grace = 1500 * time.Millisecond
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -23,8 +28,16 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// After the first signal the default comes back: a second one kills.
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		// After the first signal the default comes back: a second one kills.
+		stop()
+		// What the system blocks, as opening a pipe that nobody reads, ends with the
+		// process only. What is half done has no name yet.
+		time.AfterFunc(grace, func() {
+			fmt.Fprintln(os.Stderr, interrupted)
+			os.Exit(bundle.Interrupted.Code())
+		})
+	})
 	root := newRoot()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
