@@ -47,7 +47,7 @@ so is what the registry refuses while it takes the rest.`,
 			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
-			if o.Trust, err = trust.trust(); err != nil {
+			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
 				return err
 			}
 			if o.OutputDir == "" {
@@ -90,7 +90,7 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 	if o.Path == "" {
 		return &bundle.UsageError{What: "--receipt-key without a receipt", Advice: "give --receipt FILE too"}
 	}
-	o.Signer, err = bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+	o.Signer, err = bundle.LoadSigner(cmd.Context(), key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
 	return err
 }
 
@@ -99,7 +99,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if o.RegistryOptions, err = reg.options(); err != nil {
 		return err
 	}
-	c, ok, err := reg.credential(cmd.InOrStdin())
+	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
 	if err != nil {
 		return err
 	}

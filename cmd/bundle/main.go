@@ -19,7 +19,7 @@ import (
 	"bundle/bundle"
 )
 
-// grace is how long after a signal whatever waits may take to end by itself.
+// grace is how long an interrupted command may take to clean up.
 const grace = 1500 * time.Millisecond
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -28,16 +28,15 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, func() {
-		// After the first signal the default comes back: a second one kills.
+	// After the first signal the default comes back: a second one kills. What does
+	// not end by itself by then is a system call that nothing can interrupt.
+	ended := context.AfterFunc(ctx, func() {
 		stop()
-		// What the system blocks, as opening a pipe that nobody reads, ends with the
-		// process only. What is half done has no name yet.
-		time.AfterFunc(grace, func() {
-			fmt.Fprintln(os.Stderr, interrupted)
-			os.Exit(bundle.Interrupted.Code())
-		})
+		time.Sleep(grace)
+		fmt.Fprintln(os.Stderr, "bundle: interrupted while something did not answer; nothing was left half written under its name")
+		os.Exit(exitCode(context.Canceled))
 	})
+	defer ended()
 	root := newRoot()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -131,15 +131,12 @@ func (p plainText) Write(b []byte) (int, error) {
 // belongs.
 var userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
 
-// interrupted is said where a signal ended the run.
-const interrupted = "bundle: interrupted, nothing was left half written under its name"
-
 // printError says what went wrong and, on a line of its own, what to do next.
 // Messages are lowercase sentences without a full stop, and never a trace.
 func printError(cmd *cobra.Command, err error) {
 	w := plainText{cmd.ErrOrStderr()}
 	if bundle.KindOf(err) == bundle.Interrupted {
-		fmt.Fprintln(w, interrupted)
+		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written under its name")
 	} else {
 		fmt.Fprintf(w, "bundle: %s\n", userinfo.ReplaceAllString(err.Error(), "$1"))
 	}

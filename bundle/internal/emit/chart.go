@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -50,7 +49,7 @@ type Options struct {
 // Relocate renders every chart as on the far side and derives its
 // values.
 func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
-	files, err := record.ReadValues(o.ValueFiles)
+	files, err := record.ReadValues(ctx, o.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +69,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
 		}
 		c.match(b.Record)
+		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
 	return all, nil
@@ -134,6 +134,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}
+	c.output = c.output.Like(res.Before)
 	for _, l := range res.Left {
 		switch {
 		case l.Test && c.Record.SkipTests:
@@ -160,7 +161,7 @@ func (c *Chart) leave(f chart.Finding, reason string) {
 // to post-renderers.
 func (c *Chart) isHook(f chart.Finding) bool {
 	for i := range c.output.Manifests {
-		if m := &c.output.Manifests[i]; strings.HasPrefix(f.Position, m.Position()+".") {
+		if m := &c.output.Manifests[i]; m.ID == f.Document {
 			return len(m.Hooks) > 0
 		}
 	}

@@ -26,7 +26,7 @@ func (c *Chart) ways(f chart.Finding, hook bool) []string {
 	if !hook {
 		w = append(w, WayPostRender)
 	}
-	if podImage.MatchString(f.Path) {
+	if podImage.MatchString(f.Path.String()) {
 		w = append(w, WayKustomize)
 	}
 	if c.Naming.Naming == place.Flat {

@@ -28,6 +28,7 @@ const (
 	Damaged                 // the bundle is not what its manifest says
 	Refused                 // the registry refused: credentials, permission, TLS
 	Incomplete              // done, but something is left for the user
+	Undoing                 // an older bundle would replace what a newer one put there
 	Interrupted             // the context was cancelled
 )
 
@@ -44,6 +45,8 @@ func (k Kind) Code() int {
 		return 5
 	case Incomplete:
 		return 6
+	case Undoing:
+		return 8
 	case Interrupted:
 		return 130
 	}

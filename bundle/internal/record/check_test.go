@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -117,5 +118,94 @@ func TestTextsVisitsEveryText(t *testing.T) {
 		if text := fmt.Sprint("text ", i); seen[text] != 1 {
 			t.Errorf("%s of %d is visited %d times: %+v", text, n, seen[text], *r)
 		}
+	}
+}
+
+// A record and index.json tell the same story, name by name.
+func TestAgrees(t *testing.T) {
+	whole := func() (*Record, map[string]digest.Digest) {
+		r := &Record{
+			Charts:    []Chart{{Name: "app", Version: "1.0.0", Reference: "bundle.invalid/charts/app:1.0.0", Digest: one, Release: "app", Namespace: "default", KubeVersion: "v1.34.0"}},
+			Images:    []Image{{Reference: "docker.io/a/b:1", Digest: one}},
+			Referrers: []Image{{Reference: "docker.io/a/b@" + string(two), Digest: two}},
+		}
+		return r, map[string]digest.Digest{
+			"bundle.invalid/charts/app:1.0.0": one, "docker.io/a/b:1": one, "docker.io/a/b@" + string(two): two,
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Record, map[string]digest.Digest)
+		want   string // part of the error; empty: none
+	}{
+		{"the same", func(*Record, map[string]digest.Digest) {}, ""},
+		{"image of other content", func(_ *Record, n map[string]digest.Digest) { n["docker.io/a/b:1"] = two }, "index.json says"},
+		{"image not in index.json", func(_ *Record, n map[string]digest.Digest) { delete(n, "docker.io/a/b:1") }, "index.json says"},
+		{"chart of other content", func(_ *Record, n map[string]digest.Digest) { n["bundle.invalid/charts/app:1.0.0"] = two }, "index.json says"},
+		{"referrer not in index.json", func(_ *Record, n map[string]digest.Digest) { delete(n, "docker.io/a/b@"+string(two)) }, "index.json says"},
+		{"image that only index.json has", func(_ *Record, n map[string]digest.Digest) { n["docker.io/x/y:1"] = one }, "does not say what docker.io/x/y:1"},
+		{"image twice", func(r *Record, _ map[string]digest.Digest) { r.Images = append(r.Images, r.Images[0]) }, "twice"},
+		{"referrer that is an image", func(r *Record, _ map[string]digest.Digest) { r.Referrers = append(r.Referrers, r.Images[0]) }, "twice"},
+		{"release", func(r *Record, _ map[string]digest.Digest) { r.Charts[0].Release = "../x" }, "release name"},
+		{"namespace", func(r *Record, _ map[string]digest.Digest) { r.Charts[0].Namespace = "" }, "namespace"},
+		{"chart name", func(r *Record, _ map[string]digest.Digest) { r.Charts[0].Name = "a/b" }, "no chart name"},
+		{"Kubernetes version", func(r *Record, _ map[string]digest.Digest) { r.Charts[0].KubeVersion = "x" }, "kubeVersion"},
+		{"as many charts as may be", func(r *Record, _ map[string]digest.Digest) {
+			for len(r.Charts) < MaxCharts {
+				r.Charts = append(r.Charts, r.Charts[0])
+			}
+		}, ""},
+		{"one chart too many", func(r *Record, _ map[string]digest.Digest) {
+			for len(r.Charts) <= MaxCharts {
+				r.Charts = append(r.Charts, r.Charts[0])
+			}
+		}, "more than the 1000"},
+	} {
+		r, names := whole()
+		c.change(r, names)
+		err := r.Agrees(names)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestWhere(t *testing.T) {
+	for want, f := range map[string]Finding{
+		"named by the user":                                  {Raw: "a:1"},
+		"app-1.0.0: Chart.yaml":                              {Chart: "app-1.0.0"},
+		"app/templates/x.yaml: Pod spec.containers[0].image": {Chart: "app-1.0.0", Template: "app/templates/x.yaml", Kind: "Pod", Path: "spec.containers[0].image"},
+	} {
+		if got := f.Where(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A record that is newer than this program is said to be so, whatever it holds.
+func TestVersion(t *testing.T) {
+	var newer *VersionError
+	if _, err := Parse([]byte(`{"formatVersion":2,"unheard":"of"}`)); !errors.As(err, &newer) || newer.Found != 2 {
+		t.Errorf("%v", err)
+	}
+	for _, doc := range []string{`{"formatVersion":1,"unheard":"of"}`, `{"formatVersion":1,"tool":"a","Tool":"b"}`, `{"formatVersion":1,"tool":"\u0007"}`, `{"formatVersion":"1"}`} {
+		if r, err := Parse([]byte(doc)); err == nil {
+			t.Errorf("%s: read as %+v", doc, r)
+		}
+	}
+}
+
+// What no reader would take is not written.
+func TestEncodeRefuses(t *testing.T) {
+	deep := any("x")
+	for range 120 {
+		deep = map[string]any{"a": deep}
+	}
+	r := &Record{FormatVersion: FormatVersion, Charts: []Chart{{Values: map[string]any{"a": deep}}}}
+	if _, err := r.Encode(); err == nil || !strings.Contains(err.Error(), "deeper than 100") {
+		t.Errorf("%v", err)
 	}
 }
