@@ -70,6 +70,9 @@ so is what the registry refuses while it takes the rest.`,
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
@@ -110,6 +113,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 		return err
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
+	o.Tool = toolName()
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
