@@ -21,7 +21,7 @@ import writes for each chart. Helm v3 hands no hooks to post-renderers.`,
 			if file == "" {
 				return &bundle.UsageError{What: "no map", Advice: "give --map FILE: the rewrite.map that import wrote for the chart"}
 			}
-			return bundle.PostRender(cmd.InOrStdin(), cmd.OutOrStdout(), file)
+			return bundle.PostRender(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), file)
 		},
 	}
 	cmd.Flags().StringVar(&file, "map", "", "`FILE` with one line for each reference: old and new")

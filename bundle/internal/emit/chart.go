@@ -49,7 +49,7 @@ type Options struct {
 // Relocate renders every chart as on the far side and derives its
 // values.
 func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
-	files, err := record.ReadValues(o.ValueFiles)
+	files, err := record.ReadValues(ctx, o.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
 		}
 		c.match(b.Record)
+		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
 	return all, nil

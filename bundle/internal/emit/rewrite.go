@@ -3,15 +3,16 @@ package emit
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/input"
 )
 
 // A RewriteMap maps references, exactly as a chart writes them, to others. It
@@ -92,10 +93,16 @@ func (m RewriteMap) Rewrite(text []byte) []byte {
 
 func lineStart(text []byte, at int) int { return bytes.LastIndexByte(text[:at], '\n') + 1 }
 
+// Bounds of what a post-renderer reads, in bytes.
+const (
+	maxMap       = 64 << 20
+	maxManifests = 1 << 30
+)
+
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result.
-func PostRender(in io.Reader, out io.Writer, mapFile string) error {
-	b, err := os.ReadFile(mapFile)
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) error {
+	b, err := input.File(ctx, mapFile, maxMap)
 	if err != nil {
 		return fmt.Errorf("rewrite map: %w", err)
 	}
@@ -103,7 +110,10 @@ func PostRender(in io.Reader, out io.Writer, mapFile string) error {
 	if err != nil {
 		return err
 	}
-	manifests, err := io.ReadAll(in)
+	manifests, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	if err == nil && len(manifests) > maxManifests {
+		err = fmt.Errorf("more than %d bytes", maxManifests)
+	}
 	if err != nil {
 		return fmt.Errorf("manifests on standard input: %w", err)
 	}
