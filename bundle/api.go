@@ -15,6 +15,7 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/rewrite"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
@@ -68,7 +69,7 @@ type (
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
 	ReceiptOptions = emit.ReceiptOptions
-	RewriteMap     = emit.RewriteMap
+	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
@@ -99,9 +100,11 @@ const (
 
 // What can move a reference that values do not.
 const (
-	WayPostRender = emit.WayPostRender
-	WayKustomize  = emit.WayKustomize
-	WayMirror     = emit.WayMirror
+	WayPostRender  = emit.WayPostRender
+	WayPostRender3 = emit.WayPostRender3
+	WayPostRender4 = emit.WayPostRender4
+	WayKustomize   = emit.WayKustomize
+	WayMirror      = emit.WayMirror
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -189,7 +192,8 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
-// references of the map file, and writes the result.
-func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) error {
+// references of the map file, and writes the result. unused are lines of the map
+// that matched nothing.
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
 	return emit.PostRender(ctx, in, out, mapFile)
 }

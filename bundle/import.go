@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/emit"
@@ -24,6 +25,10 @@ type ImportOptions struct {
 	NoReferrers     bool     // leave signatures, SBOMs and the like out
 	TagDigests      bool     // give what is named by digest alone a tag
 	FailFast        bool     // end at the first refusal of the registry
+	AllowOlder      bool     // put the bundle in the place of what a newer one brought
+	NoOverwrite     bool     // refuse to replace what a tag stands for
+	NoRecord        bool     // leave no record of the import in the registry
+	Tool            string   // name and version of the calling program, for that record
 	DryRun          bool     // check, compare and derive, but write nothing anywhere
 	OutputDir       string   // where values files and reports go
 	Receipt         emit.ReceiptOptions
@@ -47,8 +52,10 @@ type ImportReport struct {
 	Charts    []emit.ChartReport `json:"charts,omitempty"`
 	Excluded  []string           `json:"excluded,omitempty"` // references inside that were left out
 	Bytes     push.Bytes         `json:"bytes"`
+	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -93,7 +100,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress}
+	past, err := recall(ctx, client, &o)
+	if err != nil {
+		return nil, err
+	}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := p.Run(ctx, places, o.DryRun)
 	if err != nil {
 		return nil, err
@@ -102,6 +113,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
 		return nil, refused
 	}
+	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
 	o.putBeside(charts, pushed.Images)
 	report := importReport(b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
@@ -109,9 +121,21 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		if err := o.write(path, b, charts, report); err != nil {
 			return nil, err
 		}
+		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
+			return nil, err
+		}
 	}
-	return report, fault.Both(refused, emit.Incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
-		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node"))
+	report.Warnings = past.warnings
+	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+}
+
+// arrived are the places that the registry took.
+func arrived(places []place.Placement, images []push.Image) []place.Placement {
+	refused := make(map[string]bool)
+	for _, im := range images {
+		refused[im.Target] = im.Refused != ""
+	}
+	return slices.DeleteFunc(slices.Clone(places), func(p place.Placement) bool { return refused[p.Target.String()] })
 }
 
 // putBeside has the charts that the registry does not get, or does not take, lie
@@ -156,10 +180,11 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 
 // write puts files where the user wants them, the receipt last.
 func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	if err := emit.Write(b.Record, charts, report.Images, o.emit()); err != nil {
+	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+	if err != nil {
 		return err
 	}
-	report.OutputDir = o.OutputDir
+	report.OutputDir, report.Kept = o.OutputDir, changed
 	if o.Receipt.Path == "" {
 		return nil
 	}

@@ -36,7 +36,8 @@ type Trust struct {
 	Principals []string
 
 	entries      []AllowedSigner
-	fingerprints []string
+	fingerprints []string // trusted
+	revoked      []string // fingerprints
 }
 
 // empty says that nobody is believed.
@@ -85,6 +86,9 @@ func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
 	}
 	sig, err := checkSignature(Namespace, message, armored)
 	if err != nil {
+		return Signer{}, err
+	}
+	if err := t.checkRevoked(sig.PublicKey); err != nil {
 		return Signer{}, err
 	}
 	var signer Signer

@@ -23,6 +23,7 @@ const (
 	Unsupported                      // a kind of key or certificate that cannot be used
 	OtherPrincipal                   // the key is listed, for others than those who were asked for
 	TooFew                           // fewer distinct signers than are needed
+	Revoked                          // on a list of keys that nobody may sign with any more
 )
 
 var reasonNames = map[Reason]string{
@@ -38,6 +39,7 @@ var reasonNames = map[Reason]string{
 	Unsupported:    "unsupported",
 	OtherPrincipal: "other-principal",
 	TooFew:         "too-few",
+	Revoked:        "revoked",
 }
 
 // String returns a short name, fit for a report read by programs.
@@ -91,6 +93,8 @@ func (e *TrustError) message() string {
 		return "the signature by " + key + " is not for this purpose"
 	case Expired:
 		return key + " is not trusted any more"
+	case Revoked:
+		return key + " was revoked"
 	case NotYetValid:
 		return key + " is not trusted yet"
 	case WeakKey:

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -70,6 +69,9 @@ so is what the registry refuses while it takes the rest.`,
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
@@ -111,6 +113,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 		return err
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
+	o.Tool = toolName()
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
@@ -148,7 +151,7 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 	t.Flush() //nolint:errcheck // the writer below reports
 	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering\n", c.Name, c.Version, pointing(c.Moved), r.Registry)
+		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, butLeft(len(c.Left)))
 		if r.OutputDir == "" {
 			continue
 		}
@@ -163,13 +166,71 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 		}
 		printChanged(w, c)
 		printSecrets(w, c, pullSecret)
-		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+		printInstall(w, c)
 	}
 	for _, ref := range r.Excluded {
 		fmt.Fprintf(w, "excluded: %s was not pushed\n", ref)
 	}
-	if r.OutputDir != "" && !slices.ContainsFunc(r.Images, func(im bundle.ImportImage) bool { return im.Refused != "" }) {
+	for _, f := range r.Kept {
+		fmt.Fprintf(w, "%s is of an earlier import, and was left there: somebody changed it\n", f)
+	}
+	printEnd(w, r)
+}
+
+// printEnd says whether all is done.
+func printEnd(w io.Writer, r *bundle.ImportReport) {
+	left, refused := 0, 0
+	for _, c := range r.Charts {
+		left += len(c.Left)
+	}
+	for _, im := range r.Images {
+		if im.Refused != "" {
+			refused++
+		}
+	}
+	switch {
+	case r.OutputDir == "":
+	case refused > 0:
+		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
+	case left > 0:
+		fmt.Fprintf(w, "all images are pushed, but this is not complete: %s left\n", count(left, "reference"))
+	default:
 		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
+	}
+}
+
+func butLeft(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 is left"
+	}
+	return fmt.Sprintf("; %d are left", n)
+}
+
+// printInstall says what installs the chart, how far that goes, and what goes
+// further.
+func printInstall(w io.Writer, c bundle.ImportChart) {
+	fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+	three, four := strings.Join(c.Outside3, ", "), strings.Join(c.Outside4, ", ")
+	if three == four && three != "" {
+		fmt.Fprintf(w, "which leaves outside: %s\n", three)
+	} else {
+		for i, left := range []string{three, four} {
+			if left != "" {
+				fmt.Fprintf(w, "which leaves outside, with Helm %d: %s\n", 3+i, left)
+			}
+		}
+	}
+	if c.Kustomize != "" && three+four != "" {
+		fmt.Fprintf(w, "or, with hooks as ordinary resources\n  %s\n", c.Kustomize)
+	}
+	if len(c.Stuck) > 0 {
+		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", line)
 	}
 }
 

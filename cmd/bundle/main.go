@@ -72,9 +72,9 @@ func (s *stdout) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// raw is standard output itself, for those who write much to it and look at what
+// plainStdout is standard output itself, for those who write much to it and look at what
 // became of it.
-func raw(w io.Writer) io.Writer {
+func plainStdout(w io.Writer) io.Writer {
 	if s, ok := w.(*stdout); ok {
 		return s.f
 	}

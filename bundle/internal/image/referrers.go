@@ -35,8 +35,16 @@ type Unasked struct {
 	Registry  string `json:"registry"`  // host, as it stands in references
 	Questions int    `json:"questions"` // how many have no answer
 	Reason    string `json:"reason"`    // why the first has none
+}
 
-	dead bool // it is not worth asking again
+// A question is a kind of question to a registry: it may answer one and not the
+// other.
+type question struct{ host, kind string }
+
+// outcome is what came of questions of a kind.
+type outcome struct {
+	answered bool // at least one: what fails is worth to be tried again
+	dead     bool // it is not worth asking again
 }
 
 // Referrers returns what is attached to the images: OCI 1.1 referrers and
@@ -46,7 +54,7 @@ type Unasked struct {
 // and nothing else: it is among those returned.
 func (r *Resolver) Referrers(ctx context.Context, images []*Image, leaveOut func(host string) bool) ([]*Image, []Unasked, error) {
 	found := make([][]*Image, len(images))
-	g, gctx := errgroup.WithContext(remote.Hasty(ctx))
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxAsking)
 	for i, im := range images {
 		if im.Files != nil || leaveOut(im.Ref.Host) || leaveOut(r.client.Host(im.Ref.Repository())) {
@@ -95,8 +103,6 @@ func (r *Resolver) noAnswer(ctx context.Context, host string, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	var said *remote.Error
-	answered := errors.As(err, &said)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u := r.unasked[host]
@@ -105,21 +111,39 @@ func (r *Resolver) noAnswer(ctx context.Context, host string, err error) error {
 		r.unasked[host] = u
 	}
 	u.Questions++
-	u.dead = u.dead || answered && (said.Kind == remote.Unreachable || said.Kind == remote.RateLimited || said.Kind == remote.TLS)
 	return nil
 }
 
-// silent reports whether a registry is not worth asking again, and counts the
-// question.
-func (r *Resolver) silent(host string) bool {
+// ask asks a question, unless its kind has no answer at that registry, and notes
+// the outcome. Where none of the kind was answered yet, it is not tried for long.
+func (r *Resolver) ask(ctx context.Context, q question, f func(context.Context) error) error {
+	r.mu.Lock()
+	before := r.asked[q]
+	if before.dead {
+		r.unasked[q.host].Questions++
+	}
+	r.mu.Unlock()
+	if before.dead {
+		return nil
+	}
+	asking := ctx
+	if !before.answered {
+		asking = remote.Hasty(ctx)
+	}
+	err := f(asking)
+	if err != nil {
+		if err := r.noAnswer(ctx, q.host, err); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.unasked[host]
-	if u == nil || !u.dead {
-		return false
-	}
-	u.Questions++
-	return true
+	now := r.asked[q]
+	var said *remote.Error
+	now.answered = now.answered || err == nil
+	now.dead = now.dead || errors.As(err, &said) && (said.Kind == remote.Unreachable || said.Kind == remote.RateLimited)
+	r.asked[q] = now
+	return nil
 }
 
 // referrersOf looks at every manifest of one image, and counts what it finds. An
@@ -203,39 +227,34 @@ func subjectOf(manifest []byte) digest.Digest {
 // attachments lists what is attached to one digest, as far as the registry says.
 func (r *Resolver) attachments(ctx context.Context, to name.Reference, subject digest.Digest) (refs []name.Reference, err error) {
 	repo := to.Repository()
-	ask := func(question func() error) error {
-		if r.silent(to.Host) {
-			return nil
+	lookUp := func(ctx context.Context) error {
+		for _, end := range record.CosignTags {
+			tag := subject.Algorithm().String() + "-" + subject.Encoded() + end
+			_, ok, err := r.client.HasManifest(ctx, repo, tag)
+			if err != nil {
+				return err
+			}
+			if ok {
+				refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Tag: tag})
+			}
 		}
-		if err := question(); err != nil {
-			return r.noAnswer(ctx, to.Host, err)
+		return nil
+	}
+	list := func(ctx context.Context) error {
+		descs, err := r.client.Referrers(ctx, repo, subject)
+		if err != nil {
+			return err
+		}
+		for _, d := range descs {
+			refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Digest: d.Digest})
 		}
 		return nil
 	}
 	err = r.do(ctx, func() error {
-		for _, end := range record.CosignTags {
-			tag := subject.Algorithm().String() + "-" + subject.Encoded() + end
-			err := ask(func() error {
-				_, ok, err := r.client.HasManifest(ctx, repo, tag)
-				if ok {
-					refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Tag: tag})
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		if err := r.ask(ctx, question{to.Host, "tags"}, lookUp); err != nil {
+			return err
 		}
-		return ask(func() error {
-			descs, err := r.client.Referrers(ctx, repo, subject)
-			if err != nil {
-				return err
-			}
-			for _, d := range descs {
-				refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Digest: d.Digest})
-			}
-			return nil
-		})
+		return r.ask(ctx, question{to.Host, "referrers"}, list)
 	})
 	return refs, err
 }

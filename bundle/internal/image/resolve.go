@@ -29,10 +29,14 @@ type Resolver struct {
 
 	mu      sync.Mutex
 	unasked map[string]*Unasked // by registry
+	asked   map[question]outcome
 }
 
 func NewResolver(c *remote.Client, jobs int) *Resolver {
-	return &Resolver{client: c, slots: semaphore.NewWeighted(int64(jobs)), unasked: make(map[string]*Unasked)}
+	return &Resolver{
+		client: c, slots: semaphore.NewWeighted(int64(jobs)),
+		unasked: make(map[string]*Unasked), asked: make(map[question]outcome),
+	}
 }
 
 // do runs f, which makes requests, when there is a slot for it.

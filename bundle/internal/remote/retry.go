@@ -52,7 +52,7 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	if b.failures++; b.failures == 1 {
 		b.since = time.Now()
 	}
-	if !retryable(err) || b.failures >= b.budget() || b.hasty && b.failures >= hastyAttempts && !tooMany(err) {
+	if !retryable(err) || b.failures >= b.budget() || b.hasty && time.Since(b.since) > hastyTime && !tooMany(err) {
 		return err
 	}
 	wait, ok := b.wait(err, time.Now())
@@ -109,11 +109,11 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 
 type hastyKey struct{}
 
-// hastyAttempts is how often such a question is asked.
-const hastyAttempts = 3
+// hastyTime is how long such a question is tried again.
+const hastyTime = 5 * time.Second
 
 // Hasty returns a context for questions that little is lost by: a registry that
-// cannot answer them is asked three times. One that wants to be asked more slowly
+// cannot answer them is asked again for a few seconds. One that wants to be asked more slowly
 // can.
 func Hasty(ctx context.Context) context.Context { return context.WithValue(ctx, hastyKey{}, true) }
 

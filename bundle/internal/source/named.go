@@ -8,10 +8,10 @@ import (
 	"regexp"
 	"strings"
 
-	"bundle/bundle/internal/imagefile"
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/imagefile"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 )

@@ -34,6 +34,8 @@ type Trust struct {
 	// NewerThan refuses bundles that were made before it, so that nobody slips
 	// in an old one that is signed as well as any; zero: none.
 	NewerThan time.Time
+	// AllowExpired takes bundles after the time that their signers set.
+	AllowExpired bool
 
 	keys    checksum.Trust
 	skip    bool // signatures are not looked at
@@ -130,18 +132,34 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 	return v, nil
 }
 
+// Revoke reads files with keys that nobody may sign with any more.
+func (t *Trust) Revoke(ctx context.Context, files []string) error {
+	for _, name := range files {
+		b, err := input.File(ctx, name, maxSigners)
+		if err != nil {
+			return fmt.Errorf("revoked keys: %w", err)
+		}
+		if err := t.keys.Revoke(b); err != nil {
+			return fault.Input("revoked keys "+name, err, "want a public key or a fingerprint SHA256:… on each line")
+		}
+	}
+	return nil
+}
+
 // CheckAge refuses a bundle that is older than wanted, by the time that its
-// signers vouch for. One from the future would be newer than anything, and is
-// refused too.
-func (t *Trust) CheckAge(rec *record.Record) error {
+// signers vouch for, and one that they want to be used no more. One from the
+// future would be newer than anything.
+func (t *Trust) CheckAge(rec *record.Record, now time.Time) error {
 	const skew = 24 * time.Hour // between the clocks of two machines
-	switch now := time.Now(); {
-	case t == nil || t.NewerThan.IsZero():
+	switch {
+	case t == nil:
 		return nil
 	case rec.Created.Before(t.NewerThan):
 		return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
-	case rec.Created.After(now.Add(skew)):
+	case !t.NewerThan.IsZero() && rec.Created.After(now.Add(skew)):
 		return &StaleError{Created: rec.Created, Wanted: now, Future: true}
+	case !rec.Expires.IsZero() && now.After(rec.Expires) && !t.AllowExpired:
+		return &ExpiredError{Expired: rec.Expires}
 	}
 	return nil
 }
