@@ -57,6 +57,7 @@ type (
 
 // Parts of reports.
 type (
+	State          = words.State      // what became of a name in a registry
 	Fetched        = chart.Fetched    // a chart that came over the network
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
@@ -68,6 +69,7 @@ type (
 	ReceiptImage   = emit.ReceiptImage
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
+	ReceiptLeft    = emit.ReceiptLeft
 	ReceiptOptions = emit.ReceiptOptions
 	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
