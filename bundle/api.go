@@ -126,12 +126,14 @@ func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
 // one or a certificate in the ssh-agent.
-func LoadSigner(path string, o KeyOptions) (*Signer, error) { return trust.LoadSigner(path, o) }
+func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error) {
+	return trust.LoadSigner(ctx, path, o)
+}
 
 // LoadTrust reads public key files and, where named, an OpenSSH
 // allowed_signers file.
-func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
-	return trust.LoadTrust(keyFiles, allowedSigners)
+func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
+	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
@@ -146,7 +148,12 @@ func Keygen(path, comment string, passphrase []byte) (fingerprint string, err er
 
 // LoadConfig reads a configuration file. Paths in it are relative to its
 // folder.
-func LoadConfig(path string) (*Config, error) { return source.LoadConfig(path) }
+func LoadConfig(ctx context.Context, path string) (*Config, error) {
+	return source.LoadConfig(ctx, path)
+}
+
+// LoadList reads a plain list of images: one reference a line, # begins a comment.
+func LoadList(ctx context.Context, path string) ([]string, error) { return source.LoadList(ctx, path) }
 
 // ParsePlatform reads os/arch[/variant].
 func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
@@ -170,6 +177,6 @@ func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map
 // that matched nothing.
-func PostRender(in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
-	return emit.PostRender(in, out, mapFile)
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
+	return emit.PostRender(ctx, in, out, mapFile)
 }

@@ -34,7 +34,7 @@ var goldenVersions = []string{"v1"}
 
 func goldenTrust(t testing.TB) *trust.Trust {
 	t.Helper()
-	trust, err := trust.LoadTrust([]string{golden + "key.pub"}, "")
+	trust, err := trust.LoadTrust(context.Background(), []string{golden + "key.pub"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestGoldenVerifies(t *testing.T) {
 				if tc.key != "" {
 					keys = []string{tc.key}
 				}
-				trust, err := trust.LoadTrust(keys, tc.signers)
+				trust, err := trust.LoadTrust(context.Background(), keys, tc.signers)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,7 +131,7 @@ func exportGolden(t *testing.T, path string) {
 		{Platform: "linux/arm64", Layers: []regtest.Layer{{Size: 2000, Seed: 1}, {Size: 500, Seed: 3}}},
 	}})
 	pushImage(t, pub, "acme/sidecar:2", regtest.Image{Layers: []regtest.Layer{{Size: 700, Seed: 4}}, Docker: true})
-	signer, err := trust.LoadSigner(golden+"key", trust.KeyOptions{})
+	signer, err := trust.LoadSigner(context.Background(), golden+"key", trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

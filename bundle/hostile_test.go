@@ -94,7 +94,7 @@ func failures(out []byte) string {
 }
 
 func testHostile(t *testing.T) {
-	trust, err := trust.LoadTrust([]string{writeKey(t)}, "")
+	trust, err := trust.LoadTrust(context.Background(), []string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func testHostileCase(t *testing.T, c hostile.Case, trust *trust.Trust, priv *reg
 // The bundle that all hostile ones are made from is taken: what their names
 // say is all that is wrong with them.
 func TestHostileGood(t *testing.T) {
-	trust, err := trust.LoadTrust([]string{writeKey(t)}, "")
+	trust, err := trust.LoadTrust(context.Background(), []string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,10 @@ type ImportOptions struct {
 	NoReferrers     bool     // leave signatures, SBOMs and the like out
 	TagDigests      bool     // give what is named by digest alone a tag
 	FailFast        bool     // end at the first refusal of the registry
+	AllowOlder      bool     // put the bundle in the place of what a newer one brought
+	NoOverwrite     bool     // refuse to replace what a tag stands for
+	NoRecord        bool     // leave no record of the import in the registry
+	Tool            string   // name and version of the calling program, for that record
 	DryRun          bool     // check, compare and derive, but write nothing anywhere
 	OutputDir       string   // where values files and reports go
 	Receipt         emit.ReceiptOptions
@@ -48,6 +52,7 @@ type ImportReport struct {
 	Charts    []emit.ChartReport `json:"charts,omitempty"`
 	Excluded  []string           `json:"excluded,omitempty"` // references inside that were left out
 	Bytes     push.Bytes         `json:"bytes"`
+	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
 	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
@@ -95,7 +100,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress}
+	past, err := recall(ctx, client, &o)
+	if err != nil {
+		return nil, err
+	}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := p.Run(ctx, places, o.DryRun)
 	if err != nil {
 		return nil, err
@@ -112,7 +121,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		if err := o.write(path, b, charts, report); err != nil {
 			return nil, err
 		}
+		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
+			return nil, err
+		}
 	}
+	report.Warnings = past.warnings
 	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
 }
 

@@ -46,7 +46,7 @@ so is what the registry refuses while it takes the rest.`,
 			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
-			if o.Trust, err = trust.trust(); err != nil {
+			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
 				return err
 			}
 			if o.OutputDir == "" {
@@ -69,6 +69,9 @@ so is what the registry refuses while it takes the rest.`,
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
@@ -89,7 +92,7 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 	if o.Path == "" {
 		return &bundle.UsageError{What: "--receipt-key without a receipt", Advice: "give --receipt FILE too"}
 	}
-	o.Signer, err = bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+	o.Signer, err = bundle.LoadSigner(cmd.Context(), key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
 	return err
 }
 
@@ -98,7 +101,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if o.RegistryOptions, err = reg.options(); err != nil {
 		return err
 	}
-	c, ok, err := reg.credential(cmd.InOrStdin())
+	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -109,6 +112,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 		return err
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
+	o.Tool = toolName()
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err

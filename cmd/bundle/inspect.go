@@ -24,7 +24,7 @@ to be; use verify to check it.`,
 			var t *bundle.Trust
 			if trust.given() {
 				var err error
-				if t, err = trust.trust(); err != nil {
+				if t, err = trust.trust(cmd.Context()); err != nil {
 					return err
 				}
 			}
@@ -76,4 +76,5 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	for _, f := range r.Unresolved {
 		fmt.Fprintf(w, "not inside: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
 	}
+	printAccepted(w, r.Accepted)
 }

@@ -10,12 +10,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"bundle/bundle"
 )
+
+// grace is how long an interrupted command may take to clean up.
+const grace = 1500 * time.Millisecond
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -23,8 +28,15 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// After the first signal the default comes back: a second one kills.
-	context.AfterFunc(ctx, stop)
+	// After the first signal the default comes back: a second one kills. What does
+	// not end by itself by then is a system call that nothing can interrupt.
+	ended := context.AfterFunc(ctx, func() {
+		stop()
+		time.Sleep(grace)
+		fmt.Fprintln(os.Stderr, "bundle: interrupted while something did not answer; nothing was left half written under its name")
+		os.Exit(exitCode(context.Canceled))
+	})
+	defer ended()
 	root := newRoot()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

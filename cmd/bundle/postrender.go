@@ -35,7 +35,7 @@ the map, and to the terminal.`,
 			if os.Getenv("HELM_PLUGIN_NAME") != "" {
 				cmd.SetErr(newTeller(cmd.ErrOrStderr(), file))
 			}
-			unused, err := bundle.PostRender(cmd.InOrStdin(), cmd.OutOrStdout(), file)
+			unused, err := bundle.PostRender(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), file)
 			for _, old := range unused {
 				fmt.Fprintf(cmd.ErrOrStderr(), "bundle: %s of %s stands in none of the manifests\n", old, file)
 			}

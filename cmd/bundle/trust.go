@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func (f *trustFlags) chosen() bool {
 	return len(f.keys)+len(f.principals)+len(f.signatures)+len(f.revoked) > 0 || f.allowedSigners != "" || f.require != 1
 }
 
-func (f *trustFlags) trust() (*bundle.Trust, error) {
+func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
 	if f.require < 1 {
 		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
 	}
@@ -77,13 +78,13 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 			Advice: "give --allowed-signers FILE, or write " + defaultSigners(),
 		}
 	}
-	t, err := bundle.LoadTrust(f.keys, signers)
+	t, err := bundle.LoadTrust(ctx, f.keys, signers)
 	if err != nil {
 		return nil, err
 	}
 	t.Principals, t.Signatures, t.Require = f.principals, f.signatures, f.require
 	t.NewerThan, t.AllowExpired = newer, f.allowExpired
-	return t, t.Revoke(f.revoked)
+	return t, t.Revoke(ctx, f.revoked)
 }
 
 // parseTime reads a time, or a date, which is its first moment in UTC.

@@ -179,7 +179,7 @@ func clone(h *helm.Chart) *helm.Chart {
 		}
 		dep := *d
 		dep.Tags = slices.Clone(d.Tags)
-		dep.ImportValues, _ = copyValue(d.ImportValues).([]any)
+		dep.ImportValues, _ = Clone(d.ImportValues).([]any)
 		md.Dependencies = append(md.Dependencies, &dep)
 	}
 	if h.Metadata.Dependencies == nil {

@@ -1,8 +1,11 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -25,6 +28,10 @@ type engine struct {
 	kept   map[string][]*rendering // by the name of the template, the latest first
 	size   int                     // bytes of text in kept
 	number int                     // of the next notice
+
+	processed map[uint64]*processed // by the values that decide
+	paths     [][]string            // see deciding
+	globals   bool
 }
 
 // Limits of what an engine keeps.
@@ -37,7 +44,7 @@ const (
 func newEngine() *engine {
 	return &engine{
 		files: map[*helm.File]chartFiles{}, trees: map[string]*fileTrees{}, sets: map[string]*templateSet{},
-		kept: map[string][]*rendering{},
+		kept: map[string][]*rendering{}, processed: map[uint64]*processed{},
 	}
 }
 
@@ -47,6 +54,7 @@ type fileTrees struct {
 	trees   map[string]*parse.Tree
 	base    int
 	notices []notice
+	keys    bool // it may generate keys
 }
 
 // parse parses a text in the name of a template.
@@ -55,7 +63,7 @@ func (e *engine) parse(name, text string) (*fileTrees, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fileTrees{trees: trees}
+	f := &fileTrees{trees: trees, keys: generatesKeys(text)}
 	in := &instrumenter{notices: &f.notices}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,7 +85,7 @@ var known = sync.OnceValue(func() map[string]any {
 		all[name] = true
 	}
 	for _, name := range []string{
-		"include", "tpl", "lookup", // and those of text/template
+		"include", "tpl", "lookup", "required", // and those of text/template
 		"and", "break", "call", "continue", "html", "index", "slice", "js", "len", "not", "or", "print", "printf", "println", "urlquery",
 		"eq", "ge", "gt", "le", "lt", "ne",
 	} {
@@ -91,6 +99,7 @@ type templateSet struct {
 	root    *template.Template
 	notices map[int]notice
 	trees   map[string]*parse.Tree // by the name by which they are called
+	keys    bool                   // some of them may generate keys
 	idle    []*machine
 }
 
@@ -112,6 +121,7 @@ func (e *engine) set(list []source) (*templateSet, error) {
 		if err != nil {
 			return nil, err
 		}
+		set.keys = set.keys || f.keys
 		if err := set.add(set.root.New(s.name), f); err != nil {
 			return nil, err
 		}
@@ -190,15 +200,18 @@ func (r *rendering) holds(v *view, set *templateSet) bool {
 	return true
 }
 
-// render renders a chart whose values were processed. It returns one rendering for
-// each template that is no partial, in the order of execution.
-func (e *engine) render(h *helm.Chart, top chartutil.Values, stub bool) (names []string, out []*rendering, err error) {
+// render renders a chart whose dependencies are resolved. It returns one rendering
+// for each template that is no partial, in the order of execution.
+func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (names []string, out []*rendering, err error) {
 	root, list := e.contexts(h, top)
+	if !how.checks {
+		list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
+	}
 	set, err := e.set(list)
 	if err != nil {
 		return nil, nil, err
 	}
-	m := e.machine(set, stub)
+	m := e.machine(set, how)
 	defer e.release(set, m)
 	m.begin(root)
 	for _, s := range list {
@@ -207,12 +220,19 @@ func (e *engine) render(h *helm.Chart, top chartutil.Values, stub bool) (names [
 		}
 		r, err := e.execute(m, s)
 		if err != nil {
+			if how.checks && how.stub && set.keys {
+				err = fmt.Errorf("%w: %w", errStubbed, err)
+			}
 			return nil, nil, err
 		}
 		names, out = append(names, s.name), append(out, r)
 	}
 	return names, out, nil
 }
+
+// errStubbed is wrapped by an error that stubs of key generation may be to blame
+// for.
+var errStubbed = errors.New("keys were not generated")
 
 // execute returns the rendering of one template: one that is kept, or a new one.
 func (e *engine) execute(m *machine, s source) (*rendering, error) {
@@ -268,6 +288,11 @@ func parseError(name string, err error) error {
 	return fmt.Errorf("parse error at (%s): %s", parts[1], parts[len(parts)-1])
 }
 
+// The texts between which the engine puts the message of a check.
+const warnStart, warnEnd = "HELM_ERR_START", "HELM_ERR_END"
+
+var warning = regexp.MustCompile(warnStart + `((?s).*)` + warnEnd)
+
 func execError(name string, err error) error {
 	if _, ok := err.(template.ExecError); !ok {
 		return err
@@ -275,6 +300,9 @@ func execError(name string, err error) error {
 	parts := strings.SplitN(err.Error(), ": ", 3)
 	if len(parts) != 3 {
 		return fmt.Errorf("execution error in (%s): %w", name, err)
+	}
+	if m := warning.FindStringSubmatch(parts[2]); m != nil {
+		return fmt.Errorf("execution error at (%s): %s", parts[1], m[1])
 	}
 	return err
 }

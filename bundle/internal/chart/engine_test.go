@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	helm "helm.sh/helm/v3/pkg/chart"
 	helmengine "helm.sh/helm/v3/pkg/engine"
 )
 
@@ -39,7 +40,7 @@ func fixture(t testing.TB, path string) *Chart {
 	return c
 }
 
-// helmText renders as Helm's engine does in lint mode.
+// helmText renders as Helm's engine does, in lint mode unless strict.
 func helmText(c *Chart, o RenderOptions) (map[string]string, error) {
 	h := clone(c.helm)
 	caps, err := capabilities(o)
@@ -50,24 +51,33 @@ func helmText(c *Chart, o RenderOptions) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	dropNotes(h)
-	return helmengine.Engine{LintMode: true}.Render(h, top)
+	if !o.Strict {
+		dropNotes(h)
+	}
+	return helmengine.Engine{LintMode: !o.Strict}.Render(h, top)
+}
+
+func dropNotes(h *helm.Chart) {
+	h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(f *helm.File) bool {
+		return strings.HasSuffix(f.Name, notesSuffix)
+	})
+	for _, dep := range h.Dependencies() {
+		dropNotes(dep)
+	}
 }
 
 // ownText renders by the engine for probes; random says which templates gave text
 // that is another one each time.
 func ownText(c *Chart, o RenderOptions) (text map[string]string, random map[string]bool, err error) {
-	h := clone(c.helm)
 	caps, err := capabilities(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	top, err := renderValues(h, o, caps)
+	p, top, err := c.lenient().process(c.helm, o, caps)
 	if err != nil {
 		return nil, nil, err
 	}
-	dropNotes(h)
-	names, list, err := c.lenient().render(h, top, false)
+	names, list, err := c.lenient().render(p.chart, top, mode{checks: o.Strict})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,7 +171,7 @@ func TestLenientIsHelm(t *testing.T) {
 			w := newWild(t, c, 7)
 			var seen []map[string]any
 			for i := range 12 {
-				o := RenderOptions{}
+				o := RenderOptions{Strict: i%3 == 2}
 				switch {
 				case i == 0:
 				case i%5 == 0:

@@ -57,13 +57,6 @@ func functions() template.FuncMap {
 			return listOrError(func(l *[]any) error { return json.Unmarshal([]byte(s), l) })
 		},
 		"getHostByName": func(string) string { return "" },
-		"fail":          func(string) string { return "" },
-		"required": func(_ string, value any) any {
-			if value == nil {
-				return ""
-			}
-			return value
-		},
 		// Helm's order is any.
 		"keys": func(dicts ...map[string]any) []string {
 			all := []string{}

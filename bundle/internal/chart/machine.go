@@ -15,7 +15,7 @@ type machine struct {
 	set      *templateSet
 	root     *template.Template
 	included map[string]int
-	stub     bool // keys are not generated
+	mode     mode
 
 	texts   map[string]*fileTrees // that tpl was called with
 	notices map[int]notice        // of these
@@ -27,16 +27,16 @@ type machine struct {
 }
 
 // machine returns one that nobody uses.
-func (e *engine) machine(set *templateSet, stub bool) *machine {
+func (e *engine) machine(set *templateSet, how mode) *machine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, m := range set.idle {
-		if m.stub == stub {
+		if m.mode == how {
 			set.idle = slices.Delete(set.idle, i, i+1)
 			return m
 		}
 	}
-	m := &machine{engine: e, set: set, stub: stub, included: map[string]int{}, texts: map[string]*fileTrees{}, notices: map[int]notice{}}
+	m := &machine{engine: e, set: set, mode: how, included: map[string]int{}, texts: map[string]*fileTrees{}, notices: map[int]notice{}}
 	m.root = template.Must(set.root.Clone()).Option("missingkey=zero").Funcs(m.functions())
 	m.root.Funcs(m.calls(m.root))
 	return m
@@ -62,11 +62,24 @@ func (m *machine) begin(root map[string]any) {
 }
 
 func (m *machine) measure() {
-	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.stub})
+	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks})
 }
 
-// Looks at what is no field.
-const stubLook = "\x00\x00stub" // whether keys are generated
+// A mode says what functions do.
+type mode struct {
+	stub   bool // keys are not generated
+	checks bool // fail and required count, and notes are executed too
+}
+
+// Looks at what is no field: the parts of the mode.
+const (
+	stubLook  = "\x00\x00stub"
+	checkLook = "\x00\x00checks"
+)
+
+func (m *machine) looksAt(path string) {
+	m.rec.looks[m.engine.ledger.id(look{path: path})] = true
+}
 
 // execute executes one template.
 func (m *machine) execute(s source, rec *recording) (text string, err error) {
@@ -92,14 +105,15 @@ func (m *machine) functions() template.FuncMap {
 	for _, name := range randomFunctions {
 		f[name] = before(f[name], func([]reflect.Value) { m.rec.again = true })
 	}
-	if m.stub {
+	if m.mode.stub {
 		for name, value := range keyStubs() {
 			f[name] = func(...any) any {
-				m.rec.looks[m.engine.ledger.id(look{path: stubLook})] = true
+				m.looksAt(stubLook)
 				return value
 			}
 		}
 	}
+	f["fail"], f["required"] = m.fail, m.required
 	for _, name := range changingFunctions {
 		f[name] = m.merge(f[name])
 	}
@@ -131,6 +145,25 @@ func (m *machine) seen(id int, values ...any) string {
 		m.rec.calls[n.template] = m.set.trees[n.template]
 	}
 	return ""
+}
+
+func (m *machine) fail(message string) (string, error) {
+	m.looksAt(checkLook)
+	if m.mode.checks {
+		return "", errors.New(warnStart + message + warnEnd)
+	}
+	return "", nil
+}
+
+func (m *machine) required(message string, value any) (any, error) {
+	if value != nil && value != "" {
+		return value, nil
+	}
+	m.looksAt(checkLook)
+	if m.mode.checks {
+		return value, errors.New(warnStart + message + warnEnd)
+	}
+	return "", nil
 }
 
 // merge is a function that merges maps into the first, one at a time: what an

@@ -116,15 +116,15 @@ func missingDependencies(h *helm.Chart) []*helm.Dependency {
 // tried again without: only then can be told whether the chart is to blame.
 func (c *Chart) render(o RenderOptions) (*Output, error) {
 	defer silence()()
-	out, err := c.renderCopy(clone(c.helm), o)
+	out, err := c.renderCopy(o)
 	if err != nil && o.StubKeys {
 		o.StubKeys = false
-		out, err = c.renderCopy(clone(c.helm), o)
+		out, err = c.renderCopy(o)
 	}
 	return out, err
 }
 
-func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err error) {
+func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = nil, c.fail(fmt.Sprintf("malformed chart: %v", r), nil)
@@ -134,19 +134,11 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 	if err != nil {
 		return nil, c.fail(err.Error(), err)
 	}
-	want := h.Metadata.KubeVersion
-	if o.Strict && want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
-		return nil, c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
-	}
-	values, err := renderValues(h, o, caps)
-	if err != nil {
-		return nil, c.fail(err.Error(), err)
-	}
-	out = &Output{annotated: annotatedImages(h)}
+	out = &Output{}
 	if o.Strict {
-		err = c.strictly(h, values, out)
+		err = c.strictly(o, caps, out)
 	} else {
-		err = c.leniently(h, values, o, out)
+		err = c.leniently(o, caps, out)
 	}
 	if err != nil {
 		return nil, err
@@ -155,15 +147,44 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 	return out, nil
 }
 
-// strictly renders by Helm's own engine.
-func (c *Chart) strictly(h *helm.Chart, values chartutil.Values, out *Output) error {
-	if err := checkSchema(h, values); err != nil {
+// refuses returns the error that a strict render would end with, as far as the
+// engine for probes can tell: that takes much less time, and charts that check their
+// values are asked again and again. That there is none proves nothing.
+func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) error {
+	want := c.helm.Metadata.KubeVersion
+	if want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
+		return c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
+	}
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	if err := checkSchema(p.chart, values); err != nil {
+		return c.fail(err.Error(), err)
+	}
+	_, _, err = e.render(p.chart, values, mode{stub: true, checks: true})
+	if err != nil && !errors.Is(err, errStubbed) {
+		return c.engineError(err, values)
+	}
+	return nil
+}
+
+// strictly renders by Helm's own engine, on a copy of the chart.
+func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	if err := c.refuses(o, caps); err != nil {
+		return err
+	}
+	h := clone(c.helm)
+	values, err := renderValues(h, o, caps)
+	if err != nil {
 		return c.fail(err.Error(), err)
 	}
 	files, err := helmengine.Engine{}.Render(h, values)
 	if err != nil {
 		return c.engineError(err, values)
 	}
+	out.annotated = annotatedImages(h)
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		text := files[name]
@@ -185,15 +206,20 @@ func (c *Chart) strictly(h *helm.Chart, values chartutil.Values, out *Output) er
 				}
 			}
 		}
-		out.add(name, docs)
+		out.add(name, text, docs)
 	}
 	return nil
 }
 
 // leniently renders by the engine for probes.
-func (c *Chart) leniently(h *helm.Chart, values chartutil.Values, o RenderOptions, out *Output) error {
-	dropNotes(h)
-	names, list, err := c.lenient().render(h, values, o.StubKeys)
+func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	out.annotated = p.annotated
+	names, list, err := e.render(p.chart, values, mode{stub: o.StubKeys})
 	if err != nil {
 		return c.engineError(err, values)
 	}
@@ -207,7 +233,7 @@ func (c *Chart) leniently(h *helm.Chart, values chartutil.Values, o RenderOption
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		out.add(name, byName[name].documents(&c.docs))
+		out.add(name, byName[name].text, byName[name].documents(&c.docs))
 	}
 	return nil
 }
@@ -224,17 +250,6 @@ func (c *Chart) tooLarge() *RenderError {
 
 // notesSuffix ends the names of notes.
 const notesSuffix = "NOTES.txt"
-
-// dropNotes removes the notes of h and its dependencies: they render to nothing
-// that is installed, and may check what a probe leaves unset.
-func dropNotes(h *helm.Chart) {
-	h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(f *helm.File) bool {
-		return strings.HasSuffix(f.Name, notesSuffix)
-	})
-	for _, dep := range h.Dependencies() {
-		dropNotes(dep)
-	}
-}
 
 func (c *Chart) fail(message string, err error) *RenderError {
 	return &RenderError{Chart: c.Name(), Message: strings.TrimSpace(message), Err: err}
@@ -267,6 +282,11 @@ func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) 
 	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
 		return nil, err
 	}
+	return topValues(h, values, o, caps)
+}
+
+// topValues returns what templates see of a chart whose dependencies are resolved.
+func topValues(h *helm.Chart, values map[string]any, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
 	release := chartutil.ReleaseOptions{
 		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
 	}

@@ -3,7 +3,7 @@ package chart
 // Rewritten returns what was rendered with other texts for its manifests, as a
 // post-renderer would hand it on: what stands at a position now is read by Lookup.
 func (o *Output) Rewritten(text func(m *Manifest) string) *Output {
-	again := &Output{Notes: o.Notes, annotated: o.annotated, byID: map[string]*Manifest{}}
+	again := &Output{Notes: o.Notes, annotated: o.annotated, texts: o.texts, byID: map[Document]*Manifest{}}
 	for i := range o.Manifests {
 		m := o.Manifests[i]
 		if now := text(&m); now != m.Raw {
@@ -16,7 +16,7 @@ func (o *Output) Rewritten(text func(m *Manifest) string) *Output {
 	}
 	for i := range again.Manifests {
 		m := &again.Manifests[i]
-		again.byID[m.Position()] = m
+		again.byID[m.ID] = m
 	}
 	return again
 }

@@ -54,7 +54,7 @@ type Options struct {
 // Relocate renders every chart as on the far side and derives its
 // values.
 func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
-	files, err := record.ReadValues(o.ValueFiles)
+	files, err := record.ReadValues(ctx, o.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +74,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
 		}
 		c.match(b.Record)
+		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
 	return all, nil
@@ -138,6 +139,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}
+	c.output = c.output.Like(res.Before)
 	for _, l := range res.Left {
 		switch {
 		case l.Test && c.Record.SkipTests:

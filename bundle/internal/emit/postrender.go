@@ -1,18 +1,25 @@
 package emit
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"os"
 
+	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/rewrite"
+)
+
+// Bounds of what a post-renderer reads, in bytes.
+const (
+	maxMap       = 64 << 20
+	maxManifests = 1 << 30
 )
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map
 // that matched nothing.
-func PostRender(in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
-	b, err := os.ReadFile(mapFile)
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
+	b, err := input.File(ctx, mapFile, maxMap)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite map: %w", err)
 	}
@@ -21,11 +28,11 @@ func PostRender(in io.Reader, out io.Writer, mapFile string) (unused []string, e
 		return nil, err
 	}
 	manifests, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	if err == nil && len(manifests) > maxManifests {
+		err = fmt.Errorf("more than %d bytes", maxManifests)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("manifests on standard input: %w", err)
-	}
-	if len(manifests) > maxManifests {
-		return nil, fmt.Errorf("manifests on standard input: more than %d MiB", maxManifests>>20)
 	}
 	text, unused := m.Rewrite(manifests)
 	if _, err := out.Write(text); err != nil {
@@ -33,7 +40,3 @@ func PostRender(in io.Reader, out io.Writer, mapFile string) (unused []string, e
 	}
 	return unused, nil
 }
-
-// maxManifests bounds what is rewritten at once, in bytes: Helm keeps a release in a
-// Secret of 1 MiB.
-const maxManifests = 512 << 20

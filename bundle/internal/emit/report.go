@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
@@ -47,7 +48,8 @@ type Left struct {
 	Target string   `json:"target,omitempty"` // where it should point
 	Needs  []string `json:"needs,omitempty"`  // what was proved to move it all the same, see the Way constants
 
-	raw, position string // as the chart has them
+	raw      string // as the chart has it
+	position chart.Position
 }
 
 func (c *Chart) Report(o Options) ChartReport {

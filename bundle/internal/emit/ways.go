@@ -78,10 +78,9 @@ func (c *Chart) rewriters(m *chart.Manifest) (w []string) {
 }
 
 // manifestOf is the manifest that a position lies in.
-func (c *Chart) manifestOf(position string) *chart.Manifest {
+func (c *Chart) manifestOf(p chart.Position) *chart.Manifest {
 	for i := range c.output.Manifests {
-		m := &c.output.Manifests[i]
-		if rest, ok := strings.CutPrefix(position, m.Position()); ok && (rest == "" || rest[0] < '0' || rest[0] > '9') {
+		if m := &c.output.Manifests[i]; m.ID == p.Document {
 			return m
 		}
 	}

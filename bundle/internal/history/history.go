@@ -138,6 +138,27 @@ func (p Past) Undone(b Bundle, replaced []Replacement) []Undoing {
 	return all
 }
 
+// An OverwriteError is an import that was not begun, since names stand for
+// something that is to stay.
+type OverwriteError struct {
+	Registry string
+	Names    []Replacement
+}
+
+func (e *OverwriteError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s has something else under %d of the names:", e.Registry, len(e.Names))
+	for _, n := range e.Names {
+		fmt.Fprintf(&b, "\n  %s: %s would become %s", n.Name, n.Old, n.New)
+	}
+	return b.String()
+}
+
+// Fault says what let it be refused.
+func (e *OverwriteError) Fault() (fault.Kind, string) {
+	return fault.Undoing, "nothing was changed; without --no-overwrite they are replaced"
+}
+
 // An UndoError is an import that was not begun, since it would put the old in the
 // place of the new.
 type UndoError struct {

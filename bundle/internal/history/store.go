@@ -39,13 +39,14 @@ var tags = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{1,64}$`)
 
 const tagTime = "20060102T150405Z"
 
-func (s Store) repository() string { return s.Registry.String() + "/" + Repository }
+// Repository is where the documents lie.
+func (s Store) Repository() string { return s.Registry.String() + "/" + Repository }
 
 // Read reads what there is. A registry that has nothing gives an empty Past. A
 // document that is damaged or of a newer version is listed as unread; a registry
 // that does not answer is an error.
 func (s Store) Read(ctx context.Context) (Past, error) {
-	list, err := s.Client.Tags(ctx, s.repository())
+	list, err := s.Client.Tags(ctx, s.Repository())
 	var failed *remote.Error
 	if errors.As(err, &failed) && failed.Kind == remote.NotFound {
 		return Past{}, nil
@@ -68,7 +69,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 			case err == nil:
 				imports[i], unread[i] = parse(doc)
 			case errors.As(err, &failed) && failed.Kind != remote.NotFound:
-				return fmt.Errorf("record of an import %s:%s: %w", s.repository(), tag, err)
+				return fmt.Errorf("record of an import %s:%s: %w", s.Repository(), tag, err)
 			default: // gone, in whole or in part, or not what its digest says
 				unread[i] = cmp.Or(gctx.Err(), err)
 			}
@@ -90,7 +91,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 
 // fetch returns the document under a tag, or nothing where that is no document.
 func (s Store) fetch(ctx context.Context, tag string) ([]byte, error) {
-	_, raw, err := s.Client.Resolve(ctx, s.repository()+":"+tag)
+	_, raw, err := s.Client.Resolve(ctx, s.Repository()+":"+tag)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (s Store) fetch(ctx context.Context, tag string) ([]byte, error) {
 	if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || m.Layers[0].Size > MaxSize {
 		return nil, nil
 	}
-	return image.FetchBlob(ctx, s.Client, s.repository(), m.Layers[0], MaxSize)
+	return image.FetchBlob(ctx, s.Client, s.Repository(), m.Layers[0], MaxSize)
 }
 
 // rules are those of documents. Later programs may add keys that this one can do
@@ -197,12 +198,12 @@ func (s Store) Add(ctx context.Context, past Past, im Import) error {
 	}{{ocispec.DescriptorEmptyJSON, ocispec.DescriptorEmptyJSON.Data}, {layer, doc}} {
 		b.desc.Data = nil
 		open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.data)), nil }
-		if _, err := s.Client.PushBlob(ctx, s.repository(), b.desc, remote.BlobSource{Open: open}); err != nil {
+		if _, err := s.Client.PushBlob(ctx, s.Repository(), b.desc, remote.BlobSource{Open: open}); err != nil {
 			return fmt.Errorf("record of the import: %w", err)
 		}
 	}
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
-	if err := s.Client.PushManifest(ctx, s.repository(), im.tag(), desc, manifest); err != nil {
+	if err := s.Client.PushManifest(ctx, s.Repository(), im.tag(), desc, manifest); err != nil {
 		return fmt.Errorf("record of the import: %w", err)
 	}
 	return nil

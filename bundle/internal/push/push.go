@@ -35,7 +35,10 @@ type Pusher struct {
 	Jobs     int
 	Chunk    int64 // largest body of a request of an upload; 0: no limit
 	FailFast bool  // the first refusal ends the run
-	Pr       progress.Reporter
+	// Agree, if set, is shown before the first push which tags would stand for
+	// something else, also in a dry run. An error ends everything.
+	Agree func(ctx context.Context, tags []Image) error
+	Pr    progress.Reporter
 }
 
 // An Image is one reference, old and new.
@@ -87,6 +90,9 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	if err != nil {
 		return nil, err
 	}
+	if err := p.agree(ctx, s, all); err != nil {
+		return nil, err
+	}
 	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
@@ -97,6 +103,20 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 		return nil, err
 	}
 	return r.result(s, all), nil
+}
+
+// agree shows the tags that would stand for something else.
+func (p *Pusher) agree(ctx context.Context, s *survey, all []*goal) error {
+	if p.Agree == nil {
+		return nil
+	}
+	var tags []Image
+	for _, g := range all {
+		if old := s.replaced(g); old != "" && s.lacking(g) {
+			tags = append(tags, Image{Source: g.Source, Target: g.Target.String(), Digest: g.Root.Digest.String(), Replaces: old, Kind: g.Kind})
+		}
+	}
+	return p.Agree(ctx, tags)
 }
 
 // result says for each goal what became of it.

@@ -39,9 +39,15 @@ func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, err
 	}, err
 }
 
+// maxTag is the longest tag that registries take (OCI distribution-spec 1.1).
+const maxTag = 128
+
 // CheckName requires a name and version that charts can have in a registry: they
 // become a repository and a tag.
 func (r Chart) CheckName() error {
+	if n := len(r.Version); n > maxTag {
+		return fmt.Errorf("chart %q: a version of %d characters; it becomes a tag, which has at most %d", r.Name, n, maxTag)
+	}
 	path := "charts/" + r.Name
 	ref, err := name.Parse(name.LocalHost + "/" + path + ":" + Tag(r.Version))
 	if err != nil || ref.Path != path || ref.Tag != Tag(r.Version) || strings.Contains(r.Name, "/") {

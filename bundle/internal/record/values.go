@@ -1,9 +1,9 @@
 package record
 
 import (
+	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,13 +11,17 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/input"
 )
 
+// maxValues bounds a values file, in bytes.
+const maxValues = 32 << 20
+
 // ReadValues reads values files.
-func ReadValues(paths []string) ([]chart.ValuesFile, error) {
+func ReadValues(ctx context.Context, paths []string) ([]chart.ValuesFile, error) {
 	var files []chart.ValuesFile
 	for _, path := range paths {
-		b, err := os.ReadFile(path)
+		b, err := input.File(ctx, path, maxValues)
 		if err != nil {
 			return nil, fmt.Errorf("values file: %w", err)
 		}

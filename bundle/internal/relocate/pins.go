@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // pins changes tags and digests where a target has others than the chart
@@ -25,7 +27,7 @@ func (s *solver) pins(ctx context.Context) error {
 		if len(old) == 0 {
 			continue
 		}
-		values := merge(s.base, s.below.values(s.base))
+		values := chart.Merge(s.base, s.below.values(s.base))
 		s.mark = markPins
 		if err := s.solve(ctx, [][]*slot{pinSlots(values, old)}); err != nil {
 			return err
@@ -37,19 +39,16 @@ func (s *solver) pins(ctx context.Context) error {
 
 // digestPart returns the digest of ref, and ref with the digest of final.
 func digestPart(ref, final string) (was, want string) {
-	name, tag, digest := splitSuffix(ref)
-	_, _, other := splitSuffix(final)
-	if digest == "" || other == "" {
+	r, other := chart.CutReference(ref), chart.CutReference(final).Digest
+	if r.Digest == "" || other == "" {
 		return "", ref
 	}
-	return strings.TrimPrefix(digest, "@"), name + tag + other
+	was, r.Digest = r.Digest, other
+	return was, r.String()
 }
 
 // tagPart returns the tag of ref, and final, of which the tag is what is left.
-func tagPart(ref, final string) (was, want string) {
-	_, tag, _ := splitSuffix(ref)
-	return strings.TrimPrefix(tag, ":"), final
-}
+func tagPart(ref, final string) (was, want string) { return chart.CutReference(ref).Tag, final }
 
 // pinSlots finds values that are or contain one of the old tags or digests; a
 // digest also without its algorithm.

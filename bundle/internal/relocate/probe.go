@@ -27,7 +27,8 @@ type prober struct {
 	spots   []spot
 	stay    []chart.Finding // references that must stay as they are
 	// reached are keys that show up at a position without moving it there.
-	reached map[string]string
+	reached map[chart.Position]string
+	like    *chart.Output // what positions are those of
 	renders int
 }
 
@@ -55,8 +56,12 @@ func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
 	p.renders++
-	opt.Values = merge(opt.Values, o.values(p.base))
-	return p.chart.Render(ctx, opt)
+	opt.Values = chart.Merge(opt.Values, o.values(p.base))
+	out, err := p.chart.Render(ctx, opt)
+	if err == nil && p.like != nil {
+		out = out.Like(p.like)
+	}
+	return out, err
 }
 
 // A choice gives values to slots.

@@ -49,10 +49,7 @@ type Left struct {
 
 // A Change is a scalar that the overrides change besides references.
 type Change struct {
-	Position      string // as in chart.Finding
-	Template      string
-	Kind          string
-	Path          string
+	chart.Position
 	Before, After string // empty where there is nothing; "(hidden)" in a Secret
 }
 
@@ -71,6 +68,9 @@ type Result struct {
 	SecretsLeft []SecretLeft // sorted by position; never an error, and no matter of Complete
 
 	Renders int
+	// Before is the chart without overrides, rendered leniently: what the positions
+	// are those of. Another render has them too once it is like it.
+	Before *chart.Output
 }
 
 // Complete tells whether every reference moved.
@@ -124,10 +124,11 @@ type derivation struct {
 	secret  string // name of the pull secret, or empty
 	form    form
 	before  *chart.Output // lenient, without overrides
+	again   *chart.Output // the same once more; nil where nothing is random
 	found   []chart.Finding
 	guesses []path
-	reader  *reader           // see templates
-	refused map[string]string // position → key that would move it, or name the pull secret, but that the chart refuses
+	reader  *reader                   // see templates
+	refused map[chart.Position]string // position → key that would move it, or name the pull secret, but that the chart refuses
 }
 
 // A plan is a set of values, and the keys that move each spot.
@@ -138,9 +139,9 @@ type plan struct {
 	probed   *chart.Output // lenient, with overlay less what was unlocked
 	out      *chart.Output // strict, with overlay
 
-	hostKeys   map[string][]string // position of a setting → keys that move it
-	secrets    overlay             // the part of overlay that names the pull secret
-	secretKeys map[string][]string // place → keys that name it there
+	hostKeys   map[chart.Position][]string // position of a setting → keys that move it
+	secrets    overlay                     // the part of overlay that names the pull secret
+	secretKeys map[chart.Position][]string // place → keys that name it there
 }
 
 // begin renders the chart as it is and lists the spots. A lenient render does:
@@ -148,10 +149,10 @@ type plan struct {
 // that it does is part of the proof.
 func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
-		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[string]string{}},
+		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[chart.Position]string{}},
 		target:  r.Target,
 		secret:  r.PullSecret,
-		refused: map[string]string{},
+		refused: map[chart.Position]string{},
 	}
 	var err error
 	if d.before, err = d.probe(ctx, nil); err != nil {
@@ -166,6 +167,14 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 	if d.base, err = r.Chart.Coalesced(r.Render.Values); err != nil {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
+	if !r.Chart.Deterministic(d.base) {
+		if d.again, err = d.probe(ctx, nil); err != nil {
+			return nil, err
+		}
+		d.before = d.before.Steady(d.again)
+		d.again = d.again.Like(d.before)
+	}
+	d.prober.like = d.before
 	d.found = d.before.Findings()
 	d.list(r.Target)
 	return d, nil
@@ -183,9 +192,8 @@ func (d *derivation) list(target func(string) (string, bool)) {
 			d.stay = append(d.stay, f)
 			continue
 		}
-		name, _, _ := splitSuffix(final)
-		_, tag, digest := splitSuffix(f.Raw)
-		d.spots = append(d.spots, spot{f, name + tag + digest, final})
+		want := chart.CutReference(final).Repository() + chart.CutReference(f.Raw).Suffix()
+		d.spots = append(d.spots, spot{f, want, final})
 		if len(d.spots) == 1 {
 			d.form = formOf(f.Raw, final)
 		}
@@ -263,14 +271,12 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	}
 	d.compare(r, p.out)
 	d.secrets(r, p)
-	if err := d.changes(ctx, r, p.probed); err != nil {
-		return nil, err
-	}
+	d.changes(r, p.probed)
 	for i, n := range r.Named {
 		r.Named[i].Keys = p.hostKeys[n.Position]
 	}
 	r.Named = slices.DeleteFunc(r.Named, func(n Named) bool { return n.Reads != n.Raw && n.Keys == nil }) // parts of references
-	keys := map[string][]string{}
+	keys := map[chart.Position][]string{}
 	for i, s := range d.spots {
 		if i < len(p.keys) {
 			keys[s.finding.Position] = p.keys[i]
@@ -279,7 +285,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	for i := range r.Moved {
 		r.Moved[i].Keys = keys[r.Moved[i].Position]
 	}
-	r.Renders = d.renders
+	r.Renders, r.Before = d.renders, d.before
 	return r, nil
 }
 
@@ -311,8 +317,8 @@ func (d *derivation) reason(f chart.Finding, reads string) string {
 // writtenIn says which file of the chart has the reference in its text: best
 // the template itself, then any template, then files that templates read.
 func (d *derivation) writtenIn(f chart.Finding) string {
-	name, _, _ := splitSuffix(f.Raw)
-	_, rest := splitHost(name) // in its own template the parts may stand apart
+	r := chart.CutReference(f.Raw)
+	name, rest := r.Repository(), r.Path // in its own template the parts may stand apart
 	templates := d.chart.Templates()
 	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
 		templates = slices.Concat(templates[i:i+1], templates)

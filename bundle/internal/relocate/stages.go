@@ -18,7 +18,7 @@ func (c *candidates) stages() [][]*slot {
 	local := func(s *slot) bool { return !global(s) }
 	registry := func(s *slot) bool { return kindOf(s.path) == registryKey }
 	other := func(s *slot) bool { return !registry(s) }
-	host := func(s *slot) bool { _, rest := splitValue(s.was()); return rest == "" || registry(s) }
+	host := func(s *slot) bool { _, rest := chart.CutHost(s.was()); return rest == "" || registry(s) }
 	return [][]*slot{
 		pick(slices.Concat(known, guessed), global, registry),
 		pick(known, global, other),

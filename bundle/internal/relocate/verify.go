@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // Verify is the proof alone: it renders the chart as helm install does, without
@@ -17,7 +19,7 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	d.options.Values = merge(r.Render.Values, overrides)
+	d.options.Values = chart.Merge(r.Render.Values, overrides)
 	out, err := d.strict(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -38,10 +40,8 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	})
 	d.compare(res, out)
 	d.secrets(res, &plan{out: out})
-	if err := d.changes(ctx, res, probed); err != nil {
-		return nil, err
-	}
-	res.Renders = d.renders
+	d.changes(res, probed)
+	res.Renders, res.Before = d.renders, d.before
 	return res, nil
 }
 

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/input"
 )
 
 // A Config is the content of an export's configuration file: what --config
@@ -36,10 +38,13 @@ type Config struct {
 	Platforms []image.Platform
 }
 
+// maxConfig bounds a configuration file or a list of images, in bytes.
+const maxConfig = 16 << 20
+
 // LoadConfig reads a configuration file. Paths in it are relative to its
 // folder.
-func LoadConfig(path string) (*Config, error) {
-	b, err := os.ReadFile(path)
+func LoadConfig(ctx context.Context, path string) (*Config, error) {
+	b, err := input.File(ctx, path, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
