@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -75,9 +76,10 @@ type ExportReport struct {
 	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
 	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
+	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file

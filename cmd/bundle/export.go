@@ -148,6 +148,9 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 }
 
 func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+	for _, c := range r.Collisions {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", c)
+	}
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)

@@ -1,6 +1,9 @@
 package chart
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
 	"regexp"
 	"slices"
@@ -234,4 +237,20 @@ func (c *Chart) Deterministic(values map[string]any) bool {
 	return !slices.ContainsFunc(texts, func(text string) bool {
 		return slices.ContainsFunc(action.FindAllString(text, -1), randomness.MatchString)
 	})
+}
+
+// Hashed returns the template that a checksum is of, as it was rendered, and
+// nothing for a checksum of anything else: include of a template, piped into
+// sha256sum or the like, is how charts have pods restart when a ConfigMap changes.
+func (o *Output) Hashed(sum string) string { return o.hashes()[sum] }
+
+func hashes(texts map[string]string) map[string]string {
+	all := make(map[string]string, 3*len(texts))
+	for name, s := range texts {
+		text := []byte(s)
+		all[fmt.Sprintf("%x", sha256.Sum256(text))] = name
+		all[fmt.Sprintf("%x", sha512.Sum512(text))] = name
+		all[fmt.Sprintf("%x", sha1.Sum(text))] = name //nolint:gosec // it is the chart's choice
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Output is what one render produced.
@@ -15,6 +16,7 @@ type Output struct {
 
 	annotated []string
 	texts     map[string]string // of each template, as it was rendered
+	hashes    func() map[string]string // checksum → template
 	byID      map[Document]*Manifest
 }
 
@@ -51,7 +53,11 @@ func (o *Output) add(template, text string, docs []*document) {
 }
 
 // index finishes an output to which all was added.
-func (o *Output) index() { o.identify(nil) }
+func (o *Output) index() {
+	texts := o.texts
+	o.hashes = sync.OnceValue(func() map[string]string { return hashes(texts) })
+	o.identify(nil)
+}
 
 func newManifest(template string, doc *document) Manifest {
 	m := Manifest{Template: template, Raw: doc.raw, doc: doc}

@@ -3,7 +3,7 @@ package chart
 // Rewritten returns what was rendered with other texts for its manifests, as a
 // post-renderer would hand it on: what stands at a position now is read by Lookup.
 func (o *Output) Rewritten(text func(m *Manifest) string) *Output {
-	again := &Output{Notes: o.Notes, annotated: o.annotated, texts: o.texts, byID: map[Document]*Manifest{}}
+	again := &Output{Notes: o.Notes, annotated: o.annotated, texts: o.texts, hashes: o.hashes, byID: map[Document]*Manifest{}}
 	for i := range o.Manifests {
 		m := o.Manifests[i]
 		if now := text(&m); now != m.Raw {

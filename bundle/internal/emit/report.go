@@ -48,8 +48,8 @@ type Left struct {
 	Target string   `json:"target,omitempty"` // where it should point
 	Needs  []string `json:"needs,omitempty"`  // what was proved to move it all the same, see the Way constants
 
-	raw      string // as the chart has it
-	position chart.Position
+	raw      string         // as the chart has it
+	position chart.Position // where that is
 }
 
 func (c *Chart) Report(o Options) ChartReport {

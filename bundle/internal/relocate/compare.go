@@ -1,7 +1,6 @@
 package relocate
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,16 +19,16 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 		s, wanted := spots[f.Position]
 		switch {
 		case f.Confidence == chart.Placeholder:
-			r.Left = append(r.Left, Left{f, reads, reasonPlaceholder})
+			r.Left = append(r.Left, Left{Finding: f, Reads: reads, Reason: reasonPlaceholder})
 		case wanted && reads == s.final:
 			r.Moved = append(r.Moved, Move{Finding: f, Target: s.final})
 		case wanted:
-			r.Left = append(r.Left, Left{f, reads, d.reason(f, reads)})
+			r.Left = append(r.Left, d.left(f, reads))
 		default:
 			if target, ok := d.target(f.Raw); ok && target == reads {
 				r.Moved = append(r.Moved, Move{Finding: f, Target: target})
 			} else {
-				r.Left = append(r.Left, Left{f, reads, reasonAsked})
+				r.Left = append(r.Left, Left{Finding: f, Reads: reads, Reason: reasonAsked})
 			}
 		}
 	}
@@ -49,7 +48,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 	for _, f := range out.Findings() {
 		if !known[f.Position] && f.Confidence != chart.Placeholder && !own[chart.CutReference(f.Raw).Host] {
 			known[f.Scalar()] = true
-			r.Left = append(r.Left, Left{f, f.Raw, reasonNew})
+			r.Left = append(r.Left, Left{Finding: f, Reads: f.Raw, Reason: reasonNew})
 		}
 	}
 	d.named(r, out, known)
@@ -57,21 +56,20 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 
 // changes lists what differs and is no part of a reference that moved; out is the
 // lenient render with the overrides.
-func (d *derivation) changes(r *Result, out *chart.Output) {
-	random := map[chart.Position]bool{}
-	if d.again != nil {
-		for _, x := range d.before.Differences(d.again) {
-			random[x.Position] = true
-		}
-	}
+func (d *derivation) changes(r *Result, out *chart.Output, set overlay) {
 	before, after := d.before.Leaves(), out.Leaves()
+	j := d.judge(d.before, out, r.Moved, set)
 	for _, x := range d.before.Differences(out) {
 		named := slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == x.Position && n.Reads != n.Raw })
-		if random[x.Position] || named || d.onlySecrets(x, before, after) ||
-			x.Had && x.Has && explained(x.Position, x.Before, x.After, r.Moved) {
+		if named || d.onlySecrets(x, before, after) {
 			continue
 		}
-		r.Changed = append(r.Changed, change(x))
+		switch j.verdict(x) {
+		case noted:
+			r.Changed = append(r.Changed, change(x))
+		case alteredIt:
+			r.Altered = append(r.Altered, Alteration{Change: change(x)})
+		}
 	}
 }
 
@@ -134,17 +132,10 @@ func hide(value string) string {
 	return hidden
 }
 
-// hexSum matches a checksum: of a configuration, say, that a reference in it
-// changed.
-var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
-
 // explained tells whether a scalar changed only because references in it moved:
 // word by word, a reference became its target, or a part of one that is spread
 // over several scalars of this document became the same part of the target.
 func explained(at chart.Position, was, now string, moved []Move) bool {
-	if hexSum.MatchString(was) && hexSum.MatchString(now) && len(was) == len(now) {
-		return true
-	}
 	a, b := chart.Words(was), chart.Words(now)
 	if len(a) != len(b) {
 		return false

@@ -88,10 +88,11 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 		}
 		return !globalCopy(at, d.templates().charts)
 	})
-	if err := s.stage(ctx, slots, open, true); err != nil {
+	err := s.stage(ctx, slots, open, true)
+	d.renders = pr.renders
+	if err := d.unlessSpent(err); err != nil {
 		return err
 	}
-	d.renders = pr.renders
 	for _, i := range open {
 		if at := pr.spots[i]; len(s.keys[i]) > 0 && s.right(i) {
 			p.hostKeys[at.finding.Position] = s.keys[i]

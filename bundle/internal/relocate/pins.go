@@ -11,7 +11,7 @@ import (
 // pins changes tags and digests where a target has others than the chart
 // writes: digests that a choice of platforms changed, and names that the user
 // gave. Nothing else ever touches a tag or a digest.
-func (s *solver) pins(ctx context.Context) error {
+func (s *solver) pins(ctx context.Context, banned map[string]bool) error {
 	for _, part := range []func(raw, final string) (was, want string){digestPart, tagPart} {
 		s.below, s.chosen = s.overlay(nil), choice{}
 		old := map[string]bool{}
@@ -29,7 +29,8 @@ func (s *solver) pins(ctx context.Context) error {
 		}
 		values := chart.Merge(s.base, s.below.values(s.base))
 		s.mark = markPins
-		if err := s.solve(ctx, [][]*slot{pinSlots(values, old)}); err != nil {
+		slots := pick(pinSlots(values, old), func(c *slot) bool { return !banned[c.path.String()] })
+		if err := s.solve(ctx, [][]*slot{slots}); err != nil {
 			return err
 		}
 	}

@@ -45,9 +45,11 @@ type Left struct {
 	chart.Finding
 	Reads  string // what stands there with the overrides
 	Reason string
+	Keys   []string // dotted paths of values that would move it, were it not for the reason
 }
 
-// A Change is a scalar that the overrides change besides references.
+// A Change is a scalar that the overrides change besides references: a checksum, a
+// label, or a text that one of the values is written into.
 type Change struct {
 	chart.Position
 	Before, After string // empty where there is nothing; "(hidden)" in a Secret
@@ -60,21 +62,25 @@ type Result struct {
 	Unlocked  []string       // those of Keys that only make the chart accept the others
 	Moved     []Move         // in the order of the manifests
 	Left      []Left
-	Named     []Named  // no matter of Complete: nothing is pulled from there by the name alone
-	Changed   []Change // sorted by position
+	Named     []Named      // no matter of Complete: nothing is pulled from there by the name alone
+	Changed   []Change     // sorted by position
+	Altered   []Alteration // sorted by position
 
 	SecretKeys  []string     // those of Keys that name the pull secret
 	Secrets     []SecretMove // sorted by position, pods first
 	SecretsLeft []SecretLeft // sorted by position; never an error, and no matter of Complete
 
 	Renders int
+	// Short tells that there were as many renders as one derivation may have: other
+	// values may move more.
+	Short bool
 	// Before is the chart without overrides, rendered leniently: what the positions
 	// are those of. Another render has them too once it is like it.
 	Before *chart.Output
 }
 
-// Complete tells whether every reference moved.
-func (r *Result) Complete() bool { return len(r.Left) == 0 }
+// Complete tells whether every reference moved, and nothing else.
+func (r *Result) Complete() bool { return len(r.Left) == 0 && len(r.Altered) == 0 }
 
 // Derive finds the smallest values file it can that makes the chart pull its
 // images from where Target says, and proves it by rendering as helm install
@@ -104,17 +110,57 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(refused) == 0 {
+		if len(refused) > 0 && (d.short || !d.ban(plan, refused, banned)) {
+			proved, err = d.settle(ctx, plan, refused)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if proved != nil {
 			return d.result(ctx, proved)
 		}
-		for _, key := range refused {
-			if s, ok := plan.secrets[key]; ok {
-				key = shapeKey(key, shapeOf(s.value))
-			}
-			banned[key] = true
-		}
-		d.noteRefused(plan, refused)
 	}
+}
+
+// ban notes keys that the chart refuses, and tells whether any of them was not
+// known for that: if there are none, another plan would be the same.
+func (d *derivation) ban(p *plan, refused []string, banned map[string]bool) bool {
+	d.noteRefused(p, refused)
+	known := len(banned)
+	for _, key := range refused {
+		if s, ok := p.secrets[key]; ok {
+			key = shapeKey(key, shapeOf(s.value))
+		}
+		banned[key] = true
+	}
+	return len(banned) > known
+}
+
+// settle drops keys that the chart refuses without looking for others, until it
+// renders with the rest.
+func (d *derivation) settle(ctx context.Context, p *plan, refused []string) (*plan, error) {
+	for len(refused) > 0 {
+		d.short = true
+		d.noteRefused(p, refused)
+		p.overlay, p.secrets = p.overlay.without(refused...), p.secrets.without(refused...)
+		var err error
+		if _, refused, err = d.prove(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	p.probed, err = d.lenient(ctx, p.overlay)
+	return p, err
+}
+
+// unlessSpent swallows the error of a probe that was not made because there were
+// enough, and remembers it.
+func (d *derivation) unlessSpent(err error) error {
+	if spent(err) {
+		d.short = true
+		return nil
+	}
+	return err
 }
 
 // A derivation is one run of Derive or Verify.
@@ -123,8 +169,8 @@ type derivation struct {
 	target  func(string) (string, bool)
 	secret  string // name of the pull secret, or empty
 	form    form
+	short   bool          // probing stopped because there were enough renders
 	before  *chart.Output // lenient, without overrides
-	again   *chart.Output // the same once more; nil where nothing is random
 	found   []chart.Finding
 	guesses []path
 	reader  *reader                   // see templates
@@ -149,7 +195,7 @@ type plan struct {
 // that it does is part of the proof.
 func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
-		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[chart.Position]string{}},
+		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[chart.Position]string{}, random: map[chart.Position]bool{}, altering: map[chart.Position]altering{}},
 		target:  r.Target,
 		secret:  r.PullSecret,
 		refused: map[chart.Position]string{},
@@ -168,11 +214,14 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
 	if !r.Chart.Deterministic(d.base) {
-		if d.again, err = d.probe(ctx, nil); err != nil {
+		again, err := d.probe(ctx, nil)
+		if err != nil {
 			return nil, err
 		}
-		d.before = d.before.Steady(d.again)
-		d.again = d.again.Like(d.before)
+		d.before = d.before.Steady(again)
+		for _, x := range d.before.Differences(again.Like(d.before)) {
+			d.random[x.Position] = true
+		}
 	}
 	d.prober.like = d.before
 	d.found = d.before.Findings()
@@ -218,17 +267,17 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 		stages[i] = pick(stages[i], func(s *slot) bool { return !banned[s.path.String()] })
 	}
 	s := newSolver(d.prober, d.form.mark, d.before)
-	if err := s.solve(ctx, stages); err != nil {
+	if err := d.unlessSpent(s.solve(ctx, stages)); err != nil {
 		return nil, err
 	}
-	if err := s.pins(ctx); err != nil {
+	if err := d.unlessSpent(s.pins(ctx, banned)); err != nil {
 		return nil, err
 	}
 	o, err := s.prune(ctx, slices.Concat(stages...))
-	if err != nil {
+	if err := d.unlessSpent(err); err != nil {
 		return nil, err
 	}
-	if err := s.attribute(ctx, o, d.form.mark); err != nil {
+	if err := d.unlessSpent(s.attribute(ctx, o, d.form.mark)); err != nil {
 		return nil, err
 	}
 	return &plan{overlay: o, keys: s.keys, probed: s.now.out}, nil
@@ -265,13 +314,16 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	r := &Result{Overrides: p.overlay.values(d.base), Keys: sortedKeys(p.overlay), Unlocked: p.unlocked}
 	if len(p.unlocked) > 0 {
 		var err error
-		if p.probed, err = d.probe(ctx, p.overlay); err != nil {
+		if p.probed, err = d.lenient(ctx, p.overlay); err != nil {
 			return nil, err
 		}
 	}
 	d.compare(r, p.out)
 	d.secrets(r, p)
-	d.changes(r, p.probed)
+	d.changes(r, p.probed, p.overlay)
+	if err := d.blame(ctx, r, p.overlay); err != nil {
+		return nil, err
+	}
 	for i, n := range r.Named {
 		r.Named[i].Keys = p.hostKeys[n.Position]
 	}
@@ -285,7 +337,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	for i := range r.Moved {
 		r.Moved[i].Keys = keys[r.Moved[i].Position]
 	}
-	r.Renders, r.Before = d.renders, d.before
+	r.Renders, r.Before, r.Short = d.renders, d.before, d.short
 	return r, nil
 }
 
@@ -297,21 +349,29 @@ const (
 	reasonNew         = "it appears only with the overrides"
 )
 
-// reason says why a spot was not moved.
-func (d *derivation) reason(f chart.Finding, reads string) string {
-	if reads != f.Raw && reads != "" {
-		return "values move it, but not to its target"
-	}
+// left says why a spot was not moved.
+func (d *derivation) left(f chart.Finding, reads string) Left {
+	l := Left{Finding: f, Reads: reads, Reason: reasonNoValue}
 	if key := d.refused[f.Position]; key != "" {
-		return "the chart refuses the key that would move it: " + key
+		l.Reason, l.Keys = "the chart refuses the key that would move it: "+key, []string{key}
+		return l
+	}
+	if reads != f.Raw && reads != "" {
+		l.Reason = "values move it, but not to its target"
+		return l
+	}
+	if a, ok := d.altering[f.Position]; ok {
+		l.Reason, l.Keys = "the key that would move it does more: "+a.key+" "+a.does, []string{a.key}
+		return l
 	}
 	if key := d.reached[f.Position]; key != "" {
-		return "a value reaches it, but the chart makes something else of it: " + key
+		l.Reason, l.Keys = "a value reaches it, but the chart makes something else of it: "+key, []string{key}
+		return l
 	}
 	if file := d.writtenIn(f); file != "" {
-		return file
+		l.Reason = file
 	}
-	return reasonNoValue
+	return l
 }
 
 // writtenIn says which file of the chart has the reference in its text: best

@@ -192,6 +192,12 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 			fmt.Fprintf(&b, "%s\n    at %s\n    reads %s by %s\n", n.Raw, n.Position, n.Reads, strings.Join(n.Keys, ", "))
 		}
 	}
+	if len(r.Altered) > 0 {
+		b.WriteString("# altered\n")
+		for _, a := range r.Altered {
+			fmt.Fprintf(&b, "%s\n    %q\n    %q\n    by %s\n", a.Position, a.Before, a.After, strings.Join(a.Keys, ", "))
+		}
+	}
 	b.WriteString("# changed\n")
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)
@@ -265,7 +271,7 @@ func TestVerify(t *testing.T) {
 				derived.Moved[i].Keys = nil // only Derive knows them
 			}
 			for i := range derived.Left {
-				derived.Left[i].Reason = "" // Derive knows more
+				derived.Left[i].Reason, derived.Left[i].Keys = "", nil // Derive knows more
 			}
 			for i := range verified.Left {
 				verified.Left[i].Reason = ""
@@ -284,6 +290,12 @@ func TestVerify(t *testing.T) {
 			}
 			if diff := cmp.Diff(derived.Changed, verified.Changed, paths); diff != "" {
 				t.Errorf("changed (-Derive +Verify):\n%s", diff)
+			}
+			for i := range derived.Altered {
+				derived.Altered[i].Keys = nil
+			}
+			if diff := cmp.Diff(derived.Altered, verified.Altered, paths); diff != "" {
+				t.Errorf("altered (-Derive +Verify):\n%s", diff)
 			}
 		})
 	}
@@ -393,8 +405,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Changed) != 1 || res.Changed[0].Path.String() != "spec.replicas" || res.Changed[0].After != "3" {
-		t.Errorf("changed %v, want spec.replicas", res.Changed)
+	if len(res.Altered) != 1 || res.Altered[0].Path.String() != "spec.replicas" || res.Altered[0].After != "3" || res.Complete() {
+		t.Errorf("altered %v, want spec.replicas", res.Altered)
 	}
 }
 

@@ -65,11 +65,11 @@ func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string
 		for _, slot := range slots {
 			slot.shapes = slices.DeleteFunc(slot.shapes, func(sh shape) bool { return banned[shapeKey(slot.path.String(), sh)] })
 		}
-		if err := s.stage(ctx, slots); err != nil {
+		if err := d.unlessSpent(s.stage(ctx, slots)); err != nil {
 			return err
 		}
 	}
-	if err := s.prune(ctx); err != nil {
+	if err := d.unlessSpent(s.prune(ctx)); err != nil {
 		return err
 	}
 	p.overlay, p.probed = p.overlay.with(s.chosen), s.now.out

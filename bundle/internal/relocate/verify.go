@@ -40,7 +40,12 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	})
 	d.compare(res, out)
 	d.secrets(res, &plan{out: out})
-	d.changes(res, probed)
+	set := overlay{}
+	walk(nil, overrides, func(p path, v any) bool {
+		set[p.String()] = setting{p, v}
+		return true
+	})
+	d.changes(res, probed, set)
 	res.Renders, res.Before = d.renders, d.before
 	return res, nil
 }
@@ -107,7 +112,7 @@ func (d *derivation) culprits(ctx context.Context, all overlay, keys []string) (
 	if refusal(err) == nil {
 		return nil, err
 	}
-	if len(keys) == 1 {
+	if len(keys) == 1 || d.renders >= 2*maxRenders {
 		return keys, nil
 	}
 	half := len(keys) / 2

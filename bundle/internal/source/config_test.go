@@ -115,7 +115,7 @@ func TestLoadConfigPaths(t *testing.T) {
 		if err := os.WriteFile(file, []byte("charts:\n  - chart: "+ref+"\n    values: [site.yaml]\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		c, err := LoadConfig(file)
+		c, err := LoadConfig(t.Context(), file)
 		if err != nil {
 			t.Fatal(err)
 		}
