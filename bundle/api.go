@@ -59,6 +59,7 @@ type (
 type (
 	State          = words.State      // what became of a name in a registry
 	Fetched        = chart.Fetched    // a chart that came over the network
+	Unasked        = image.Unasked    // a registry that did not answer for signatures
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
@@ -115,6 +116,10 @@ const StreamOutput = transfer.StreamOutput
 // FormatVersion is the bundle format this package writes, and the newest it
 // reads (layout/SPEC.md).
 const FormatVersion = record.FormatVersion
+
+// DefaultKubeVersion is the Kubernetes version that charts are rendered for where
+// nobody says another.
+const DefaultKubeVersion = chart.DefaultKubeVersion
 
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }

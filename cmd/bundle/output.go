@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -18,8 +20,7 @@ import (
 // A view is a report in the words of people: what a query answers goes to
 // standard output, what is told of work to standard error.
 type view struct {
-	out, err io.Writer
-	width    int // of the terminal that both go to; 0: none, lines may have any length
+	out, err paper
 }
 
 // output prints a report: as JSON where that was asked for, else with human; with
@@ -35,7 +36,10 @@ func output(cmd *cobra.Command, report any, human func(view), terse func(io.Writ
 		}
 		return &said{err}
 	}
-	v := view{out: plainText{cmd.OutOrStdout()}, err: plainText{cmd.ErrOrStderr()}, width: reportWidth(cmd)}
+	v := view{
+		out: paper{plainText{cmd.OutOrStdout()}, columns(cmd.OutOrStdout())},
+		err: paper{plainText{cmd.ErrOrStderr()}, columns(cmd.ErrOrStderr())},
+	}
 	quiet, _ := cmd.Flags().GetBool("quiet")
 	switch {
 	case !quiet:
@@ -175,11 +179,23 @@ func printError(cmd *cobra.Command, args []string, err error) {
 	if !known && (asJSON(cmd) || slices.Contains(args, "--json")) {
 		_ = printJSON(cmd, nil, err) // it is said on standard error in any case
 	}
-	fmt.Fprintf(w, "bundle: %s\n", message(err))
+	p := paper{w, columns(cmd.ErrOrStderr())}
+	fmt.Fprintf(p, "bundle: %s\n", message(err))
 	if h := bundle.Hint(err); h != "" {
-		fmt.Fprintf(w, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))
+		fmt.Fprintf(p, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))
 	}
 }
 
-// reportWidth is the width that reports are made for; 0: any.
-func reportWidth(cmd *cobra.Command) int { return 0 }
+// columns is the width of the terminal that w is; 0 for anything else, and for one
+// that says nothing of itself.
+func columns(w io.Writer) int {
+	f, ok := plainStdout(w).(*os.File)
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return 0
+	}
+	n, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || n <= 0 {
+		return 0
+	}
+	return max(n, 20)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -122,7 +121,7 @@ func (f *trustFlags) signers() (string, error) {
 }
 
 // printTrust says on whose word the bundle was taken.
-func printTrust(w io.Writer, v bundle.Vouched) {
+func printTrust(w paper, v bundle.Vouched) {
 	if v.SignatureSkipped {
 		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
 	}

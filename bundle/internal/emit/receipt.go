@@ -50,6 +50,8 @@ type ReceiptBundle struct {
 	Size    int64         `json:"size"`
 	ID      string        `json:"id"`
 	Created time.Time     `json:"created"`
+	Serial  int64         `json:"serial,omitempty"`
+	Expires time.Time     `json:"expires,omitzero"`
 	Tool    string        `json:"tool"`
 	Sums    digest.Digest `json:"sums"` // of SHA256SUMS, and so of everything
 }
@@ -165,6 +167,20 @@ func (o ReceiptOptions) Write(r *Receipt) error {
 	return nil
 }
 
+// About says which bundle was opened at path.
+func About(path string, b *open.Bundle) ReceiptBundle {
+	return ReceiptBundle{
+		Path:    path,
+		Size:    b.Size,
+		ID:      b.Record.ID,
+		Created: b.Record.Created,
+		Serial:  b.Record.Serial,
+		Expires: b.Record.Expires,
+		Tool:    b.Record.Tool,
+		Sums:    digest.FromBytes(b.Sums),
+	}
+}
+
 // receiptImage adds what the record knows of an image.
 func receiptImage(im push.Image, rec *record.Record) ReceiptImage {
 	r := ReceiptImage{
@@ -186,14 +202,7 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 		Verified: b.Verified,
 		Finished: time.Now().UTC().Truncate(time.Second),
 		Vouched:  b.Vouched,
-		Bundle: ReceiptBundle{
-			Path:    path,
-			Size:    b.Size,
-			ID:      b.Record.ID,
-			Created: b.Record.Created,
-			Tool:    b.Record.Tool,
-			Sums:    digest.FromBytes(b.Sums),
-		},
+		Bundle:   About(path, b),
 		Registry: o.Registry.String(),
 		Complete: true,
 	}

@@ -56,6 +56,9 @@ type Image struct {
 	Kind place.Kind `json:"-"`
 }
 
+// IsChart tells a chart from an image.
+func (im Image) IsChart() bool { return im.Kind == place.Chart }
+
 // State is what became of it, or would become in a dry run.
 func (im Image) State(dryRun bool) words.State {
 	switch {
