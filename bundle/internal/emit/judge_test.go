@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	mapFile := strings.TrimPrefix(os.Args[len(os.Args)-1], "--map=")
-	if _, err := PostRender(os.Stdin, os.Stdout, mapFile); err != nil {
+	if _, err := PostRender(context.Background(), os.Stdin, os.Stdout, mapFile); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
