@@ -25,10 +25,10 @@ import (
 const grace = 1500 * time.Millisecond
 
 func main() {
-	// Memory counts more than the time of the collector: it lets the heap grow by a
-	// half in place of doubling it. What is never touched takes no memory, and keeps
+	// Memory counts more than the time of the collector: it lets the heap grow by two
+	// fifths in place of doubling it. What is never touched takes no memory, and keeps
 	// it from running all the time while the heap is small.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(40)
 	ballast := make([]byte, 8<<20)
 	code := run(os.Args[1:])
 	runtime.KeepAlive(ballast)
