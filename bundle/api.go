@@ -15,6 +15,7 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/rewrite"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
@@ -37,6 +38,7 @@ type (
 // How registries are reached, and where things land in one.
 type (
 	Registry        = place.Registry
+	Naming          = place.Naming
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
@@ -66,7 +68,7 @@ type (
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
 	ReceiptOptions = emit.ReceiptOptions
-	RewriteMap     = emit.RewriteMap
+	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
@@ -80,6 +82,7 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
+	RefusedError    = push.RefusedError // what a registry did not take
 )
 
 // The kinds of errors, see [KindOf].
@@ -95,9 +98,11 @@ const (
 
 // What can move a reference that values do not.
 const (
-	WayPostRender = emit.WayPostRender
-	WayKustomize  = emit.WayKustomize
-	WayMirror     = emit.WayMirror
+	WayPostRender  = emit.WayPostRender
+	WayPostRender3 = emit.WayPostRender3
+	WayPostRender4 = emit.WayPostRender4
+	WayKustomize   = emit.WayKustomize
+	WayMirror      = emit.WayMirror
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -115,7 +120,9 @@ func Hint(err error) string { return fault.Hint(err) }
 
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
-func Open(path string, t *Trust) (*Bundle, error) { return open.File(path, t) }
+func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
+	return open.File(ctx, path, t)
+}
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
 // one or a certificate in the ssh-agent.
@@ -154,11 +161,22 @@ func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
 
+// How paths become paths in the target registry.
+const (
+	NamesFull = place.Full
+	NamesHost = place.Host
+	NamesFlat = place.Flat
+)
+
+// ParseNaming reads full, host or flat.
+func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
+
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
-// references of the map file, and writes the result.
-func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) error {
+// references of the map file, and writes the result. unused are lines of the map
+// that matched nothing.
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
 	return emit.PostRender(ctx, in, out, mapFile)
 }

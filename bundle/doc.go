@@ -19,6 +19,8 @@
 //     same bytes.
 //   - The context ends everything soon, and nothing keeps running after a
 //     function has returned.
+//   - Helm prints warnings through the standard logger: while a chart is read or
+//     rendered, what package log prints is discarded in the whole process.
 //
 // Errors sort into kinds, see [KindOf]; [Hint] says what to do about one.
 //

@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -47,10 +48,12 @@ type ExportOptions struct {
 	Redact      []string      // leave these keys of the given values out, a.b.c
 	Signer      *trust.Signer // nil: needs Unsigned
 	Unsigned    bool
-	DryRun      bool      // plan and report, write nothing
-	Created     time.Time // of every entry and the record; zero: now, or that of the run that is gone on with
-	Tool        string    // name and version that go into the record
-	Jobs        int       // transfers at once; 0: DefaultJobs
+	DryRun      bool          // plan and report, write nothing
+	Created     time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
+	Serial      int64         // tells newer bundles from older ones before Created does; 0: it does not
+	ValidFor    time.Duration // after Created, an import refuses the bundle; 0: never
+	Tool        string        // name and version that go into the record
+	Jobs        int           // transfers at once; 0: DefaultJobs
 	Registry    RegistryOptions
 	Progress    progress.Reporter
 }
@@ -73,9 +76,10 @@ type ExportReport struct {
 	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
 	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
+	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -120,6 +124,9 @@ func (o *ExportOptions) complete() error {
 			What:   "no key to sign the bundle with",
 			Advice: "give --key FILE (an OpenSSH private key; `bundle keygen` makes one), or --unsigned",
 		}
+	}
+	if o.Serial < 0 {
+		return &fault.UsageError{What: fmt.Sprintf("serial %d is less than 1", o.Serial)}
 	}
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
@@ -167,11 +174,11 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		return nil, nil, err
 	}
 	rec := &record.Record{
-		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created,
+		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created, Serial: o.Serial,
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
-	begun := func(id string) time.Time { return transfer.Begun(o.Output, id) }
-	p, err := plan.New(rec, images, charts, begun)
+	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, id) }}
+	p, err := plan.New(rec, images, charts, times)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -183,7 +183,7 @@ func TestExportChartNameTwice(t *testing.T) {
 		Output: filepath.Join(out, "x.tar"), Signer: signer, Registry: through(pub),
 	})
 	if err == nil {
-		_, err := open.File(filepath.Join(out, "x.tar"), trust.TrustAnyone())
+		_, err := open.File(t.Context(), filepath.Join(out, "x.tar"), trust.TrustAnyone())
 		t.Fatalf("the export succeeded; opening what it wrote: %v", err)
 	}
 	wantError(t, err, fault.Usage, "app", "1.0.0")
@@ -320,7 +320,7 @@ func TestExportUnparsable(t *testing.T) {
 				Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart), Set: []string{"sidecar=" + tc.image}}},
 				Output: out, Signer: signer, Registry: through(pub),
 			})
-			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[1].image")
+			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[sidecar].image")
 			if r == nil {
 				t.Fatal("no report beside the error")
 			}

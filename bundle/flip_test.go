@@ -38,7 +38,7 @@ func flippable(t *testing.T) (whole []byte, believed *trust.Trust, layer layout.
 	if whole, err = io.ReadAll(io.NewSectionReader(c, 0, c.Size)); err != nil {
 		t.Fatal(err)
 	}
-	b, err := open.Reader(bytes.NewReader(whole), c.Size, believed)
+	b, err := open.Reader(t.Context(), bytes.NewReader(whole), c.Size, believed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestFlips(t *testing.T) {
 
 // verifyBytes is Verify of a bundle in memory.
 func verifyBytes(data []byte, believed *trust.Trust) error {
-	b, err := open.Reader(bytes.NewReader(data), int64(len(data)), believed)
+	b, err := open.Reader(context.Background(), bytes.NewReader(data), int64(len(data)), believed)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func FuzzOpen(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := open.Reader(bytes.NewReader(data), int64(len(data)), trust.TrustAnyone())
+		b, err := open.Reader(t.Context(), bytes.NewReader(data), int64(len(data)), trust.TrustAnyone())
 		if err != nil {
 			if kind := fault.KindOf(err); kind != fault.Damaged {
 				t.Fatalf("kind %d: %v", kind, err)
@@ -79,7 +79,7 @@ func FuzzOpenParts(f *testing.F) {
 		}
 		broken := parts(doc, nil)
 		data := broken[int(part)%len(broken)].bytes(t, nil)
-		b, err := open.Reader(bytes.NewReader(data), int64(len(data)), trust.TrustAnyone())
+		b, err := open.Reader(t.Context(), bytes.NewReader(data), int64(len(data)), trust.TrustAnyone())
 		if err != nil {
 			if kind := fault.KindOf(err); kind != fault.Damaged {
 				t.Fatalf("kind %d: %v", kind, err)

@@ -207,7 +207,7 @@ func mustImport(t testing.TB, path string, o ImportOptions) *ImportReport {
 
 func mustOpen(t testing.TB, path string, trust *trust.Trust) *open.Bundle {
 	t.Helper()
-	b, err := open.File(path, trust)
+	b, err := open.File(t.Context(), path, trust)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -303,7 +303,7 @@ func TestOpenNestedMissing(t *testing.T) {
 			}
 		},
 	}.build(t, signer)
-	_, err := open.File(path, believed)
+	_, err := open.File(t.Context(), path, believed)
 	wantError(t, err, fault.Damaged, elsewhere.Encoded())
 }
 
@@ -363,14 +363,14 @@ func TestVerifyCancelled(t *testing.T) {
 
 func TestOpenNotAFile(t *testing.T) {
 	dir := t.TempDir()
-	_, err := open.File(dir, trust.TrustAnyone())
+	_, err := open.File(t.Context(), dir, trust.TrustAnyone())
 	wantError(t, err, fault.Usage, dir)
-	_, err = open.File(filepath.Join(dir, "nowhere"), trust.TrustAnyone())
+	_, err = open.File(t.Context(), filepath.Join(dir, "nowhere"), trust.TrustAnyone())
 	wantError(t, err, fault.Failed, "nowhere")
 	empty := filepath.Join(dir, "empty")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err = open.File(empty, trust.TrustAnyone())
+	_, err = open.File(t.Context(), empty, trust.TrustAnyone())
 	wantError(t, err, fault.Damaged, empty)
 }

@@ -24,7 +24,7 @@ type VerifyReport struct {
 // entries, graph, the checksum of every byte, and that the charts open. All
 // damaged entries are named, not only the first.
 func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Reporter) (*VerifyReport, error) {
-	b, err := open.File(path, trust)
+	b, err := open.File(ctx, path, trust)
 	if err != nil {
 		return nil, err
 	}

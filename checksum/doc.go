@@ -1,7 +1,7 @@
 // Package checksum says what a set of files must contain and who vouches for
 // it: a SHA256SUMS manifest, and SSH signatures over it.
 //
-// The manifest ([Sums], [Parse], [Sums.Format]) is what sha256sum -c reads, in
+// The manifest ([Sums], [Walk], [Sums.Format]) is what sha256sum -c reads, in
 // one canonical form only, so that equal content has equal bytes and a
 // signature covers exactly what a reader sees.
 //
@@ -25,5 +25,5 @@
 //	trust.AddKey(pub)
 //	signer, err := trust.Verify(manifest, armored, time.Now())
 //	…
-//	sums, err := checksum.Parse(manifest)
+//	err = checksum.Walk(manifest, func(s checksum.Sum) error { … })
 package checksum

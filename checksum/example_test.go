@@ -51,13 +51,13 @@ func Example() {
 		return
 	}
 	fmt.Println("signed by", by.Fingerprint)
-	received, err := checksum.Parse(manifest)
+	err = checksum.Walk(manifest, func(sum checksum.Sum) error {
+		fmt.Println(sum.Hex()[:12], sum.Name)
+		return nil
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
-	}
-	for _, sum := range received {
-		fmt.Println(sum.Hex()[:12], sum.Name)
 	}
 	// Output:
 	// signed by SHA256:fe85JkIjo8VPe+XqXJGH5Mau1EMFdK1OdKvJUFicyA8

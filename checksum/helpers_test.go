@@ -325,3 +325,16 @@ func ecdsaSecurityKey(t testing.TB) *securityKey {
 	}
 	return &securityKey{key: k, touched: true}
 }
+
+// parse reads a manifest into a list.
+func parse(b []byte) (Sums, error) {
+	var sums Sums
+	err := Walk(b, func(s Sum) error {
+		sums = append(sums, s)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sums, nil
+}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// MaxSize is the largest manifest that [Parse] reads, in bytes: room for
+	// MaxSize is the largest manifest that [Walk] reads, in bytes: room for
 	// more than 200 000 blobs.
 	MaxSize = 32 << 20
 
@@ -49,7 +49,7 @@ func (e *FormatError) Error() string {
 
 // Format returns the manifest in canonical form: one line for each sum,
 // sorted bytewise by name. The order of s is left alone. Names must be valid
-// and distinct, which [Sums.Validate] tells; Parse refuses what comes of
+// and distinct, which [Sums.Validate] tells; Walk refuses what comes of
 // others.
 func (s Sums) Format() []byte {
 	var b bytes.Buffer
@@ -62,7 +62,7 @@ func (s Sums) Format() []byte {
 	return b.Bytes()
 }
 
-// Validate returns an error unless Parse(s.Format()) would return the sums of
+// Validate returns an error unless Walk over s.Format() would visit the sums of
 // s: at least one, every name allowed, no name twice, within [MaxSize].
 func (s Sums) Validate() error {
 	if len(s) == 0 {
@@ -91,23 +91,10 @@ func (s Sums) sorted() Sums {
 	return s
 }
 
-// Parse reads a manifest in canonical form, and nothing else: for every b that
-// it accepts, Format returns b again. Errors are of type [*FormatError].
-func Parse(b []byte) (Sums, error) {
-	sums := make(Sums, 0, bytes.Count(b[:min(len(b), MaxSize)], []byte{'\n'}))
-	err := Walk(b, func(s Sum) error {
-		sums = append(sums, s)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return sums, nil
-}
-
-// Walk is Parse without the list: it calls visit for each line in turn, and
-// ends with the first error of it. Lines before one that is not canonical have
-// been visited when its [*FormatError] is returned.
+// Walk reads a manifest in canonical form, and nothing else: for what it takes,
+// Format of the visited sums gives the same bytes. It calls visit for each line in
+// turn, and ends with the first error of it. Lines before one that is not
+// canonical have been visited when its [*FormatError] is returned.
 func Walk(b []byte, visit func(Sum) error) error {
 	switch {
 	case len(b) > MaxSize:

@@ -41,16 +41,16 @@ func TestFormat(t *testing.T) {
 	if err := sums.Validate(); err != nil {
 		t.Errorf("Validate: %v", err)
 	}
-	parsed, err := Parse([]byte(want))
+	parsed, err := parse([]byte(want))
 	if err != nil {
-		t.Fatalf("Parse: %v", err)
+		t.Fatalf("Walk: %v", err)
 	}
 	if diff := cmp.Diff(sums.sorted(), parsed); diff != "" {
-		t.Errorf("Parse of Format (-given +got):\n%s", diff)
+		t.Errorf("Walk of Format (-given +got):\n%s", diff)
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestWalkRefuses(t *testing.T) {
 	a, b := hexA+"  a\n", hexB+"  b\n"
 	tests := []struct {
 		name, in string
@@ -97,7 +97,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			sums, err := Parse([]byte(test.in))
+			sums, err := parse([]byte(test.in))
 			var format *FormatError
 			if !errors.As(err, &format) {
 				t.Fatalf("got %v and error %v, want a FormatError", sums, err)
@@ -124,7 +124,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"name missing", Sums{{}}},
 		{"newline", Sums{{Name: "a\nb"}}},
 		{"twice, not side by side", Sums{{Name: "b"}, {Name: "a"}, {Name: "b"}}},
-		{"larger than Parse reads", many},
+		{"larger than Walk reads", many},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,15 +132,15 @@ func TestValidateRefuses(t *testing.T) {
 			if err := test.sums.Validate(); !errors.As(err, &format) {
 				t.Errorf("got %v, want a FormatError", err)
 			}
-			if got, err := Parse(test.sums.Format()); err == nil {
-				t.Errorf("Parse takes what Validate refuses: %v", got)
+			if got, err := parse(test.sums.Format()); err == nil {
+				t.Errorf("Walk takes what Validate refuses: %v", got)
 			}
 		})
 	}
 }
 
 // sha256sum is the tool people check with, so it must take every name that
-// Parse takes.
+// Walk takes.
 func TestSha256sumReadsFormat(t *testing.T) {
 	sha256sum := judge.Path(t, "sha256sum")
 	dir := t.TempDir()
@@ -169,19 +169,19 @@ func TestSha256sumReadsFormat(t *testing.T) {
 	// And the other way round: what it writes for sorted plain names is
 	// canonical.
 	written := mustRun(t, dir, nil, sha256sum, "#hash", "blobs/sha256/"+hexA, "index.json")
-	if _, err := Parse([]byte(written)); err != nil {
-		t.Errorf("Parse of sha256sum's own output: %v\n%s", err, written)
+	if _, err := parse([]byte(written)); err != nil {
+		t.Errorf("Walk of sha256sum's own output: %v\n%s", err, written)
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzWalk(f *testing.F) {
 	f.Add([]byte(hexA + "  a\n" + hexB + "  b\n"))
 	f.Add([]byte(hexA + "  blobs/sha256/" + hexA + "\n"))
 	f.Add([]byte(hexA + " *a\n"))
 	f.Add([]byte(hexB + "  b\n" + hexA + "  a\n"))
 	f.Add([]byte("\\" + hexA + "  a\\nb\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		sums, err := Parse(b)
+		sums, err := parse(b)
 		if err != nil {
 			var format *FormatError
 			if !errors.As(err, &format) {
@@ -190,10 +190,10 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if got := sums.Format(); !bytes.Equal(got, b) {
-			t.Fatalf("Format(Parse(b)) = %q, b = %q", got, b)
+			t.Fatalf("Format of what Walk visits = %q, b = %q", got, b)
 		}
 		if err := sums.Validate(); err != nil {
-			t.Fatalf("Validate after Parse: %v", err)
+			t.Fatalf("Validate after Walk: %v", err)
 		}
 	})
 }

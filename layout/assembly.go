@@ -218,15 +218,3 @@ func (a *Assembly) Close() error {
 	a.writer.release(a.pending, left, err == nil)
 	return err
 }
-
-// blobWriter writes a blob from its begin to its end.
-type blobWriter struct {
-	*Assembly
-	at int64
-}
-
-func (b *blobWriter) Write(p []byte) (int, error) {
-	n, err := b.WriteAt(p, b.at)
-	b.at += int64(n)
-	return n, err
-}

@@ -53,14 +53,14 @@ func write(path string, d digest.Digest, layer []byte) error {
 		return err
 	}
 	defer w.Close()
-	b, err := w.Blob(d)
+	b, err := w.Assemble(d)
 	if err != nil {
 		return err
 	}
-	if _, err := b.Write(layer); err != nil {
+	if _, err := b.WriteAt(layer, 0); err != nil {
 		return err
 	}
-	if err := b.Close(); err != nil {
+	if err := b.Close(); err != nil { // checks size and digest
 		return err
 	}
 	return w.Commit()

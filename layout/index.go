@@ -38,7 +38,7 @@ func ParseLayout(data []byte) error {
 // [*ContentError].
 func ParseIndex(data []byte) (ocispec.Index, error) {
 	var index ocispec.Index
-	err := decodeJSON(data, MaxIndexSize, true, &index)
+	err := indexRules.Decode(data, &index)
 	if err == nil {
 		err = checkIndex(index)
 	}

@@ -83,7 +83,7 @@ func parseDocument(mediaType string, manifest []byte) (doc document, err error) 
 	if !IsManifest(mediaType) {
 		return doc, unknownType(mediaType)
 	}
-	if err := decodeJSON(manifest, MaxManifestSize, false, &doc); err != nil {
+	if err := manifestRules.Decode(manifest, &doc); err != nil {
 		return doc, err
 	}
 	return doc, checkDocument(mediaType, doc)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -15,7 +14,7 @@ type File struct {
 	Name string // one of the constants, or what BlobName returns
 	Size int64  // bytes
 	// Data is the content, where it is known when planning; then Size is its
-	// length. Nil: a blob that is written later, through [Writer.Blob] or
+	// length. Nil: a blob that is written later, through [Writer.Assemble] or
 	// [Stream]. Empty content that is known is empty, not nil.
 	Data []byte
 }
@@ -105,12 +104,6 @@ func checkFile(f File) error {
 
 // Size returns the size of the whole bundle in bytes.
 func (p *Plan) Size() int64 { return p.size }
-
-// Entries returns all entries in order.
-func (p *Plan) Entries() []Entry { return slices.Clone(p.entries) }
-
-// ModTime returns the time that every entry carries.
-func (p *Plan) ModTime() time.Time { return time.Unix(p.mtime, 0).UTC() }
 
 func (p *Plan) header(i int) ([]byte, error) {
 	return encodeHeader(p.entries[i].Name, p.entries[i].Size, p.mtime)

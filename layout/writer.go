@@ -232,20 +232,6 @@ func (w *Writer) writeAt(e Entry, p []byte, offset int64) error {
 	return nil
 }
 
-// Blob begins the content of a blob that the plan has without Data. Size and
-// digest are checked while writing: a Write beyond the size, and a Close of
-// content that is short or wrong, fail with a [*ContentError]. Errors stay.
-// A blob that failed may be begun again. What an earlier run left of it is
-// written over; [Writer.Assemble] makes use of that.
-func (w *Writer) Blob(d digest.Digest) (io.WriteCloser, error) {
-	a, err := w.Assemble(d)
-	if err != nil {
-		return nil, err
-	}
-	a.Reset()
-	return &blobWriter{Assembly: a}, nil
-}
-
 // take marks a blob as being written.
 func (w *Writer) take(d digest.Digest) (*pending, error) {
 	w.mu.Lock()

@@ -77,6 +77,8 @@ command goes on from there, and the result is the same.`,
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
+	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
+	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
@@ -146,6 +148,9 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 }
 
 func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+	for _, c := range r.Collisions {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", c)
+	}
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)

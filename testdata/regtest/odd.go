@@ -1,88 +1,104 @@
 package regtest
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
+	"slices"
+	"strings"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Media types that not everybody takes.
-const (
-	ForeignLayer     = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-	NonDistributable = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-	Schema1          = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-)
-
-// An OddLayer is a layer of a type, or with URLs, as some publishers have it.
-type OddLayer struct {
-	MediaType string // empty: that of a plain layer
-	URLs      []string
-	Content   string
-	Absent    bool // the registry does not have it
+// OnlyRepositories lets only the named repositories exist, as Amazon ECR does: the
+// others answer 404 to everything.
+func OnlyRepositories(names ...string) Fault {
+	return Fault{
+		Match: func(r *http.Request) bool {
+			repo := repositoryOf(r)
+			return repo != "" && !slices.Contains(names, repo)
+		},
+		Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			Says(http.StatusNotFound, "NAME_UNKNOWN", fmt.Sprintf("The repository with name '%s' does not exist", repositoryOf(r)))(w, r, next)
+		},
+	}
 }
 
-// PushOdd pushes an image of odd layers, by tag or, as "repository", by digest.
-// A registry of [Start] takes no URLs; [StartReferrers] does.
-func (r *Registry) PushOdd(ctx context.Context, ref, platform string, layers ...OddLayer) (ocispec.Descriptor, error) {
-	repo, tag := splitRef(ref)
-	p := ParsePlatform(platform)
-	config, err := json.Marshal(ocispec.Image{Platform: p, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{}}})
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("regtest: %w", err)
+// MaxDepth refuses paths of more than n parts with a status.
+func MaxDepth(n, status int) Fault {
+	return Fault{
+		Match: func(r *http.Request) bool { return strings.Count(repositoryOf(r), "/") >= n },
+		Do:    Says(status, "UNAUTHORIZED", "access to the requested resource is not authorized"),
 	}
-	cb := dataBlob(ocispec.MediaTypeImageConfig, config)
-	m := ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: cb.desc, Layers: []ocispec.Descriptor{},
-	}
-	blobs := []blob{cb}
-	for _, l := range layers {
-		if l.MediaType == "" {
-			l.MediaType = ocispec.MediaTypeImageLayerGzip
-		}
-		b := dataBlob(l.MediaType, []byte(l.Content))
-		b.desc.URLs = l.URLs
-		m.Layers = append(m.Layers, b.desc)
-		if !l.Absent {
-			blobs = append(blobs, b)
-		}
-	}
-	for _, b := range blobs {
-		if err := r.pushBlob(ctx, repo, b); err != nil {
-			return ocispec.Descriptor{}, err
-		}
-	}
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("regtest: %w", err)
-	}
-	b := dataBlob(m.MediaType, raw)
-	b.desc.Platform = &p
-	return b.desc, r.pushManifest(ctx, repo, tag, b)
 }
 
-// PushList pushes an index of children that are there already, or not.
-func (r *Registry) PushList(ctx context.Context, ref string, children ...ocispec.Descriptor) (ocispec.Descriptor, error) {
-	raw, err := json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children,
-	})
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("regtest: %w", err)
+// RefuseManifests refuses the PUT of manifests that match.
+func RefuseManifests(status int, match func(m ocispec.Manifest) bool) Fault {
+	return Fault{
+		Method: http.MethodPut, Class: Manifest,
+		Match: func(r *http.Request) bool {
+			body, err := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			var m ocispec.Manifest
+			return err == nil && json.Unmarshal(body, &m) == nil && match(m)
+		},
+		Do: Says(status, "MANIFEST_INVALID", "manifest invalid"),
 	}
-	return r.PushRaw(ctx, ref, ocispec.MediaTypeImageIndex, raw)
 }
 
-// Lose takes a manifest away, as a clean-up does that looks at tags alone.
-func (r *Registry) Lose(ctx context.Context, repo string, d digest.Digest) error {
-	req, err := r.request(ctx, http.MethodDelete, repo, "manifests/"+d.String())
-	if err != nil {
-		return err
+// ImmutableTags refuses to push a tag that exists, also what it stands for.
+func ImmutableTags(status int) Fault {
+	return Fault{
+		Method: http.MethodPut, Class: Manifest,
+		Match: func(r *http.Request) bool { return !strings.Contains(r.URL.Path, "/manifests/sha256:") },
+		Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			probe := r.Clone(r.Context())
+			probe.Method, probe.Body, probe.ContentLength = http.MethodHead, http.NoBody, 0
+			probe.Header.Set("Accept", strings.Join([]string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, DockerManifest, DockerIndex}, ", "))
+			answer := &probed{header: http.Header{}}
+			if next.ServeHTTP(answer, probe); answer.status != http.StatusNotFound {
+				Says(status, "TAG_INVALID", "the tag already exists, and the repository is immutable")(w, r, next)
+				return
+			}
+			next.ServeHTTP(w, r)
+		},
 	}
-	_, _, err = r.do(req, http.StatusAccepted)
-	return err
 }
+
+// Forget answers as if it had stored what was PUT, and stores nothing.
+func Forget(class Class) Fault {
+	return Fault{Method: http.MethodPut, Class: class, Do: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", r.URL.Path)
+		w.WriteHeader(http.StatusCreated)
+	}}
+}
+
+// Says answers with an error of the distribution specification.
+func Says(status int, code, message string) Injector {
+	body, _ := json.Marshal(map[string]any{"errors": []any{map[string]string{"code": code, "message": message}}}) // texts only
+	return Answer(status, "application/json", string(body))
+}
+
+var repositoryPath = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs|tags|referrers)/`)
+
+// repositoryOf is the repository that a request is about, or empty.
+func repositoryOf(r *http.Request) string {
+	if m := repositoryPath.FindStringSubmatch(r.URL.Path); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// probed keeps the status of an answer.
+type probed struct {
+	header http.Header
+	status int
+}
+
+func (p *probed) Header() http.Header         { return p.header }
+func (p *probed) Write(b []byte) (int, error) { return len(b), nil }
+func (p *probed) WriteHeader(status int)      { p.status = status }

@@ -15,7 +15,7 @@ import (
 func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
 	damaged := func(err error) error { return fault.Damage("chart "+rec.Label(), err) }
 	var m ocispec.Manifest
-	doc, err := b.Docs.Fetch(ocispec.Descriptor{Digest: rec.Digest})
+	doc, err := b.Document(ocispec.Descriptor{Digest: rec.Digest})
 	if err != nil {
 		return nil, err
 	}

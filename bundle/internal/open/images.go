@@ -141,7 +141,7 @@ func (b *Bundle) readPlatforms(t image.Tree, d ocispec.Descriptor) error {
 	if t[d.Digest] != nil {
 		return nil
 	}
-	doc, err := b.Docs.Fetch(d)
+	doc, err := b.Document(d)
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,14 @@
 // contradicts itself is a *fault.DamagedError, a medium that cannot be read is
 // not.
 //
-//	b, err := open.File("app.bundle.tar", t)
+//	b, err := open.File(ctx, "app.bundle.tar", t)
 //	if err != nil { … }
 //	defer b.Close()
 package open
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ import (
 // BlobsOf lists what root needs: manifests, each after those it names, and
 // other blobs.
 func (b *Bundle) BlobsOf(root ocispec.Descriptor) (manifests, blobs []ocispec.Descriptor, err error) {
-	all, err := layout.Reachable([]ocispec.Descriptor{root}, b.Docs.Fetch)
+	all, err := layout.Reachable([]ocispec.Descriptor{root}, b.Document)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,9 +51,8 @@ func (b *Bundle) BlobsOf(root ocispec.Descriptor) (manifests, blobs []ocispec.De
 	return manifests, blobs, nil
 }
 
-// MaxDocument bounds the bundle record, and each document that is read into
-// memory whole, in bytes.
-const MaxDocument = 16 << 20
+// MaxDocument bounds each document that is read into memory whole, in bytes.
+const MaxDocument = record.MaxSize
 
 // A Bundle is an open bundle whose signature, checksum list, set of entries
 // and graph of descriptors have been checked. Its layers are checked as they
@@ -68,13 +68,12 @@ type Bundle struct {
 	Verified time.Time // when its signatures were checked
 	Index    ocispec.Index
 	heads    map[string]digest.Digest // of the entries that are not blobs
-	Docs     documents
-	Blobs    []ocispec.Descriptor // everything reachable, each once
+	Blobs    []ocispec.Descriptor     // everything reachable, each once
 }
 
 // File checks the bundle at path in the order of layout/SPEC.md, "Reading":
 // nothing is parsed that the signature does not vouch for, but the tar headers.
-func File(path string, trust *trust.Trust) (*Bundle, error) {
+func File(ctx context.Context, path string, trust *trust.Trust) (*Bundle, error) {
 	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
@@ -83,7 +82,7 @@ func File(path string, trust *trust.Trust) (*Bundle, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	b, err := Reader(f, size, trust, beside...)
+	b, err := Reader(ctx, f, size, trust, beside...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
@@ -110,21 +109,20 @@ func (b *Bundle) Close() error { return b.file.Close() }
 
 // Reader opens the bundle of size bytes in r. beside are the signatures that
 // were found outside of it.
-func Reader(r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
-	b, err := readHead(r, size, trust, beside...)
+func Reader(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
+	b, err := readHead(ctx, r, size, trust, beside...)
 	if err != nil {
 		return nil, ExplainRead(err)
 	}
-	return b, trust.CheckAge(b.Record)
+	return b, trust.CheckAge(b.Record, b.Verified)
 }
 
-func readHead(r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
+func readHead(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
 	lr, err := layout.NewReader(r, size)
 	if err != nil {
 		return nil, err
 	}
 	b := &Bundle{Reader: lr, Size: size}
-	b.Docs = documents{b}
 	if b.Sums, err = lr.ReadFile(layout.SumsFile, checksum.MaxSize); err != nil {
 		return nil, err
 	}
@@ -136,7 +134,8 @@ func readHead(r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.
 	if b.Vouched, err = trust.Check(b.Sums, append(inside, beside...), b.Verified); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{b.matchEntries, b.readHead, b.walk, b.readRecord} {
+	walk := func() error { return b.walk(ctx) }
+	for _, step := range []func() error{ctx.Err, b.matchEntries, b.readHead, walk, b.readRecord} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -228,12 +227,16 @@ func (b *Bundle) digest(name string) (d digest.Digest, listed bool) {
 	return d, listed
 }
 
-// documents are the manifests and indexes of a bundle, read from it each time,
-// so that memory does not grow with their number.
-type documents struct{ bundle *Bundle }
+// Document reads a manifest or an index. It is read from the file each time, so
+// that memory does not grow with their number.
+func (b *Bundle) Document(d ocispec.Descriptor) ([]byte, error) {
+	return b.readWhole(layout.BlobName(d.Digest), layout.MaxManifestSize)
+}
 
-func (d documents) Fetch(m ocispec.Descriptor) ([]byte, error) {
-	return d.bundle.readWhole(layout.BlobName(m.Digest), layout.MaxManifestSize)
+// OpenBlob opens a blob of any size. Its last bytes come only if all of them have
+// the digest; else the read fails with a damaged bundle's error.
+func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
+	return b.Reader.OpenBlob(d)
 }
 
 // readBlob reads a small blob.
@@ -285,8 +288,13 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 
 // walk reads every manifest and requires that what they name, and nothing
 // else, is inside.
-func (b *Bundle) walk() error {
-	all, err := layout.Reachable(b.Index.Manifests, b.Docs.Fetch)
+func (b *Bundle) walk(ctx context.Context) error {
+	all, err := layout.Reachable(b.Index.Manifests, func(d ocispec.Descriptor) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return b.Document(d)
+	})
 	if err != nil {
 		return asDamaged(layout.IndexFile, err)
 	}
@@ -331,7 +339,7 @@ func (b *Bundle) readRecord() error {
 	if len(found) != 1 {
 		return fault.Damage(layout.IndexFile, fmt.Errorf("%d bundle records, want one", len(found)))
 	}
-	manifest, err := b.Docs.Fetch(found[0])
+	manifest, err := b.Document(found[0])
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,3 @@ func (r Registry) String() string {
 	}
 	return r.Host + "/" + r.Prefix
 }
-
-// Charts returns the repository below which charts are pushed, as helm writes
-// it without oci://.
-func (r Registry) Charts() string { return r.String() + "/charts" }

@@ -46,9 +46,15 @@ type Plan struct {
 	Sources []chart.Fetched // charts that came over the network, dependencies too
 }
 
+// Times say from when to when a bundle is.
+type Times struct {
+	Begun    func(id string) time.Time // asked where the record has no time of creation
+	ValidFor time.Duration             // from then on; 0: for ever
+}
+
 // New lays out images and charts. rec must have everything but its images,
-// charts and id; a time of creation that it lacks is asked for, with the id.
-func New(rec *record.Record, images []*image.Image, charts []*source.Chart, begun func(id string) time.Time) (*Plan, error) {
+// charts and id, and what Times say.
+func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Times) (*Plan, error) {
 	p := &Plan{
 		Record: rec,
 		known:  make(image.Tree),
@@ -80,7 +86,10 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, begu
 	}
 	rec.ID = contentID(index)
 	if rec.Created.IsZero() {
-		rec.Created = begun(rec.ID)
+		rec.Created = t.Begun(rec.ID)
+	}
+	if t.ValidFor > 0 {
+		rec.Expires = rec.Created.Add(t.ValidFor).Truncate(time.Second)
 	}
 	p.Created = rec.Created
 	record, err := p.addRecord()

@@ -11,6 +11,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
+	"bundle/layout/strict"
 )
 
 // EntryName is how index.json calls the record.
@@ -33,6 +35,9 @@ const FormatVersion = 1
 // its one layer.
 const Type = "application/vnd.bundle.record.v1+json"
 
+// MaxSize bounds a record's JSON, in bytes.
+const MaxSize = 16 << 20
+
 // MaxCharts bounds the charts of a record: each is unpacked and rendered, and one
 // archive may stand for all of them.
 const MaxCharts = 1000
@@ -41,9 +46,11 @@ const MaxCharts = 1000
 // inside the bundle as an OCI artifact, under the signature like all the rest.
 type Record struct {
 	FormatVersion int       `json:"formatVersion"`
-	Tool          string    `json:"tool"`    // name and version of the program that wrote the bundle
-	Created       time.Time `json:"created"` // whole seconds, UTC; also the mtime of every entry
-	ID            string    `json:"id"`      // names the content: the same images and charts have the same id
+	Tool          string    `json:"tool"`             // name and version of the program that wrote the bundle
+	Created       time.Time `json:"created"`          // whole seconds, UTC; also the mtime of every entry
+	ID            string    `json:"id"`               // names the content: the same images and charts have the same id
+	Serial        int64     `json:"serial,omitempty"` // counts bundles, for who compares them and not their times; 0: none
+	Expires       time.Time `json:"expires,omitzero"` // not to be used after, whole seconds, UTC
 
 	Charts     []Chart   `json:"charts,omitempty"`
 	Images     []Image   `json:"images,omitempty"`
@@ -115,11 +122,15 @@ func (r *Record) Accepts(chart, raw string) bool {
 
 // Encode returns the record as the JSON that travels: indented, keys in a
 // fixed order, a newline at the end. Characters that cannot be printed are
-// replaced, since charts may have them and readers refuse them.
+// replaced, since charts may have them and readers refuse them. What readers would
+// refuse otherwise, such as values nested beyond their limit, is an error.
 func (r *Record) Encode() ([]byte, error) {
 	r.texts(func(s *string) { *s = Printable(*s) })
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
+		return nil, fmt.Errorf("encode bundle record: %w", err)
+	}
+	if err := rules.Check(b); err != nil {
 		return nil, fmt.Errorf("encode bundle record: %w", err)
 	}
 	return append(b, '\n'), nil
@@ -128,7 +139,7 @@ func (r *Record) Encode() ([]byte, error) {
 // Parse reads what Encode wrote. A record of a newer format is a
 // *VersionError.
 func Parse(b []byte) (*Record, error) {
-	if err := checkJSON(b); err != nil {
+	if err := rules.Check(b); err != nil {
 		return nil, fmt.Errorf("bundle record: %w", err)
 	}
 	var v struct {
@@ -140,11 +151,30 @@ func Parse(b []byte) (*Record, error) {
 	if v.FormatVersion != FormatVersion {
 		return nil, &VersionError{Found: v.FormatVersion}
 	}
-	r, err := decodeRecord(b)
-	if err != nil {
+	// A field that is not known would have a meaning that this program does not heed.
+	r := new(Record)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(r); err != nil {
 		return nil, fmt.Errorf("bundle record: %w", err)
 	}
+	var bad error
+	r.texts(func(s *string) {
+		if Printable(*s) != *s && bad == nil {
+			bad = fmt.Errorf("bundle record: %q has a character that cannot be printed", *s)
+		}
+	})
+	if bad != nil {
+		return nil, bad
+	}
 	return r, nil
+}
+
+// rules are those for the JSON of a record. Its own parts nest a few levels deep;
+// the user's values are as deep as a chart makes them, and in them case makes a
+// difference.
+var rules = strict.Rules{
+	Bytes: MaxSize, Depth: 100, Values: 1_000_000, AnyCase: true, Free: "values",
 }
 
 // A VersionError is a bundle of a format this program does not know.

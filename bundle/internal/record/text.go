@@ -21,7 +21,7 @@ func (r *Record) texts(visit func(*string)) {
 	visit(&r.ID)
 	for i := range r.Charts {
 		c := &r.Charts[i]
-		for _, s := range []*string{&c.Name, &c.Version, &c.AppVersion, &c.Source, &c.Reference, &c.Release, &c.Namespace, &c.KubeVersion} {
+		for _, s := range []*string{&c.Name, &c.Version, &c.AppVersion, &c.Source, &c.Reference, (*string)(&c.Digest), &c.Release, &c.Namespace, &c.KubeVersion} {
 			visit(s)
 		}
 		for _, list := range [][]string{c.APIVersions, c.Set, c.LeftOut} {

@@ -76,7 +76,7 @@ func Finding(c record.Chart, f chart.Finding, keys []string) record.Finding {
 		Chart:      c.Label(),
 		Template:   record.Printable(f.Template),
 		Kind:       record.Printable(f.Kind),
-		Path:       record.Printable(f.Path),
+		Path:       record.Printable(f.Path.String()),
 		Confidence: string(f.Confidence),
 		Keys:       record.Printables(keys),
 	}

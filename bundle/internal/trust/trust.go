@@ -35,6 +35,8 @@ type Trust struct {
 	// NewerThan refuses bundles that were made before it, so that nobody slips
 	// in an old one that is signed as well as any; zero: none.
 	NewerThan time.Time
+	// AllowExpired takes bundles after the time that their signers set.
+	AllowExpired bool
 
 	keys    checksum.Trust
 	skip    bool // signatures are not looked at
@@ -135,13 +137,32 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 	return v, nil
 }
 
-// CheckAge refuses a bundle that is older than wanted, by the time that its
-// signers vouch for.
-func (t *Trust) CheckAge(rec *record.Record) error {
-	if t == nil || !rec.Created.Before(t.NewerThan) {
-		return nil
+// Revoke reads files with keys that nobody may sign with any more.
+func (t *Trust) Revoke(ctx context.Context, files []string) error {
+	for _, name := range files {
+		b, err := input.File(ctx, name, maxSigners)
+		if err != nil {
+			return trustFile("revoked keys", err)
+		}
+		if err := t.keys.Revoke(b); err != nil {
+			return trustFile("revoked keys "+name, err)
+		}
 	}
-	return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+	return nil
+}
+
+// CheckAge refuses a bundle that is older than wanted, by the time that its
+// signers vouch for, and one that they want to be used no more.
+func (t *Trust) CheckAge(rec *record.Record, now time.Time) error {
+	switch {
+	case t == nil:
+		return nil
+	case rec.Created.Before(t.NewerThan):
+		return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+	case !rec.Expires.IsZero() && now.After(rec.Expires) && !t.AllowExpired:
+		return &ExpiredError{Expired: rec.Expires}
+	}
+	return nil
 }
 
 // identify says who signed, and not whether to believe them.
