@@ -172,12 +172,12 @@ func wantReduced(t *testing.T, reg *regtest.Registry, report *bundle.ExportRepor
 	if got := report.Images[0].Platforms; !slices.Equal(got, []string{"linux/amd64"}) {
 		t.Errorf("platforms %q", got)
 	}
-	b, err := bundle.Open(report.Output, bundle.TrustAnyone())
+	b, err := bundle.Open(t.Context(), report.Output, bundle.TrustAnyone())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	doc, err := b.Docs.Fetch(ocispec.Descriptor{Digest: report.Images[0].Digest})
+	doc, err := b.Document(ocispec.Descriptor{Digest: report.Images[0].Digest})
 	if err != nil {
 		t.Fatal(err)
 	}

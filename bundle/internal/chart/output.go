@@ -15,7 +15,7 @@ type Output struct {
 	Notes string
 
 	annotated []string
-	texts     map[string]string // of each template, as it was rendered
+	texts     map[string]string        // of each template, as it was rendered
 	hashes    func() map[string]string // checksum → template
 	byID      map[Document]*Manifest
 }
