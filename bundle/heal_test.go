@@ -245,7 +245,8 @@ func TestImportFiftyAgain(t *testing.T) {
 	mustImport(t, o.Output, to)
 	priv.Log.Reset()
 	r := mustImport(t, o.Output, to)
-	if all, heads := priv.Log.Count("", ""), priv.Log.Count("HEAD", ""); all != heads || all != 50*(1+1+3) || r.Bytes.Sent != 0 {
+	const past = 3 // tags, manifest and document of the one record
+	if all, heads := priv.Log.Count("", "")-past, priv.Log.Count("HEAD", ""); all != heads || all != 50*(1+1+3) || r.Bytes.Sent != 0 {
 		t.Errorf("%d requests, %d HEAD, %+v", all, heads, r.Bytes)
 	}
 }
