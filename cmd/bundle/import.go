@@ -182,7 +182,7 @@ func tense(dryRun bool, done, would string) string {
 
 // printMoved says of one chart where it points to, and how it is installed.
 func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecret string) {
-	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, butLeft(len(c.Left)))
+	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
 	if r.DryRun {
 		printChanged(p, c)
 		return
@@ -203,9 +203,10 @@ func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecre
 
 // printEnd says whether all is done.
 func printEnd(w paper, r *bundle.ImportReport) {
-	left, refused := 0, 0
+	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)
+		altered += len(c.Altered)
 	}
 	for _, im := range r.Images {
 		if im.Refused != "" {
@@ -213,7 +214,7 @@ func printEnd(w paper, r *bundle.ImportReport) {
 		}
 	}
 	switch {
-	case r.DryRun && refused+left > 0:
+	case r.DryRun && refused+left+altered > 0:
 		fmt.Fprintln(w, "an import would not be complete, see below")
 	case r.DryRun:
 		fmt.Fprintln(w, "an import would be complete: the same command without --dry-run")
@@ -221,19 +222,26 @@ func printEnd(w paper, r *bundle.ImportReport) {
 		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
 	case left > 0:
 		fmt.Fprintf(w, "all images are pushed, but this is not complete: %s left\n", count(left, "reference"))
+	case altered > 0:
+		fmt.Fprintf(w, "all images are pushed, but values change more than references: %s\n", count(altered, "thing"))
 	default:
 		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
 	}
 }
 
-func butLeft(n int) string {
-	switch n {
+// andMore says what the proof does not cover.
+func andMore(c bundle.ImportChart) (s string) {
+	switch n := len(c.Left); n {
 	case 0:
-		return ""
 	case 1:
-		return "; 1 is left"
+		s = "; 1 is left"
+	default:
+		s = fmt.Sprintf("; %d are left", n)
 	}
-	return fmt.Sprintf("; %d are left", n)
+	if n := len(c.Altered); n > 0 {
+		s += "; " + count(n, "thing") + " besides change"
+	}
+	return s
 }
 
 // printInstall says what installs the chart, how far that goes, and what goes
@@ -272,6 +280,9 @@ func printChanged(w paper, c bundle.ImportChart) {
 	}
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
+	}
+	if c.Short {
+		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
 	}
 }
 

@@ -57,7 +57,7 @@ images have to be there by other means.`,
 				return werr
 			}
 			return output(cmd, valuesJSON([]*bundle.ValuesReport{report}, err), func(v view) {
-				fmt.Fprintf(v.err, "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved, false), report.Registry)
+				fmt.Fprintf(v.err, "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved, false), report.Registry, andMore(report.ChartReport))
 				printChanged(v.err, report.ChartReport)
 				printSecrets(v.err, report.ChartReport, o.PullSecret)
 				if o.PullSecret != "" {
