@@ -174,7 +174,7 @@ func printExport(v view, r *bundle.ExportReport) {
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
-		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
 	if onMedium(r.Output) {
 		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")

@@ -36,11 +36,14 @@ to be; use verify to check it.`,
 			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, nil, nil)
 		},
 	}
-	trust.add(cmd)
+	trust.addFor(cmd, true)
 	return cmd
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {
+	if !r.Checked {
+		fmt.Fprintln(w, "NOT VERIFIED: what follows is what the file claims; bundle verify checks it")
+	}
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
@@ -59,6 +62,7 @@ func printInspect(w paper, r *bundle.InspectReport) {
 		fmt.Fprintln(w, "signed   no")
 	default:
 		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
+		fmt.Fprintf(w, "         to compare with what the sender reads aloud: %s\n", inGroups(r.Key))
 	}
 	for _, c := range r.Charts {
 		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)
