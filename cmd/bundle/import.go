@@ -150,7 +150,7 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 	t.Flush() //nolint:errcheck // the writer below reports
 	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, butLeft(len(c.Left)))
+		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, andMore(c))
 		if r.OutputDir == "" {
 			continue
 		}
@@ -178,9 +178,10 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 
 // printEnd says whether all is done.
 func printEnd(w io.Writer, r *bundle.ImportReport) {
-	left, refused := 0, 0
+	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)
+		altered += len(c.Altered)
 	}
 	for _, im := range r.Images {
 		if im.Refused != "" {
@@ -193,19 +194,26 @@ func printEnd(w io.Writer, r *bundle.ImportReport) {
 		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
 	case left > 0:
 		fmt.Fprintf(w, "all images are pushed, but this is not complete: %s left\n", count(left, "reference"))
+	case altered > 0:
+		fmt.Fprintf(w, "all images are pushed, but values change more than references: %s\n", count(altered, "thing"))
 	default:
 		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
 	}
 }
 
-func butLeft(n int) string {
-	switch n {
+// andMore says what the proof does not cover.
+func andMore(c bundle.ImportChart) (s string) {
+	switch n := len(c.Left); n {
 	case 0:
-		return ""
 	case 1:
-		return "; 1 is left"
+		s = "; 1 is left"
+	default:
+		s = fmt.Sprintf("; %d are left", n)
 	}
-	return fmt.Sprintf("; %d are left", n)
+	if n := len(c.Altered); n > 0 {
+		s += "; " + count(n, "thing") + " besides change"
+	}
+	return s
 }
 
 // printInstall says what installs the chart, how far that goes, and what goes
@@ -240,6 +248,9 @@ func printChanged(w io.Writer, c bundle.ImportChart) {
 	}
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
+	}
+	if c.Short {
+		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
 	}
 }
 

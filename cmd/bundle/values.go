@@ -55,7 +55,7 @@ images have to be there by other means.`,
 				return werr
 			}
 			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry, andMore(report.ChartReport))
 				printChanged(cmd.ErrOrStderr(), report.ChartReport)
 				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
 			}, err)

@@ -2,7 +2,6 @@ package emit
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -36,10 +35,10 @@ func (c *Chart) helmInstall(o Options) string {
 
 // helmAccess are helm's words for how the registry is reached.
 func (o Options) helmAccess() (words []string) {
-	if slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+	if o.Access.Plain(o.Registry.Host) {
 		words = append(words, "--plain-http")
 	}
-	if slices.Contains(o.Access.InsecureSkipTLS, o.Registry.Host) {
+	if o.Access.Insecure(o.Registry.Host) {
 		words = append(words, "--insecure-skip-tls-verify")
 	}
 	if ca := o.Access.CAFile; ca != "" {

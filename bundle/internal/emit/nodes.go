@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"bundle/bundle/internal/disk"
@@ -26,8 +25,8 @@ func (o Options) mirrors(rec *record.Record) map[string]disk.File {
 			hosts[ref.Host] = true
 		}
 	}
-	plain := slices.Contains(o.Access.PlainHTTP, o.Registry.Host)
-	insecure := slices.Contains(o.Access.InsecureSkipTLS, o.Registry.Host)
+	plain := o.Access.Plain(o.Registry.Host)
+	insecure := o.Access.Insecure(o.Registry.Host)
 	files := make(map[string]disk.File)
 	for host := range hosts {
 		prefix := o.mirrorPrefix(host)

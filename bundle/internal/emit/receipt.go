@@ -178,7 +178,7 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 			rc.Files = append(rc.Files, ReceiptFile{file, digest.FromBytes(content)})
 		}
 		r.Charts = append(r.Charts, rc)
-		r.Complete = r.Complete && len(out.Left) == 0
+		r.Complete = r.Complete && len(out.Left)+len(out.Altered) == 0
 	}
 	return r, nil
 }
