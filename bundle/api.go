@@ -15,9 +15,11 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/rewrite"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 )
 
 // What goes into a bundle, and what one holds.
@@ -55,7 +57,9 @@ type (
 
 // Parts of reports.
 type (
+	State          = words.State      // what became of a name in a registry
 	Fetched        = chart.Fetched    // a chart that came over the network
+	Unasked        = image.Unasked    // a registry that did not answer for signatures
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
@@ -66,14 +70,16 @@ type (
 	ReceiptImage   = emit.ReceiptImage
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
+	ReceiptLeft    = emit.ReceiptLeft
 	ReceiptOptions = emit.ReceiptOptions
-	RewriteMap     = emit.RewriteMap
+	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
 // Errors that a caller may want to tell apart.
 type (
 	Kind            = fault.Kind
+	Item            = fault.Item // one of several things that an error is about
 	UsageError      = fault.UsageError
 	DamagedError    = fault.DamagedError
 	IncompleteError = fault.IncompleteError
@@ -97,9 +103,11 @@ const (
 
 // What can move a reference that values do not.
 const (
-	WayPostRender = emit.WayPostRender
-	WayKustomize  = emit.WayKustomize
-	WayMirror     = emit.WayMirror
+	WayPostRender  = emit.WayPostRender
+	WayPostRender3 = emit.WayPostRender3
+	WayPostRender4 = emit.WayPostRender4
+	WayKustomize   = emit.WayKustomize
+	WayMirror      = emit.WayMirror
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -109,11 +117,26 @@ const StreamOutput = transfer.StreamOutput
 // reads (layout/SPEC.md).
 const FormatVersion = record.FormatVersion
 
+// DefaultKubeVersion is the Kubernetes version that charts are rendered for where
+// nobody says another.
+const DefaultKubeVersion = chart.DefaultKubeVersion
+
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }
 
 // Hint returns what the user can do next about err, or nothing.
 func Hint(err error) string { return fault.Hint(err) }
+
+// Items are the things that err is about, one by one: images that are missing,
+// repositories that refuse. Empty where it is about one.
+func Items(err error) []Item { return fault.Items(err) }
+
+// SchemaVersion is the version of the words in which reports and receipts are.
+const SchemaVersion = words.SchemaVersion
+
+// CompleteReport puts empty lists in the place of nil ones, so that JSON has no
+// null. r is a pointer to a report.
+func CompleteReport(r any) { words.Complete(r) }
 
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
@@ -132,6 +155,10 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
+
+// DefaultSigners is the allowed_signers file of the user, whether or not there
+// is one; or, where there is no home, its name in words.
+func DefaultSigners() string { return trust.DefaultSigners() }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
 // bundle is whole, not whose it is.
@@ -172,7 +199,8 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
-// references of the map file, and writes the result.
-func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) error {
+// references of the map file, and writes the result. unused are lines of the map
+// that matched nothing.
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
 	return emit.PostRender(ctx, in, out, mapFile)
 }

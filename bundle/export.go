@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -59,6 +60,11 @@ type ExportOptions struct {
 
 // An ExportReport says what went into a bundle, or would.
 type ExportReport struct {
+	DryRun      bool              `json:"dryRun"`
+	Tool        string            `json:"tool"`
+	Serial      int64             `json:"serial"`
+	Expires     time.Time         `json:"expires,omitzero"`
+	KeyType     string            `json:"keyType"`
 	Output      string            `json:"output,omitempty"`  // empty after a dry run
 	Size        int64             `json:"size,omitempty"`    // of the whole file; 0 after a dry run
 	Payload     int64             `json:"payload"`           // bytes to fetch: each unique blob once
@@ -75,9 +81,10 @@ type ExportReport struct {
 	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
 	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
+	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -180,7 +187,12 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, exportReport(p, images, unasked), nil
+	report := exportReport(p, images, unasked)
+	report.DryRun = o.DryRun
+	if o.Signer != nil {
+		report.KeyType = o.Signer.Key.PublicKey().Type()
+	}
+	return p, report, nil
 }
 
 // find loads the charts and searches them. The first gives the bundle its name,

@@ -320,7 +320,7 @@ func TestExportUnparsable(t *testing.T) {
 				Charts: []source.ChartSpec{{Ref: regtest.Folder(t, podChart), Set: []string{"sidecar=" + tc.image}}},
 				Output: out, Signer: signer, Registry: through(pub),
 			})
-			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[1].image")
+			wantError(t, err, fault.Incomplete, "ghcr.io/"+tc.image, "app/templates/deployment.yaml", "spec.template.spec.containers[sidecar].image")
 			if r == nil {
 				t.Fatal("no report beside the error")
 			}

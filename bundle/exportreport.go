@@ -9,6 +9,8 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
@@ -52,9 +54,17 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 		Accepted:   p.Record.Accepted,
 		Fetched:    p.Sources,
 		Unasked:    unasked,
+		Tool:       p.Record.Tool,
+		Serial:     p.Record.Serial,
+		Expires:    p.Record.Expires,
 	}
 	for _, im := range images {
 		r.note(im)
+	}
+	below := place.Registry{Host: name.LocalHost}
+	for _, c := range place.Collisions(p.Record, place.NewNames(p.Record, below, place.Full)) {
+		r.Collisions = append(r.Collisions, fmt.Sprintf("%s and %s both become %s at import, unless it is told --names host or --names flat",
+			c.First, c.Second, strings.TrimPrefix(c.Target, below.Host+"/")))
 	}
 	return r
 }

@@ -112,6 +112,10 @@ func testHostile(t *testing.T) {
 		}
 		t.Run(c.Class+"/"+c.Name, func(t *testing.T) {
 			took, memory := testHostileCase(t, c, trust, priv)
+			if took > limit { // the machine may have become slower since
+				limit = max(limit, hostileTime(t))
+				took, memory = testHostileCase(t, c, trust, priv)
+			}
 			if memory > hostileMemory || took > limit {
 				t.Errorf("took %s and %d MB; %s and %d MB are allowed", took, memory>>20, limit, hostileMemory>>20)
 			}

@@ -109,13 +109,14 @@ func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
 	if err := c.Derive(ctx, target); err != nil {
 		return nil, remote.About("chart "+a.Record.Label(), err)
 	}
+	emit.Ways([]*emit.Chart{c}, nil, target)
 	report := &ValuesReport{
 		ChartReport: c.Report(target),
 		Registry:    o.Registry.String(),
 		Values:      c.Values,
 	}
 	report.Files, report.Helm, report.Target = nil, "", ""
-	return report, fault.Both(colliding(c.Collisions()), emit.Incomplete([]*emit.Chart{c}, "`bundle import` emits what moves them besides values"))
+	return report, fault.Both(colliding(c.Collisions()), emit.Incomplete([]*emit.Chart{c}, target))
 }
 
 // colliding says that images would share names: that is right only where they are

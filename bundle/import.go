@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/emit"
@@ -43,8 +44,10 @@ type ImportOptions struct {
 
 // An ImportReport says what was verified, pushed and written.
 type ImportReport struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
+	DryRun  bool               `json:"dryRun"`
+	Bundle  emit.ReceiptBundle `json:"bundle"`
+	ID      string             `json:"id"`
+	Created time.Time          `json:"created"`
 	trust.Vouched
 	Registry  string             `json:"registry"`
 	Images    []push.Image       `json:"images"`
@@ -54,6 +57,7 @@ type ImportReport struct {
 	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -111,8 +115,9 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
 		return nil, refused
 	}
+	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
 	o.putBeside(charts, pushed.Images)
-	report := importReport(b, charts, o)
+	report := importReport(path, b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
 		if err := o.write(path, b, charts, report); err != nil {
@@ -123,8 +128,16 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 	}
 	report.Warnings = past.warnings
-	return report, fault.Both(refused, emit.Incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
-		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node"))
+	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+}
+
+// arrived are the places that the registry took.
+func arrived(places []place.Placement, images []push.Image) []place.Placement {
+	refused := make(map[string]bool)
+	for _, im := range images {
+		refused[im.Target] = im.Refused != ""
+	}
+	return slices.DeleteFunc(slices.Clone(places), func(p place.Placement) bool { return refused[p.Target.String()] })
 }
 
 // putBeside has the charts that the registry does not get, or does not take, lie
@@ -169,10 +182,11 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 
 // write puts files where the user wants them, the receipt last.
 func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	if err := emit.Write(b.Record, charts, report.Images, o.emit()); err != nil {
+	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+	if err != nil {
 		return err
 	}
-	report.OutputDir = o.OutputDir
+	report.OutputDir, report.Kept = o.OutputDir, changed
 	if o.Receipt.Path == "" {
 		return nil
 	}
@@ -184,8 +198,8 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 	return o.Receipt.Write(receipt)
 }
 
-func importReport(b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
+func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -18,48 +18,81 @@ type processed struct {
 	annotated []string
 }
 
-// deciding lists the paths in the user's values on which it depends which
-// dependencies are enabled, and whether Helm takes the values at all.
-func deciding(h *helm.Chart) (paths [][]string, globals bool) {
-	paths = [][]string{{"tags"}}
-	add := func(steps []string) {
-		globals = globals || slices.Contains(steps[1:], chartutil.GlobalKey)
-		paths = append(paths, steps)
+// A decider is a path in the user's values on which it depends which dependencies
+// are enabled, or whether Helm takes the values at all.
+type decider struct {
+	steps []string
+	// maps is how many steps lead to a map if the user's values have nothing there:
+	// then it is all the same whether they have a map.
+	maps int
+}
+
+// deciding lists the deciders of a chart; globals tells whether the values that are
+// passed down are among them.
+func deciding(h *helm.Chart) (list []decider, globals bool) {
+	paths := [][]string{{"tags"}}
+	type level struct {
+		above    []string
+		defaults map[string]any
 	}
+	var levels []level
 	var walk func(h *helm.Chart, above []string)
 	walk = func(h *helm.Chart, above []string) {
+		levels = append(levels, level{above, h.Values}, level{nil, h.Values}) // see below
 		for _, d := range h.Metadata.Dependencies {
 			for _, condition := range strings.Split(strings.TrimSpace(d.Condition), ",") {
 				if condition != "" {
-					add(slices.Concat(above, strings.Split(condition, ".")))
+					paths = append(paths, slices.Concat(above, strings.Split(condition, ".")))
 				}
 			}
 		}
 		for _, dep := range h.Dependencies() {
 			for _, name := range dependencyNames(h, dep.Name()) {
-				// Helm looks for the values of subcharts of subcharts at the top too.
-				add([]string{name})
 				below := slices.Concat(above, []string{name})
-				add(below)
+				// Helm looks for the values of subcharts of subcharts at the top too.
+				paths = append(paths, []string{name}, below)
 				walk(dep, below)
 			}
 		}
 	}
 	walk(h, nil)
-	return paths, globals
+	for _, steps := range paths {
+		globals = globals || slices.Contains(steps[1:], chartutil.GlobalKey)
+		d := decider{steps, len(steps)}
+		for _, l := range levels {
+			if n := len(l.above); n < len(steps) && slices.Equal(l.above, steps[:n]) {
+				d.maps = min(d.maps, n+mapSteps(l.defaults, steps[n:]))
+			}
+		}
+		list = append(list, d)
+	}
+	return list, globals
+}
+
+// mapSteps counts the steps until there is something that is no map.
+func mapSteps(at map[string]any, steps []string) int {
+	for i, step := range steps {
+		value, ok := at[step]
+		m, isMap := asTree(value)
+		if ok && !isMap {
+			return i
+		}
+		at = m
+	}
+	return len(steps)
 }
 
 // decision sums up the values at the deciding paths.
 func (e *engine) decision(h *helm.Chart, values map[string]any) uint64 {
 	e.mu.Lock()
-	if e.paths == nil {
-		e.paths, e.globals = deciding(h)
+	if e.deciders == nil {
+		e.deciders, e.globals = deciding(h)
 	}
 	e.mu.Unlock()
 	v := measure(&e.ledger, map[string]any{}, nil)
 	var total uint64
-	for i, steps := range e.paths {
-		total += sum("path", uint64(i)+v.along(values, steps))
+	for i, d := range e.deciders {
+		total += sum("path", sum("", uint64(i))+v.along(values, d))
 	}
 	if e.globals {
 		total += v.hash(values[chartutil.GlobalKey])
@@ -69,14 +102,14 @@ func (e *engine) decision(h *helm.Chart, values map[string]any) uint64 {
 
 // along sums up what is met on the way along a path: of maps nothing but that they
 // are some, of tags all.
-func (v *view) along(at map[string]any, steps []string) uint64 {
-	for i, step := range steps {
+func (v *view) along(at map[string]any, d decider) uint64 {
+	for i, step := range d.steps {
 		value, ok := at[step]
-		if !ok {
+		if !ok && i >= d.maps {
 			return sum("nothing", uint64(i))
 		}
 		m, isMap := asTree(value)
-		if !isMap || step == "tags" {
+		if ok && (!isMap || step == "tags") {
 			return sum("value", uint64(i)+v.hash(value))
 		}
 		at = m

@@ -30,7 +30,7 @@ type engine struct {
 	number int                     // of the next notice
 
 	processed map[uint64]*processed // by the values that decide
-	paths     [][]string            // see deciding
+	deciders  []decider             // see deciding
 	globals   bool
 }
 
@@ -54,7 +54,6 @@ type fileTrees struct {
 	trees   map[string]*parse.Tree
 	base    int
 	notices []notice
-	keys    bool // it may generate keys
 }
 
 // parse parses a text in the name of a template.
@@ -63,7 +62,7 @@ func (e *engine) parse(name, text string) (*fileTrees, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fileTrees{trees: trees, keys: generatesKeys(text)}
+	f := &fileTrees{trees: trees}
 	in := &instrumenter{notices: &f.notices}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -99,7 +98,6 @@ type templateSet struct {
 	root    *template.Template
 	notices map[int]notice
 	trees   map[string]*parse.Tree // by the name by which they are called
-	keys    bool                   // some of them may generate keys
 	idle    []*machine
 }
 
@@ -121,7 +119,6 @@ func (e *engine) set(list []source) (*templateSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		set.keys = set.keys || f.keys
 		if err := set.add(set.root.New(s.name), f); err != nil {
 			return nil, err
 		}
@@ -220,9 +217,6 @@ func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (names []
 		}
 		r, err := e.execute(m, s)
 		if err != nil {
-			if how.checks && how.stub && set.keys {
-				err = fmt.Errorf("%w: %w", errStubbed, err)
-			}
 			return nil, nil, err
 		}
 		names, out = append(names, s.name), append(out, r)
@@ -251,8 +245,13 @@ func (e *engine) execute(m *machine, s source) (*rendering, error) {
 	rec := newRecording()
 	rec.calls[s.name] = m.set.trees[s.name]
 	r.text, r.err = m.execute(s, rec)
+	stubbed := rec.looks[e.ledger.id(look{path: stubLook})]
+	if r.err != nil && (stubbed || m.stubbed) {
+		r.err = fmt.Errorf("%w: %w", errStubbed, r.err)
+	}
 	if rec.wrote {
 		m.measure()
+		m.stubbed = m.stubbed || stubbed
 	}
 	if rec.again || rec.wrote {
 		return r, r.err

@@ -215,3 +215,134 @@ func firstDifference(got, want string) string {
 	}
 	return "it ends too early"
 }
+
+// Ways in which templates pass values on, change them, or find out about them, each
+// rendered with values that change one after the other.
+func TestLenientFollowsValues(t *testing.T) {
+	helpers := `
+{{ define "image" }}{{ .registry }}/{{ .name }}{{ end }}
+{{ define "deep" }}{{ include "image" .ctx.Values.image }}{{ end }}
+{{ define "all" }}{{ toYaml . }}{{ end }}
+{{ define "self" }}{{ .Values.image.registry }}{{ end }}`
+	for name, text := range map[string]string{
+		"field":            `{{ .Values.image.registry }}`,
+		"root":             `{{ range $k, $v := .Values.list }}{{ $.Values.image.name }}{{ $v }}{{ end }}`,
+		"variable":         `{{ $i := .Values.image }}{{ $i.registry }}`,
+		"reassigned":       `{{ $i := .Values.other }}{{ if .Values.on }}{{ $i = .Values.image }}{{ end }}{{ $i.registry }}`,
+		"with":             `{{ with .Values.image }}{{ .registry }}{{ else with .Values.other }}{{ .registry }}{{ end }}`,
+		"else if":          `{{ if .Values.on }}a{{ else if .Values.other.registry }}b{{ else }}c{{ end }}`,
+		"include":          `{{ include "image" .Values.image }}`,
+		"template":         `{{ template "image" .Values.image }}`,
+		"dict":             `{{ include "deep" (dict "ctx" .) }}`,
+		"dict printed":     `{{ include "all" (dict "a" .Values.image) }}`,
+		"list":             `{{ range list .Values.image .Values.other }}{{ .registry }}{{ end }}`,
+		"range over map":   `{{ range $k, $v := .Values.image }}{{ $k }}{{ $v }}{{ end }}`,
+		"default":          `{{ (default .Values.other .Values.image).registry }}{{ default .Values.other .Values.none | toYaml }}`,
+		"ternary":          `{{ $x := ternary .Values.image .Values.other .Values.on }}{{ $x.registry }}`,
+		"coalesce":         `{{ with coalesce .Values.none .Values.image }}{{ .name }}{{ end }}`,
+		"and or":           `{{ with and .Values.on .Values.image }}{{ .name }}{{ end }}{{ (or .Values.none .Values.other).registry }}`,
+		"piped":            `{{ .Values.image | toYaml | sha256sum }}`,
+		"piped to default": `{{ .Values.none | default .Values.image | toJson }}`,
+		"get":              `{{ get .Values.image "registry" }}{{ get .Values "none" }}`,
+		"index":            `{{ index .Values "image" "registry" }}{{ index .Values.list 0 }}`,
+		"index by value":   `{{ index .Values .Values.which "registry" }}`,
+		"hasKey":           `{{ hasKey .Values "none" }}{{ hasKey .Values.image "tag" }}`,
+		"dig":              `{{ dig "image" "registry" "none" (.Values | merge (dict)) }}`,
+		"keys":             `{{ keys .Values.image | sortAlpha | join "," }}{{ len .Values.image }}`,
+		"parentheses":      `{{ ((.Values.none).a) }}{{ ((.Values.image).registry) }}`,
+		"tpl":              `{{ tpl .Values.text . }}`,
+		"tpl defines":      `{{ tpl "{{ define \"x\" }}{{ .Values.image.name }}{{ end }}{{ include \"x\" . }}" . }}`,
+		"dot":              `{{ toYaml .Values }}`,
+		"everything":       `{{ $x := dict "v" $ }}{{ toYaml $x.v.Values.image }}`,
+		"method":           `{{ .Values.YAML }}`,
+		"subchart":         `{{ .Subcharts.sub.Values.image.registry }}{{ .Values.sub.image.name }}`,
+		"printed map":      `{{ .Values.image }}{{ printf "%v" .Values.other }}`,
+		"empty":            `{{ if .Values.image }}a{{ end }}{{ empty .Values.other }}{{ kindOf .Values.image }}`,
+		"files":            `{{ .Files.Get "f" }}{{ tpl (.Files.Get "f") . }}`,
+		"chart":            `{{ .Chart.Name }}{{ .Chart.AppVersion }}{{ len .Chart.Dependencies }}`,
+		"set and read":     `{{ $_ := set .Values "image" (dict "registry" "set" "name" .Values.which) }}{{ include "self" . }}`,
+		"set in a subtree": `{{ $_ := set .Values.image "registry" .Values.which }}`,
+		"unset":            `{{ $_ := unset .Values.other "registry" }}{{ .Values.other }}`,
+		"merge":            `{{ $m := merge (dict) .Values.image .Values.other }}{{ toJson $m }}`,
+		"merge in place":   `{{ $m := mergeOverwrite .Values.image (dict "name" .Values.which) }}{{ $m.name }}`,
+		"merge of merged":  `{{ $m := merge (dict) (dict "image" .Values.image) (dict "image" (dict "extra" .Values.which)) }}{{ $m.image.extra }}`,
+		"set on the dot":   `{{ $_ := set . "mine" .Values.which }}{{ .mine }}`,
+		"set on an item":   `{{ range .Values.maps }}{{ $_ := set . "seen" $.Values.which }}{{ end }}`,
+		"loop of values":   `{{ $_ := set .Values "self" . }}{{ .Values.self.Values.image.name }}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t, files{
+				"Chart.yaml": chartYAML("app", "dependencies: [{name: sub, version: '*', condition: on}]"),
+				"values.yaml": "image: {registry: docker.io, name: app}\nother: {registry: quay.io}\nlist: [a, b]\nmaps: [{a: 1}]\n" +
+					"on: true\nwhich: image\ntext: '{{ .Values.image.name }}'\nsub: {image: {name: below}}\nglobal: {image: {a: {b: c}}}\n",
+				"f":                          "{{ .Values.image.registry }}",
+				"templates/_h.tpl":           helpers,
+				"templates/t.yaml":           text,
+				"templates/a.yaml":           `{{ include "self" . }} {{ .mine }} {{ toYaml .Values.maps }} {{ .Values.other }} {{ .Values.image.name }}`, // executed after it
+				"charts/sub/Chart.yaml":      chartYAML("sub"),
+				"charts/sub/values.yaml":     "image: {registry: ghcr.io}\n",
+				"charts/sub/templates/t.yml": `{{ .Values.image.registry }}{{ .Values.image.name }}{{ .Values.global.image.a.b }}`,
+			})
+			for _, sets := range []string{
+				"", "image.registry=r1", "image.registry=r2", "", "image.name=n", "other.registry=o", "on=false", "on=false,image.name=n",
+				"none.a=x", "none.registry=x", "which=other", "image=null", "image=text", "list={c}", `text=\{\{ .Values.which \}\}`, "text=plain",
+				"image.tag=t", "sub.image.registry=s", "sub.image.name=s", "sub=null", "global.image.a.b=d", "sub.global.image.a.b=e", "maps[0].a=2", "",
+			} {
+				var given []string
+				if sets != "" {
+					given = []string{sets}
+				}
+				sameAsHelm(t, c, RenderOptions{Values: set(t, given...)})
+			}
+		})
+	}
+}
+
+// A template that reads nothing that changed is not executed again.
+func TestLenientExecutesWhatChanged(t *testing.T) {
+	c := open(t, files{
+		"values.yaml":      "a: {image: x}\nb: {image: y}\nc: 1\n",
+		"templates/a.yaml": "a: {{ .Values.a.image }}",
+		"templates/b.yaml": "b: {{ include \"b\" (dict \"root\" .) }}",
+		"templates/r.yaml": "r: {{ randAlphaNum 8 }}",
+		"templates/_h.tpl": `{{ define "b" }}{{ .root.Values.b.image }}{{ end }}`,
+	})
+	first := renderings(t, c, "")
+	for sets, want := range map[string]string{"": "r", "c=2": "r", "a.image=z": "a r", "b.image=z": "b r", "a.new=1": "r", "b.image=null": "b r"} {
+		var got []string
+		for name, r := range renderings(t, c, sets) {
+			if first[name] != r {
+				got = append(got, strings.TrimSuffix(filepath.Base(name), ".yaml"))
+			}
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: executed %v, want %s", sets, got, want)
+		}
+	}
+}
+
+func renderings(t *testing.T, c *Chart, sets string) map[string]*rendering {
+	t.Helper()
+	o := RenderOptions{}
+	if sets != "" {
+		o.Values = set(t, sets)
+	}
+	caps, err := capabilities(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, top, err := c.lenient().process(c.helm, o, caps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, list, err := c.lenient().render(p.chart, top, mode{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*rendering{}
+	for i, name := range names {
+		all[name] = list[i]
+	}
+	return all
+}

@@ -21,9 +21,10 @@ type machine struct {
 	notices map[int]notice        // of these
 	size    int                   // bytes of these
 
-	dot  map[string]any // of this render
-	view *view
-	rec  *recording // of the template under way
+	dot     map[string]any // of this render
+	view    *view
+	rec     *recording // of the template under way
+	stubbed bool       // what templates see may hold stubs
 }
 
 // machine returns one that nobody uses.
@@ -51,7 +52,7 @@ func (e *engine) release(set *templateSet, m *machine) {
 
 // begin prepares for a render of templates that see root.
 func (m *machine) begin(root map[string]any) {
-	m.dot = root
+	m.dot, m.stubbed = root, false
 	clear(m.included)
 	if m.size > maxTexts {
 		clear(m.texts)

@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"strings"
 	"sync"
 	"time"
 )
@@ -36,16 +35,6 @@ var keyStubs = sync.OnceValue(func() map[string]any {
 		"genSignedCertWithKey":     both,
 	}
 })
-
-// generatesKeys tells whether a text may call one of these functions.
-func generatesKeys(text string) bool {
-	for name := range keyStubs() {
-		if strings.Contains(text, name) {
-			return true
-		}
-	}
-	return false
-}
 
 // stubKeyPair is one key and self-signed certificate per process, as PEM.
 var stubKeyPair = sync.OnceValues(func() (key, cert string) {

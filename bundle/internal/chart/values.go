@@ -7,6 +7,8 @@ import (
 
 	"helm.sh/helm/v3/pkg/strvals"
 	"sigs.k8s.io/yaml"
+
+	"bundle/bundle/internal/fault"
 )
 
 // ValuesFile is a values file that the user gave; Name is used in errors.
@@ -18,12 +20,13 @@ type ValuesFile struct {
 // ValueSources are the user's values in the forms that Helm's command line
 // takes them.
 type ValueSources struct {
-	Files   []ValuesFile // -f, later wins
-	JSON    []string     // --set-json
-	Set     []string     // --set
-	String  []string     // --set-string
-	File    []string     // --set-file key=path
-	Literal []string     // --set-literal
+	Base    map[string]any // below all others, with the types it has
+	Files   []ValuesFile   // -f, later wins
+	JSON    []string       // --set-json
+	Set     []string       // --set
+	String  []string       // --set-string
+	File    []string       // --set-file key=path
+	Literal []string       // --set-literal
 }
 
 // MergeValues merges values as Helm does: files in order, then --set-json,
@@ -31,11 +34,14 @@ type ValueSources struct {
 // else is replaced; a null stays a null, which deletes the chart's key when
 // the chart is rendered.
 func MergeValues(s ValueSources) (map[string]any, error) {
-	values := map[string]any{}
+	values := copyMap(s.Base)
+	if values == nil {
+		values = map[string]any{}
+	}
 	for _, f := range s.Files {
 		var m map[string]any
 		if err := yaml.Unmarshal(f.Data, &m); err != nil {
-			return nil, fmt.Errorf("values file %s: %w", f.Name, err)
+			return nil, fault.Input("values file "+f.Name, err, "want YAML or JSON, as helm's -f")
 		}
 		values = Merge(values, m)
 	}
@@ -60,11 +66,14 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 		for _, v := range step.given {
 			if err := step.parse(v, values); err != nil {
 				if step.flag == "--set-file" {
-					return nil, fmt.Errorf("%s %s: %w", step.flag, v, err)
+					return nil, fault.Input(step.flag+" "+v, err, "")
 				}
 				// The value may be a secret, and so may be what the parser says of it.
 				key, _, _ := strings.Cut(v, "=")
-				return nil, fmt.Errorf("%s %s: not KEY=VALUE as helm takes it: in a value, commas and braces need a backslash before them", step.flag, key)
+				return nil, &fault.UsageError{
+					What:   fmt.Sprintf("%s %s: not KEY=VALUE as helm takes it", step.flag, key),
+					Advice: "in a value, commas and braces need a backslash before them",
+				}
 			}
 		}
 	}

@@ -31,6 +31,11 @@ type Chart struct {
 	output *chart.Output // rendered with it, as helm install does
 	Left   []Left
 
+	// What Ways found out.
+	rewritten   *chart.Output // output, with what values do not move rewritten
+	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
+	unbuildable string        // why kustomize refuses the rendered folder
+
 	excluded []record.Finding // that stay outside because the user says so
 }
 
@@ -60,7 +65,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 		if err != nil {
 			return nil, err
 		}
-		if rec.Values, err = record.MergeOnto(rec.Values, files, slices.Concat(rec.Set, o.Set), o.SetString); err != nil {
+		if rec.Values, err = record.MergeOnto(rec.Values, rec.Set, files, o.Set, o.SetString); err != nil {
 			return nil, err
 		}
 		rec.Set = record.ExactIntegers(rec.Values)
@@ -149,24 +154,15 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 
 // leave notes a reference that stays outside.
 func (c *Chart) leave(f chart.Finding, reason string) {
-	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason)}
-	if f.Confidence != chart.Placeholder && f.Raw != "" {
-		l.Target = c.Naming.Target(f.Raw)
-		l.Needs = c.ways(f, c.isHook(f))
+	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason), raw: f.Raw, position: f.Position}
+	if target := c.Naming.Target(f.Raw); f.Confidence != chart.Placeholder && f.Raw != "" && target != f.Raw {
+		l.Target = target
 	}
 	c.Left = append(c.Left, l)
 }
 
-// isHook tells whether a finding stands in a hook, which Helm v3 does not hand
-// to post-renderers.
-func (c *Chart) isHook(f chart.Finding) bool {
-	for i := range c.output.Manifests {
-		if m := &c.output.Manifests[i]; m.ID == f.Document {
-			return len(m.Hooks) > 0
-		}
-	}
-	return false
-}
+// notInside is why nobody can pull a reference, wherever it points.
+const notInside = "not in the bundle"
 
 // match looks every reference of the render up in the bundle.
 func (c *Chart) match(rec *record.Record) {
@@ -191,7 +187,9 @@ func (c *Chart) match(rec *record.Record) {
 		if name, ok := inside[ref.String()]; ok {
 			c.seen[f.Raw] = name
 		} else if moved {
-			c.Left = append(c.Left, Left{Finding: source.Finding(c.Record, f, nil), Reason: "not in the bundle"})
+			c.Left = append(c.Left, Left{Finding: source.Finding(c.Record, f, nil), Reason: notInside})
+		} else if i := slices.IndexFunc(c.Left, func(l Left) bool { return l.position == f.Position }); i >= 0 {
+			c.Left[i].Reason += "; " + notInside
 		}
 	}
 	for _, m := range c.result.Moved {

@@ -6,12 +6,41 @@ import (
 	"strings"
 )
 
-// helmInstall is the command that installs the chart with the emitted files.
+// commands is the whole sequence that installs the chart: each needs what those
+// before it have made.
+func (c *Chart) commands(o Options) []string {
+	var all []string
+	if o.PullSecret != "" {
+		if c.Record.Namespace != "default" {
+			all = append(all, shellWords([]string{"kubectl", "create", "namespace", c.Record.Namespace}))
+		}
+		all = append(all, c.kubectlSecret(o))
+	}
+	if !c.beside && !slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+		login := []string{"helm", "registry", "login", o.Registry.Host}
+		if ca := o.Access.CAFile; ca != "" {
+			login = append(login, "--ca-file", ca)
+		}
+		all = append(all, shellWords(login))
+	}
+	return append(all, c.helmInstall(o))
+}
+
+// kubectlSecret is the command that makes the pull secret. The password comes from
+// a file, and so not into the history of the shell.
+func (c *Chart) kubectlSecret(o Options) string {
+	return shellWords([]string{"kubectl", "create", "secret", "docker-registry", o.PullSecret, "--namespace", c.Record.Namespace,
+		"--docker-server=" + o.Registry.Host}) + ` --docker-username=USER --docker-password="$(cat PASSWORD-FILE)"`
+}
+
+// helmInstall is the command that installs the chart with the emitted files. With a
+// post-renderer it is one for Helm 3, which runs a command, and for Helm 4, which
+// runs a plugin of that name.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	words := []string{"helm", "upgrade", "--install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
 	if c.beside {
-		words = []string{"helm", "install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+		words = []string{"helm", "upgrade", "--install", r.Release, filepath.Join(o.OutputDir, c.archive())}
 	}
 	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
@@ -20,16 +49,38 @@ func (c *Chart) helmInstall(o Options) string {
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
 	}
-	if !c.beside && slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+	if !c.beside {
+		words = append(words, o.helmAccess()...)
+	}
+	prefix := ""
+	if c.postRendered() {
+		prefix = "HELM_PLUGINS=" + shellQuote(filepath.Join(o.OutputDir, plugins)) + " "
+		words = append(words, "--post-renderer", "bundle", "--post-renderer-args", "postrender",
+			"--post-renderer-args", "--map="+filepath.Join(o.OutputDir, c.dir, "rewrite.map"))
+	}
+	return prefix + shellWords(words)
+}
+
+// helmAccess are helm's words for how the registry is reached.
+func (o Options) helmAccess() (words []string) {
+	if o.Access.Plain(o.Registry.Host) {
 		words = append(words, "--plain-http")
 	}
-	if ca := o.Access.CAFile; !c.beside && ca != "" {
+	if o.Access.Insecure(o.Registry.Host) {
+		words = append(words, "--insecure-skip-tls-verify")
+	}
+	if ca := o.Access.CAFile; ca != "" {
 		words = append(words, "--ca-file", ca)
 	}
-	for i, w := range words {
-		words[i] = shellQuote(w)
+	if o.Access.ClientCert != "" {
+		words = append(words, "--cert-file", o.Access.ClientCert, "--key-file", o.Access.ClientKey)
 	}
-	return strings.Join(words, " ")
+	return words
+}
+
+// kustomize is the command that installs the rendered folder.
+func (c *Chart) kustomizeApply(o Options) string {
+	return shellWords([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", filepath.Join(o.OutputDir, c.dir, "kustomize")})
 }
 
 // header stands above the emitted values.
@@ -42,6 +93,15 @@ func (c *Chart) header(o Options) []string {
 		lines = append(lines, "", c.helmInstall(o))
 	}
 	return lines
+}
+
+// shellWords joins words to a command.
+func shellWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = shellQuote(w)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // shellQuote quotes s where a POSIX shell would not take it as one word.

@@ -142,7 +142,7 @@ type Image struct {
 
 func (im *Image) called(name string) bool {
 	for _, n := range append(im.aliases, im.Name) {
-		if n == name || n != "" && full(n) == full(name) {
+		if n == name || full(n) != "" && full(n) == full(name) {
 			return true
 		}
 	}

@@ -28,12 +28,11 @@ func (e *CollisionError) Fault() (fault.Kind, string) {
 // HintCollision is how two names are kept apart.
 const HintCollision = "keep the source host in the names with --names host (or --names flat)"
 
-// Collisions finds the names that images of a record would share with others. Of
-// images without a digest, only those are the same that have the same reference.
+// Collisions finds the names that images and charts of a record would share with
+// others. Of images without a digest, only those are the same that have the same
+// reference.
 func Collisions(rec *record.Record, names Names) []*CollisionError {
-	type claim struct{ content, who string }
-	claims := make(map[string]claim)
-	var all []*CollisionError
+	c := claims{by: make(map[string]claim)}
 	for _, im := range rec.Images {
 		mine := claim{im.Digest.String(), im.Reference}
 		if im.Digest == "" {
@@ -46,20 +45,38 @@ func Collisions(rec *record.Record, names Names) []*CollisionError {
 			raws = append(raws[:i:i], f.Raw)
 		}
 		for _, raw := range raws {
-			ref, err := name.Parse(names.Target(raw))
-			if err != nil || !names.Moves(raw) {
-				continue // it is said elsewhere
-			}
-			old, taken := claims[key(ref)]
-			switch {
-			case !taken:
-				claims[key(ref)] = mine
-			case old.content != mine.content:
-				all = append(all, &CollisionError{Target: key(ref), First: old.who, Second: mine.who})
+			if names.Moves(raw) {
+				c.add(names.Target(raw), mine)
 			}
 		}
 	}
-	return all
+	for _, ch := range rec.Charts {
+		c.add(names.Chart(ch.Name)+":"+record.Tag(ch.Version), claim{ch.Digest.String(), ch.Reference + " (" + ch.Digest.String() + ")"})
+	}
+	return c.twice
+}
+
+// claims are names with what they are to stand for.
+type claims struct {
+	by    map[string]claim
+	twice []*CollisionError
+}
+
+type claim struct{ content, who string }
+
+// add makes one claim. What is no name is said elsewhere.
+func (c *claims) add(target string, mine claim) {
+	ref, err := name.Parse(target)
+	if err != nil {
+		return
+	}
+	old, taken := c.by[key(ref)]
+	switch {
+	case !taken:
+		c.by[key(ref)] = mine
+	case old.content != mine.content:
+		c.twice = append(c.twice, &CollisionError{Target: key(ref), First: old.who, Second: mine.who})
+	}
 }
 
 // key is the name that a reference is pushed by. A tag beside a digest is a name

@@ -137,13 +137,16 @@ type Placement struct {
 	Target name.Reference
 	Root   ocispec.Descriptor
 	Kind   Kind
+
+	Subject digest.Digest // of a referrer that its subject's list has to name, empty for one that is found by its tag
 }
 
 // placements gathers the names for all images, and refuses two sources for
 // one name.
 type placements struct {
 	naming Names
-	kind   Kind // of what is added
+	kind   Kind          // of what is added
+	listed digest.Digest // its subject
 	byName map[string]Placement
 	order  []string
 }
@@ -180,7 +183,7 @@ func (p *placements) addAt(target, source string, root ocispec.Descriptor) error
 			Second: source + " (" + root.Digest.String() + ")",
 		}
 	}
-	p.byName[key] = Placement{Source: source, Target: ref, Root: root, Kind: p.kind}
+	p.byName[key] = Placement{Source: source, Target: ref, Root: root, Kind: p.kind, Subject: p.listed}
 	p.order = append(p.order, key)
 	return nil
 }

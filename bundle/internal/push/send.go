@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -229,22 +228,12 @@ func (m manifestPush) explain(err error) error {
 		return err
 	}
 	switch {
-	case m.replaces != "" && immutable(e.Status):
+	case m.replaces != "" && e.Fixed():
 		return fault.WithHint(err, "the tag stands for "+m.replaces.String()+", and the registry may not let tags be changed;\nhave it deleted, or push below another path with --registry HOST/PREFIX")
 	case m.kind == place.Referrer && e.Hint == "":
 		return fault.WithHint(err, "--no-referrers leaves signatures, SBOMs and the like out")
 	}
 	return err
-}
-
-// immutable reports whether a status is one by which registries say that a tag
-// cannot be changed.
-func immutable(status int) bool {
-	switch status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusPreconditionFailed:
-		return true
-	}
-	return false
 }
 
 // asDamagedBlob tells content of the bundle that failed its check from a

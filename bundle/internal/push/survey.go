@@ -82,7 +82,7 @@ func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 		client: p.Client, lacks: make(map[string]bool),
 		stands: make(map[string]digest.Digest), have: make(map[digest.Digest]string),
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.Jobs)
 	asked := make(map[string]bool)
 	ask := func(goal *goal, key string, f func(context.Context) error) {
@@ -91,7 +91,7 @@ func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 		}
 		asked[key] = true
 		g.Go(func() error {
-			if err := f(ctx); err != nil {
+			if err := f(gctx); err != nil {
 				return fmt.Errorf("%s: %w", goal.Source, err)
 			}
 			return nil
@@ -109,7 +109,42 @@ func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 			ask(goal, blobKey(repo, d.Digest), func(ctx context.Context) error { return s.blob(ctx, repo, d) })
 		}
 	}
-	return s, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return s, s.lists(ctx, all, p.Jobs)
+}
+
+// lists asks whether the referrers that are there are in the lists of their
+// subjects, which registries without the API keep under a tag.
+func (s *survey) lists(ctx context.Context, all []*goal, jobs int) error {
+	subjects := make(map[string][]*goal)
+	for _, g := range all {
+		if g.Subject != "" && !s.lacks[manifestKey(g.repo, g.Root.Digest)] {
+			key := manifestKey(g.repo, g.Subject)
+			subjects[key] = append(subjects[key], g)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for _, goals := range subjects {
+		g.Go(func() error {
+			repo := goals[0].repo
+			list, err := s.client.Referrers(ctx, repo, goals[0].Subject)
+			if err != nil {
+				return s.unanswered(ctx, repo, err)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, goal := range goals {
+				if !slices.ContainsFunc(list, func(d ocispec.Descriptor) bool { return d.Digest == goal.Root.Digest }) {
+					s.lacks[manifestKey(repo, goal.Root.Digest)] = true
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // tag notes what a tag stands for.

@@ -29,7 +29,7 @@ const MaxChart = 20 << 20
 // RenderOptions are the inputs every render of the chart uses, here and on the
 // far side, with further values files laid over them.
 func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, error) {
-	values, err := MergeOnto(r.Values, over, r.Set, nil)
+	values, err := MergeOnto(r.Values, nil, over, r.Set, nil)
 	return chart.RenderOptions{
 		Values:      values,
 		ReleaseName: r.Release,

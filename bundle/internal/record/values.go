@@ -30,19 +30,24 @@ func ReadValues(ctx context.Context, paths []string) ([]chart.ValuesFile, error)
 	return files, nil
 }
 
-// MergeOnto lays -f, --set and --set-string over base, as helm does.
-func MergeOnto(base map[string]any, files []chart.ValuesFile, set, setString []string) (map[string]any, error) {
-	src := chart.ValueSources{Set: set, String: setString}
+// MergeOnto lays -f, --set and --set-string over base, as helm does. exact are
+// values of base that its text would change, see ExactIntegers: whatever is laid
+// over it counts more.
+func MergeOnto(base map[string]any, exact []string, files []chart.ValuesFile, set, setString []string) (map[string]any, error) {
+	given := chart.ValueSources{Set: exact}
 	if len(base) > 0 {
 		// Through text, as helm will read it on the other side.
 		b, err := yaml.Marshal(base)
 		if err != nil {
 			return nil, fmt.Errorf("given values: %w", err)
 		}
-		src.Files = append(src.Files, chart.ValuesFile{Name: "given values", Data: b})
+		given.Files = []chart.ValuesFile{{Name: "given values", Data: b}}
 	}
-	src.Files = append(src.Files, files...)
-	return chart.MergeValues(src)
+	below, err := chart.MergeValues(given)
+	if err != nil {
+		return nil, err
+	}
+	return chart.MergeValues(chart.ValueSources{Base: below, Files: files, Set: set, String: setString})
 }
 
 // ExactIntegers lists, as helm's --set takes them, the integers that a values

@@ -62,7 +62,7 @@ func Load(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error)
 	if err != nil {
 		return nil, err
 	}
-	values, err := record.MergeOnto(spec.Values, files, spec.Set, spec.SetString)
+	values, err := record.MergeOnto(spec.Values, nil, files, spec.Set, spec.SetString)
 	if err != nil {
 		return nil, err
 	}

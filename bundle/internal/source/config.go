@@ -2,9 +2,13 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -54,11 +58,30 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 		for j, f := range spec.ValueFiles {
 			spec.ValueFiles[j] = under(dir, f)
 		}
-		if spec.Repo == "" && !strings.HasPrefix(spec.Ref, "oci://") {
-			spec.Ref = under(dir, spec.Ref)
+		if spec.Repo == "" {
+			spec.Ref = chartUnder(dir, spec.Ref)
 		}
 	}
 	return c, nil
+}
+
+// aliased matches ALIAS/NAME, as helm writes a chart of a repository that the user
+// added.
+var aliased = regexp.MustCompile(`^[^./\\][^/\\]*/[^/\\]+$`)
+
+// chartUnder is a chart that a file in dir names: a path, unless it is a URL, or
+// can only be one of a repository that the user added.
+func chartUnder(dir, ref string) string {
+	path := under(dir, ref)
+	if strings.Contains(ref, "://") || aliased.MatchString(ref) && !exists(path) && !exists(ref) {
+		return ref
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func under(dir, path string) string {

@@ -25,7 +25,7 @@ func LoadList(ctx context.Context, path string) ([]string, error) {
 func ParseList(b []byte, file string) ([]string, error) {
 	var all []string
 	n := 0
-	for line := range bytes.Lines(b) {
+	for line := range bytes.Lines(bytes.TrimPrefix(b, []byte("\ufeff"))) {
 		n++
 		text := string(line)
 		if i := strings.IndexByte(text, '#'); i >= 0 && strings.TrimSpace(text[:i]) == "" {
@@ -34,7 +34,7 @@ func ParseList(b []byte, file string) ([]string, error) {
 		if i := strings.Index(text, " #"); i >= 0 {
 			text = text[:i]
 		}
-		text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+		text = strings.TrimSpace(text)
 		if text == "" {
 			continue
 		}
