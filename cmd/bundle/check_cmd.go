@@ -20,9 +20,9 @@ type jsonCheck struct {
 // A jsonChecked is a name, and whether the registry has it.
 type jsonChecked struct {
 	Reference string        `json:"reference"`          // in full
-	Digest    string        `json:"digest,omitempty"`   // that it has in the registry
-	Previous  string        `json:"previous,omitempty"` // that it should have, where that is another
-	State     bundle.State  `json:"state"`              // present, missing, changed, outside
+	Digest    string        `json:"digest,omitempty"` // that it should have; in manifests without digests: that it has
+	Now       string        `json:"now,omitempty"`    // that it has, where that is another
+	State     bundle.State  `json:"state"`            // present, missing, changed, outside
 	Found     []jsonFinding `json:"found"`
 }
 
@@ -56,7 +56,7 @@ with the same content. Nothing is fetched and nothing written.`,
 			if args[0] == "-" && reg.passwordStdin {
 				return &bundle.UsageError{What: "--password-stdin and - both want standard input", Advice: "put the manifests into a file"}
 			}
-			if o.RegistryOptions, err = reg.to(cmd, o.Registry); err != nil {
+			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 				return err
 			}
 			o.Stdin = cmd.InOrStdin()
@@ -79,26 +79,12 @@ with the same content. Nothing is fetched and nothing written.`,
 	return cmd
 }
 
-// to is how one registry is reached, with the credentials that the command line
-// has for it.
-func (f *registryFlags) to(cmd *cobra.Command, r bundle.Registry) (bundle.RegistryOptions, error) {
-	o, err := f.options()
-	if err != nil {
-		return o, err
-	}
-	c, ok, err := f.credential(cmd.Context(), cmd.InOrStdin())
-	if ok {
-		o.Credentials = map[string]bundle.Credential{r.Host: c}
-	}
-	return o, err
-}
-
 func checkJSON(r *bundle.CheckReport, err error) *jsonCheck {
 	j := &jsonCheck{Complete: err == nil, Registry: r.Registry, Unresolved: jsonFindings(r.Unresolved)}
 	for _, im := range r.Images {
-		c := jsonChecked{Reference: im.Reference, Digest: im.Now.String(), State: im.State, Found: jsonFindings(im.Found)}
+		c := jsonChecked{Reference: im.Reference, Digest: orElse(im.Digest.String(), im.Now.String()), State: im.State, Found: jsonFindings(im.Found)}
 		if im.State == "changed" {
-			c.Previous = im.Digest.String()
+			c.Now = im.Now.String()
 		}
 		j.Images = append(j.Images, c)
 	}

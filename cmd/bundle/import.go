@@ -97,7 +97,7 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 
 func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
 	var err error
-	if o.RegistryOptions, err = reg.to(cmd, o.Registry); err != nil {
+	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 		return err
 	}
 	if o.Progress, err = newProgress(cmd); err != nil {
