@@ -19,7 +19,7 @@ type jsonCheck struct {
 
 // A jsonChecked is a name, and whether the registry has it.
 type jsonChecked struct {
-	Reference string        `json:"reference"`          // in full
+	Reference string        `json:"reference"`        // in full
 	Digest    string        `json:"digest,omitempty"` // that it should have; in manifests without digests: that it has
 	Now       string        `json:"now,omitempty"`    // that it has, where that is another
 	State     bundle.State  `json:"state"`            // present, missing, changed, outside

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -39,6 +40,9 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := chart.needed(cmd, args); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				spec, err := chart.chart(cmd, &reg, args[0])
 				if err != nil {
@@ -143,7 +147,13 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if report == nil {
 		return err
 	}
-	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, nil, err)
+	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, func(w io.Writer) {
+		for _, im := range report.Images {
+			if report.DryRun {
+				fmt.Fprintln(w, im.Reference)
+			}
+		}
+	}, err)
 }
 
 func printExport(v view, r *bundle.ExportReport) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -33,7 +34,11 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, nil, nil)
+			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, func(w io.Writer) {
+				for _, im := range report.Images {
+					fmt.Fprintln(w, im.Reference)
+				}
+			}, nil)
 		},
 	}
 	trust.addFor(cmd, true)
