@@ -15,6 +15,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
@@ -70,6 +71,7 @@ func (r *run) preflight(ctx context.Context) error {
 // nobody waits for a signature.
 func (r *run) push(ctx context.Context) error {
 	r.Pr.Phase("pushing", r.todo.total())
+	progress.Expect(r.Pr, len(r.todo.tags), "image")
 	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
