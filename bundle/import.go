@@ -3,6 +3,7 @@ package bundle
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -118,6 +119,9 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := p.Run(ctx, places, o.DryRun)
+	if errors.Is(err, context.Canceled) && !o.DryRun {
+		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
+	}
 	if err != nil {
 		return nil, err
 	}
