@@ -80,6 +80,8 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
+	MissingError    = open.MissingError // media of a bundle that is in parts
+	PartsReport     = open.PartsReport
 )
 
 // The kinds of errors, see [KindOf].
@@ -90,6 +92,7 @@ const (
 	Damaged     = fault.Damaged
 	Refused     = fault.Refused
 	Incomplete  = fault.Incomplete
+	NeedsMore   = fault.NeedsMore
 	Interrupted = fault.Interrupted
 )
 
@@ -113,10 +116,10 @@ func KindOf(err error) Kind { return fault.KindOf(err) }
 // Hint returns what the user can do next about err, or nothing.
 func Hint(err error) string { return fault.Hint(err) }
 
-// Open checks the head of the bundle at path and whose it is. The caller closes
-// it.
-func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
-	return open.File(ctx, path, t)
+// Open checks the head of the bundle at path and whose it is. It may be a part of
+// one, or a folder with parts; more are further paths. The caller closes it.
+func Open(ctx context.Context, path string, t *Trust, more ...string) (*Bundle, error) {
+	return open.File(ctx, path, t, more...)
 }
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public

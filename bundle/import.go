@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"bundle/bundle/internal/emit"
@@ -15,6 +16,7 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
+	More             []string // further files, folders and mount points, where the bundle is in parts
 	Registry         place.Registry
 	Trust            *trust.Trust
 	KeepRegistryHost bool   // HOST/ghcr.io/org/app instead of HOST/org/app
@@ -43,6 +45,9 @@ type ImportReport struct {
 	Bytes     push.Bytes         `json:"bytes"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+
+	Parts   *open.PartsReport  `json:"parts,omitempty"`   // of a bundle in parts: what was there
+	Missing *open.MissingError `json:"missing,omitempty"` // what is still to be brought; then nothing but blobs was pushed
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -53,12 +58,17 @@ type ImportReport struct {
 // collisions of names, values, credentials. References that values cannot move
 // do not stop it: they are in the report, and the error is an *IncompleteError
 // beside a valid report.
+//
+// Of a bundle in parts, path and o.More may have some and not all. Then the blobs
+// that are there are pushed, and the error is a *MissingError beside a valid
+// report: the same call with other media goes on, since the registry knows what it
+// has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust)
+	b, err := open.File(ctx, path, o.Trust, o.More...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +94,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	report := importReport(b, charts, o)
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, Pr: o.Progress}
-	if report.Images, report.Bytes, err = p.Run(ctx, places, o.DryRun); err != nil {
+	report.Images, report.Bytes, err = p.Run(ctx, places, o.DryRun)
+	if errors.As(err, &report.Missing) {
+		return report, err
+	}
+	if err != nil {
 		return nil, err
 	}
 	if !o.DryRun {
@@ -138,7 +152,7 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 }
 
 func importReport(b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
+	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -28,10 +28,7 @@ func OpenPartial(path string) (*Reader, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := newPartialReader(file, info.Size())
-	if err == nil && r.names.missing() != "" {
-		err = &FormatError{"", r.size, "truncated: the file ends before its entry " + r.names.missing()}
-	}
+	r, err := NewHeadReader(file, info.Size())
 	if err != nil {
 		_ = file.Close() // nothing was written
 		return nil, nil, fmt.Errorf("%s: %w", path+partialSuffix, err)

@@ -49,6 +49,8 @@ func exitCode(err error) int {
 		return 5
 	case bundle.Incomplete:
 		return 6
+	case bundle.NeedsMore:
+		return 7
 	case bundle.Interrupted:
 		return 130
 	}

@@ -22,6 +22,7 @@ const exitCodes = `Exit codes:
   4    damaged bundle
   5    registry refused: credentials, permission or TLS
   6    done, but not complete: references that values cannot move or nobody can pull
+  7    needs more: parts of the bundle are on media that are not there
   130  interrupted`
 
 // version is set by the linker for releases.

@@ -73,7 +73,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},
 		{"bundle/internal/source", "image record name fault relocate chart remote"},
-		{"bundle/internal/open", "image trust record name progress fault chart checksum layout"},
+		{"bundle/internal/open", "image trust record name progress fault chart checksum layout layout/parts"},
 		{"bundle/internal/image", "record name fault remote layout"},
 		{"bundle/internal/trust", "record disk fault checksum"},
 		{"bundle/internal/record", "name fault chart layout/strict"},
@@ -85,6 +85,8 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/remote", "fault"},
 		{"bundle/internal/fault", ""},
 		{"checksum", ""},
+		{"layout/parts", "layout layout/parity layout/strict"},
+		{"layout/parity", ""},
 		{"layout", "layout/strict"},
 		{"layout/strict", ""},
 	}

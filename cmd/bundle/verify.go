@@ -12,11 +12,11 @@ import (
 func newVerify() *cobra.Command {
 	var trust trustFlags
 	cmd := &cobra.Command{
-		Use:   "verify BUNDLE --key FILE.pub",
+		Use:   "verify BUNDLE|FOLDER… --key FILE.pub",
 		Short: "Check signatures, set of entries, graph, charts and every byte of a bundle",
 		Example: `  bundle verify app.bundle.tar --key release-key.pub
   bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := trust.trust()
 			if err != nil {
@@ -26,16 +26,21 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := bundle.Verify(cmd.Context(), args[0], t, pr)
-			if err != nil {
+			report, err := bundle.Verify(cmd.Context(), args[0], t, pr, args[1:]...)
+			if report == nil {
 				return err
 			}
 			return output(cmd, report, func() {
 				w := cmd.ErrOrStderr()
-				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s, created %s\n", report.Path, report.Entries, size(report.Bytes),
+				state := "whole"
+				if report.Missing != nil {
+					state = "whole as far as it is there"
+				}
+				fmt.Fprintf(w, "%s: %s: %d entries, %s, id %s, created %s\n", report.Path, state, report.Entries, size(report.Bytes),
 					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
-			}, nil)
+				printParts(w, report.Parts)
+			}, err)
 		},
 	}
 	trust.add(cmd)

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/fault"
@@ -52,6 +51,10 @@ type Image struct {
 
 // Run compares, preflights and pushes, and says what became of each place. A
 // dry run ends before the first push, and counts what it would send.
+//
+// Where blobs that the registry lacks are on media that are not there, the others
+// are pushed, nothing that a client can see is, and the error is an
+// [*open.MissingError] beside valid results.
 func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool) ([]Image, Bytes, error) {
 	plan, err := p.plan(ctx, places)
 	if err != nil {
@@ -65,12 +68,21 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	if err := p.preflight(ctx, plan); err != nil {
 		return nil, res, err
 	}
+	lacking := p.Bundle.Lacking(plan.absent)
 	if dryRun {
 		res.Sent = plan.total()
-		return images, res, nil
+		return images, res, lacking
 	}
-	res, err = p.push(ctx, plan)
-	return images, res, err
+	if res, err = p.pushBlobs(ctx, plan); err == nil {
+		err = lacking
+	}
+	if err != nil {
+		return images, res, err
+	}
+	if err := p.pushManifests(ctx, plan.manifests); err != nil {
+		return images, res, err
+	}
+	return images, res, p.pushTags(ctx, plan.tags)
 }
 
 // A Bytes counts bytes of blobs.
@@ -108,15 +120,17 @@ func (p *Pusher) preflight(ctx context.Context, plan *todo) error {
 	return nil
 }
 
-// push carries the plan out.
-func (p *Pusher) push(ctx context.Context, plan *todo) (Bytes, error) {
+// pushBlobs sends blobs. One that is damaged, or that the medium does not give,
+// keeps no other from being sent: all that are so are in the error.
+func (p *Pusher) pushBlobs(ctx context.Context, plan *todo) (Bytes, error) {
 	res := Bytes{Present: plan.present}
 	var mu sync.Mutex
 	p.Pr.Phase("pushing", plan.total())
 	defer p.Pr.End()
+	damage := make([]error, len(plan.uploads))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.Jobs)
-	for _, u := range plan.uploads {
+	for i, u := range plan.uploads {
 		g.Go(func() error {
 			r, err := p.pushBlob(gctx, u)
 			mu.Lock()
@@ -124,16 +138,23 @@ func (p *Pusher) push(ctx context.Context, plan *todo) (Bytes, error) {
 			res.Sent += r.Sent
 			res.Mounted += r.Mounted
 			res.Present += r.Present
+			if ofBundle(err) {
+				damage[i], err = err, nil
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return res, err
 	}
-	if err := p.pushManifests(ctx, plan.manifests); err != nil {
-		return res, err
-	}
-	return res, p.pushTags(ctx, plan.tags)
+	return res, errors.Join(damage...)
+}
+
+// ofBundle reports whether the bundle or its medium is to blame for err.
+func ofBundle(err error) bool {
+	var format *layout.FormatError
+	var unread *layout.ReadError
+	return errors.As(err, &format) || errors.As(err, &unread)
 }
 
 // pushBlob sends a blob to the first repository that lacks it and has the
@@ -154,7 +175,7 @@ func (p *Pusher) pushBlob(ctx context.Context, u *upload) (Bytes, error) {
 		}
 		r, err := p.Client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			return sum, asDamagedBlob(u.desc, fmt.Errorf("%s: %w", u.source, err))
+			return sum, p.explain(u, err)
 		}
 		if i == 0 && r.Sent == 0 {
 			p.Pr.Skip(u.desc.Size)
@@ -223,12 +244,16 @@ func (p *Pusher) pushManifest(ctx context.Context, m manifestPush) error {
 	return nil
 }
 
-// asDamagedBlob tells content of the bundle that failed its check from a
-// registry that failed.
-func asDamagedBlob(d ocispec.Descriptor, err error) error {
+// explain tells content of the bundle that failed its check from a registry that
+// failed, and says where it lies.
+func (p *Pusher) explain(u *upload, err error) error {
+	err = fmt.Errorf("%s: %w", u.source, err)
+	if !ofBundle(err) {
+		return err
+	}
 	var format *layout.FormatError
 	if errors.As(err, &format) {
-		return fault.Damage(layout.BlobName(d.Digest), err)
+		err = fault.Damage(layout.BlobName(u.desc.Digest), err)
 	}
-	return open.ExplainRead(err)
+	return open.ExplainRead(p.Bundle.Locate(u.desc.Digest, err))
 }

@@ -51,6 +51,8 @@ type todo struct {
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
 	present   int64 // bytes of blobs that the target has
+
+	absent []ocispec.Descriptor // blobs that it lacks, on media that are not there
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -189,6 +191,10 @@ func (s *survey) result(b *open.Bundle, places []place.Placement) *todo {
 			continue
 		}
 		delete(s.uploads, d.Digest)
+		if !b.Has(d.Digest) {
+			plan.absent = append(plan.absent, d)
+			continue
+		}
 		slices.SortFunc(u.missing, func(x, y string) int { return rank[x] - rank[y] })
 		plan.uploads = append(plan.uploads, u)
 	}
@@ -204,4 +210,6 @@ func (p *todo) total() int64 {
 	return n
 }
 
-func (p *todo) empty() bool { return len(p.uploads)+len(p.manifests)+len(p.tags) == 0 }
+func (p *todo) empty() bool {
+	return len(p.uploads)+len(p.absent)+len(p.manifests)+len(p.tags) == 0
+}

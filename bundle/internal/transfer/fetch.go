@@ -186,7 +186,8 @@ func (f *fetcher) begin() (*fetching, *segment, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &fetching{desc: d, repo: f.plan.From[d.Digest], host: host, asm: asm, had: d.Size}
+	piece := asm.Piece()
+	b := &fetching{desc: d, repo: f.plan.From[d.Digest], host: host, asm: asm, had: piece.To - piece.From}
 	for _, r := range asm.Missing() {
 		b.segments = append(b.segments, &segment{at: r.From, to: r.To})
 		b.had -= r.To - r.From
@@ -196,7 +197,7 @@ func (f *fetcher) begin() (*fetching, *segment, error) {
 	}
 	b.pieces = b.had > 0 || b.salvage != nil
 	if len(b.segments) == 0 {
-		b.segments = []*segment{{at: d.Size, to: d.Size}} // to be verified all the same
+		b.segments = []*segment{{at: piece.To, to: piece.To}} // to be verified all the same
 	}
 	f.pr.Skip(b.had)
 	f.begun = append(f.begun, b)
@@ -392,7 +393,8 @@ func (f *fetcher) restart(b *fetching) *segment {
 	b.asm.Reset()
 	f.pr.Skip(-b.had)
 	f.pr.Add(-b.moved)
-	all := &segment{to: b.desc.Size, busy: true}
+	piece := b.asm.Piece()
+	all := &segment{at: piece.From, to: piece.To, busy: true}
 	b.segments = []*segment{all}
 	b.had, b.moved, b.salvage = 0, 0, nil
 	b.whole, b.pieces, b.ended = true, false, false
