@@ -8,6 +8,7 @@ import (
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
@@ -41,6 +42,16 @@ type (
 	Retry           = remote.Retry
 	Credential      = remote.Credential
 	Wait            = remote.Wait // a host that does not answer
+)
+
+// Bundles that are cut into parts.
+type (
+	SetOptions   = transfer.SetOptions // how a bundle is cut, and where its parts go
+	PartSize     = transfer.PartSize
+	Swap         = media.Swap    // a change of media in one drive
+	Written      = media.Written // a part that is on its medium
+	MissingError = open.MissingError
+	PartsReport  = open.PartsReport // what is there of a bundle in parts
 )
 
 // Who signs, and whom to believe.
@@ -80,8 +91,6 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
-	MissingError    = open.MissingError // media of a bundle that is in parts
-	PartsReport     = open.PartsReport
 )
 
 // The kinds of errors, see [KindOf].
@@ -105,6 +114,9 @@ const (
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
 const StreamOutput = transfer.StreamOutput
+
+// PartSizes are the sizes of parts that have a name: those of media.
+func PartSizes() map[string]PartSize { return transfer.Presets }
 
 // FormatVersion is the bundle format this package writes, and the newest it
 // reads (layout/SPEC.md).

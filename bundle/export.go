@@ -9,6 +9,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
@@ -36,6 +37,7 @@ type ExportOptions struct {
 	Output      string
 	Stream      io.Writer     // where StreamOutput goes
 	InOrder     bool          // let the file grow from its begin to its end, where the system does not ask for it itself
+	Set         *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
 	NoReferrers bool          // leave signatures, SBOMs and other referrers of images behind
 	NoValues    bool          // leave the given values out of the bundle
 	Redact      []string      // leave these keys of the given values out, a.b.c
@@ -65,6 +67,8 @@ type ExportReport struct {
 	Referrers   []record.Image    `json:"referrers,omitempty"`
 	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
 	Fetched     []chart.Fetched   `json:"fetched,omitempty"` // charts that came over the network, dependencies too
+	Parts       []media.Written   `json:"parts,omitempty"`   // of a bundle in parts: those that are on their media
+	Count       int               `json:"count,omitempty"`   // of a bundle in parts: how many there are
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -109,6 +113,11 @@ func (o *ExportOptions) complete() error {
 	for _, raw := range o.Images {
 		if _, err := name.Parse(raw); err != nil {
 			return &fault.UsageError{What: err.Error(), Advice: "want HOST/PATH:TAG or HOST/PATH@sha256:…"}
+		}
+	}
+	if o.Set != nil {
+		if err := o.Set.Complete(); err != nil {
+			return err
 		}
 	}
 	if o.Jobs <= 0 {
@@ -179,8 +188,11 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan.
 		}
 		images = append(images, attached...)
 	}
+	if o.Set != nil {
+		o.Set.Name = o.Output
+	}
 	if rec.Created = o.Created; o.Created.IsZero() {
-		rec.Created = transfer.Begun(o.Output)
+		rec.Created = transfer.Begun(o.Output, o.Set.HeadPath())
 	}
 	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
 		return nil, err
@@ -197,6 +209,7 @@ func (o *ExportOptions) transfer() transfer.Options {
 		Signer:   o.Signer,
 		Jobs:     o.Jobs,
 		Progress: o.Progress,
+		Set:      o.Set,
 	}
 }
 
@@ -204,6 +217,7 @@ func (o *ExportOptions) transfer() transfer.Options {
 func (r *ExportReport) written(output string, w *transfer.Result) {
 	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
 	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
+	r.Parts, r.Count = w.Parts, w.Count
 }
 
 func exportReport(p *plan.Plan) *ExportReport {

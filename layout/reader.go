@@ -226,6 +226,9 @@ func (r *Reader) All() iter.Seq[Entry] {
 	}
 }
 
+// Size returns the size of the file in bytes.
+func (r *Reader) Size() int64 { return r.size }
+
 // Len returns how many entries there are.
 func (r *Reader) Len() int { return len(r.heads) + r.blobs.n }
 

@@ -18,6 +18,7 @@ func newExport() *cobra.Command {
 		o         bundle.ExportOptions
 		chart     chartFlags
 		reg       registryFlags
+		set       setFlags
 		platforms []string
 		key       string
 		config    string
@@ -51,11 +52,15 @@ command goes on from there, and the result is the same.`,
 					return err
 				}
 			}
+			if err := set.into(cmd, &o); err != nil {
+				return err
+			}
 			return runExport(cmd, &o, &reg, platforms, key)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar)")
+	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
+	set.add(cmd)
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF` (repeatable)")
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
 	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
@@ -155,7 +160,9 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	} else {
 		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
 	}
-	if onMedium(r.Output) {
+	if r.Count > 0 {
+		printWritten(w, r.Parts, r.Count)
+	} else if onMedium(r.Output) {
 		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")
 	}
 }

@@ -178,13 +178,7 @@ func (s *scan) choose() (string, error) {
 			return id, nil
 		}
 	case 0:
-		paths := make([]string, 0, len(s.files))
-		for _, x := range s.files {
-			if x.named {
-				paths = append(paths, x.path)
-			}
-		}
-		return "", &NoneError{paths, errors.Join(s.bad...)}
+		return "", &NoneError{s.paths, errors.Join(s.bad...)}
 	}
 	return "", &SeveralError{slices.Sorted(maps.Values(choice))}
 }
@@ -395,7 +389,7 @@ func (s *scan) slices(first *found) []*found {
 	}
 	var all []*found
 	for _, x := range s.files {
-		if x == first || x.id == "" && len(x.name()) == len(first.name()) && splitStem(x.name()) == splitStem(first.name()) && x.name() > first.name() {
+		if x == first || x.id == "" && follows(first.name(), x.name()) {
 			all = append(all, x)
 		}
 	}

@@ -103,10 +103,18 @@ func (f *File) compareHeads() error {
 
 // Spans is how many parts a range lies in.
 func (f *File) Spans(from, to int64) int {
-	if f.set == nil || to <= from {
+	if f.set == nil {
 		return 1
 	}
-	return f.set.partAt(to-1) - f.set.partAt(from) + 1
+	return f.set.Spans(from, to)
+}
+
+// Spans is how many parts a range lies in.
+func (s *Set) Spans(from, to int64) int {
+	if to <= from {
+		return 1
+	}
+	return s.partAt(to-1) - s.partAt(from) + 1
 }
 
 // Files lists the paths that are read.

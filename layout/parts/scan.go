@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,6 +38,7 @@ func (x *found) name() string { return filepath.Base(x.path) }
 
 // A scan collects what lies under some paths.
 type scan struct {
+	paths []string
 	files []*found
 	sets  map[string]*Set     // by id
 	where map[string][]*found // set.json files, by id
@@ -53,7 +55,7 @@ func (e *NotFileError) Error() string { return e.Path + " is not a regular file"
 // look gathers the files under paths. Beside a file that was named, those are
 // looked at that may belong to it.
 func look(ctx context.Context, paths []string) (*scan, error) {
-	s := &scan{sets: make(map[string]*Set), where: make(map[string][]*found), lists: make(map[string][]string)}
+	s := &scan{paths: paths, sets: make(map[string]*Set), where: make(map[string][]*found), lists: make(map[string][]string)}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -87,41 +89,40 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 	return s, nil
 }
 
-// stem is what the names of all files of a set begin with, as far as one of them
-// tells.
-func stem(name string) string {
-	for _, suffix := range []string{HeadSuffix, SetSuffix, ListSuffix, BlocksSuffix} {
-		if s, ok := strings.CutSuffix(name, suffix); ok {
-			return s
-		}
-	}
-	return strings.TrimSuffix(splitStem(name), ".")
-}
+// ends are what the names of all files of a set end with, behind that of the
+// bundle.
+var ends = regexp.MustCompile(`\.(head|set\.json|sha256|blocks|p[0-9]{2,3}|[0-9]{3})$`)
 
-// splitStem cuts off what split(1) and this program count parts with: digits or
-// letters at the end of the name.
-func splitStem(name string) string {
-	digits := strings.TrimRight(name, "0123456789")
-	if len(digits) < len(name) {
-		return strings.TrimSuffix(digits, ".p")
+// stem is the name of the bundle that a file of this name belongs to.
+func stem(name string) string { return ends.ReplaceAllString(name, "") }
+
+// tail matches what split(1) counts with.
+var tail = regexp.MustCompile(`(a+|[0-9]+)$`)
+
+// follows reports whether split(1) may have made a file after another, which is the
+// first: their names differ in letters or digits at the end alone.
+func follows(first, name string) bool {
+	count := tail.FindString(first)
+	if len(count) < 2 || len(name) != len(first) || name <= first {
+		return false
 	}
-	if i := strings.LastIndexByte(name, '.'); i >= 0 && len(name)-i > 2 && strings.Trim(name[i+1:], "abcdefghijklmnopqrstuvwxyz") == "" {
-		return name[:i+1] // also of names that end so by chance
+	prefix := strings.TrimSuffix(first, count)
+	set := "0123456789"
+	if count[0] == 'a' {
+		set = "abcdefghijklmnopqrstuvwxyz"
 	}
-	if strings.HasPrefix(name, "x") && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") == "" {
-		return "x" // split's own choice
-	}
-	return name
+	return strings.HasPrefix(name, prefix) && strings.Trim(name[len(prefix):], set) == ""
 }
 
 // beside tells which files of a folder may belong to a file of this name.
 func beside(name string) func(string) bool {
-	prefix, plain := stem(name), stem(name) == name
+	prefix := stem(name) + "."
 	return func(other string) bool {
-		if strings.HasSuffix(other, SetSuffix) || strings.HasSuffix(other, ListSuffix) {
+		switch {
+		case strings.HasSuffix(other, SetSuffix), strings.HasSuffix(other, ListSuffix), strings.HasPrefix(other, prefix):
 			return true
 		}
-		return strings.HasPrefix(other, prefix) && (!plain || strings.HasPrefix(other, name+"."))
+		return len(other) == len(name) && (other[:len(other)-1] == name[:len(name)-1] || follows(name, other) || follows(other, name))
 	}
 }
 

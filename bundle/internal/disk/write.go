@@ -8,7 +8,9 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,7 +32,12 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 
 // WriteFile puts content under path, whole or not at all, and on the disk
 // before it returns: what it writes is carried away on media.
-func WriteFile(path string, content []byte) (err error) {
+func WriteFile(path string, content []byte) error {
+	return WriteFrom(path, bytes.NewReader(content))
+}
+
+// WriteFrom is WriteFile for content that is read.
+func WriteFrom(path string, content io.Reader) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -41,7 +48,7 @@ func WriteFile(path string, content []byte) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(content)
+	_, err = io.Copy(f, content)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

@@ -2,8 +2,10 @@ package open
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
 	"bundle/layout"
 	"bundle/layout/parts"
 )
@@ -120,6 +123,39 @@ func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
 	m.Images = b.imagesWith(func(d digest.Digest) bool { return lost[d] })
 	m.Cut = b.imagesWith(func(d digest.Digest) bool { return cut[d] })
 	return m
+}
+
+// Layers are the blobs that are layers of images and of what is attached to them,
+// and nothing else: what a bundle can be opened without.
+func (b *Bundle) Layers() map[digest.Digest]bool {
+	layers := make(map[digest.Digest]bool)
+	needed := make(map[digest.Digest]bool)
+	charts := make(map[digest.Digest]bool)
+	for _, c := range b.Record.Charts {
+		charts[c.Digest] = true
+	}
+	for _, d := range b.Blobs {
+		if !layout.IsManifest(d.MediaType) || layout.IsIndex(d.MediaType) {
+			needed[d.Digest] = needed[d.Digest] || layout.IsManifest(d.MediaType)
+			continue
+		}
+		needed[d.Digest] = true
+		doc, err := b.Document(d)
+		if err != nil {
+			return nil
+		}
+		var m ocispec.Manifest
+		if err := json.Unmarshal(doc, &m); err != nil {
+			return nil
+		}
+		needed[m.Config.Digest] = true
+		for _, l := range m.Layers {
+			layers[l.Digest] = true
+			needed[l.Digest] = needed[l.Digest] || charts[d.Digest] || l.MediaType == record.Type
+		}
+	}
+	maps.DeleteFunc(layers, func(d digest.Digest, _ bool) bool { return needed[d] })
+	return layers
 }
 
 // imagesWith names the images that need one of some blobs.

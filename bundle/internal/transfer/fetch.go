@@ -80,7 +80,12 @@ const window = 32 << 20
 func newFetcher(client *remote.Client, p *plan.Plan, w *layout.Writer, jobs int, pr progress.Reporter) *fetcher {
 	f := &fetcher{
 		client: client, plan: p, w: w, pr: pr, jobs: jobs,
-		tally: newTally(p.Needs, pr), queue: slices.Clone(p.Fetch), busy: make(map[string]int),
+		tally: newTally(p.Needs, pr), busy: make(map[string]int),
+	}
+	for _, d := range p.Fetch {
+		if w.Takes(d.Digest) {
+			f.queue = append(f.queue, d)
+		}
 	}
 	f.turn = sync.NewCond(&f.mu)
 	if !w.InOrder() {

@@ -25,9 +25,16 @@ type leftover struct {
 	record    *record.Record
 }
 
-// findLeftover reads the partial file beside an output, if there is one that can
-// be read. One that cannot is written anew.
-func findLeftover(output string) *leftover {
+// findLeftover reads the partial file beside an output, or the head of a set, if
+// there is one that can be read. One that cannot is written anew.
+func findLeftover(output, head string) *leftover {
+	if head != "" {
+		if r, file, err := layout.OpenHead(head); err == nil {
+			defer file.Close()
+			return readLeftover(r)
+		}
+		output = head
+	}
 	if streams(output) {
 		return nil
 	}
@@ -36,7 +43,12 @@ func findLeftover(output string) *leftover {
 		return nil
 	}
 	defer file.Close()
+	return readLeftover(r)
+}
+
+func readLeftover(r *layout.Reader) *leftover {
 	l := &leftover{created: r.ModTime()}
+	var err error
 	if l.sums, err = r.ReadFile(layout.SumsFile, open.MaxDocument); err != nil {
 		return nil
 	}
@@ -82,9 +94,10 @@ func recordOf(r *layout.Reader) (*record.Record, error) {
 }
 
 // Begun is the time of creation where none was given: that of the run that this
-// one goes on with, else now.
-func Begun(output string) time.Time {
-	if l := findLeftover(output); l != nil {
+// one goes on with, else now. head is where the head of a set stays; empty for a
+// bundle in one file.
+func Begun(output, head string) time.Time {
+	if l := findLeftover(output, head); l != nil {
 		return l.created
 	}
 	return time.Now().UTC().Truncate(time.Second)
