@@ -100,7 +100,7 @@ func (x *extent) readAt(p []byte, offset int64) (int, error) {
 	case n == len(p):
 		return n, nil
 	case err == io.EOF:
-		return n, &PartError{x.path, io.ErrUnexpectedEOF} // it was longer when it was found
+		return n, io.EOF // it was longer when it was found
 	}
 	return n, &PartError{x.path, err}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -213,3 +214,10 @@ func (s *Set) PartName(k int) string {
 
 // ParityName is the name of the parity part number k, counted from 1.
 func (s *Set) ParityName(k int) string { return fmt.Sprintf("%s.p%02d", s.Name, k) }
+
+// Inside reports whether part k begins inside a blob.
+func (s *Set) Inside(k int) bool {
+	at := s.Parts[k-1].Offset
+	i, _ := slices.BinarySearchFunc(s.entries, at+1, func(e layout.Entry, at int64) int { return compare(e.Offset+e.Size, at) })
+	return at >= s.Head && i < len(s.entries) && s.entries[i].Offset <= at
+}

@@ -18,13 +18,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -276,51 +273,6 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	return all, err
 }
 
-// joined leaves out the errors of those who were stopped because of another.
-func joined(failed []error) error {
-	var real []error
-	for _, err := range failed {
-		if err != nil && !errors.Is(err, context.Canceled) {
-			real = append(real, err)
-		}
-	}
-	if len(real) == 0 {
-		return errors.Join(failed...)
-	}
-	return errors.Join(real...)
-}
-
-// A MediumError is what went wrong with one medium.
-type MediumError struct {
-	Part int
-	Path string
-	Err  error
-}
-
-func (e *MediumError) Error() string { return fmt.Sprintf("part %d: %v", e.Part, e.Err) }
-
-// Unwrap returns what the system said.
-func (e *MediumError) Unwrap() error { return e.Err }
-
-// Fault says how to go on.
-func (e *MediumError) Fault() (fault.Kind, string) {
-	return fault.KindOf(e.Err), "the other parts are not touched by it: the same command goes on with what is missing"
-}
-
-// ofMedium reports whether a medium is to blame.
-func ofMedium(err error) bool {
-	var (
-		space *layout.SpaceError
-		path  *fs.PathError
-		wrong *parts.WrongError
-		errno syscall.Errno
-	)
-	if errors.As(err, &space) || errors.As(err, &wrong) || errors.As(err, &path) {
-		return true
-	}
-	return errors.As(err, &errno) && slices.Contains([]syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EIO, syscall.ENODEV, syscall.EFBIG}, errno)
-}
-
 // folder writes parts into one folder, one after the other. While one is read back,
 // the next is filled.
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
@@ -331,6 +283,10 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 	var reading errgroup.Group
 	for _, k := range list {
 		path := filepath.Join(folder, m.Set.PartName(k))
+		if m.Set.Inside(k) {
+			errs = append(errs, m.medium(k, path, reading.Wait())) // what it leaves proves this one
+			reading = errgroup.Group{}
+		}
 		kept := m.kept(ctx, k, path)
 		ferr := error(nil)
 		if kept == nil {
@@ -362,17 +318,6 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 		errs = append(errs, m.medium(k, filepath.Join(folder, m.Set.PartName(k)), reading.Wait()))
 	}
 	return all, errors.Join(errs...)
-}
-
-func (m *Media) medium(k int, path string, err error) error {
-	if err == nil || !ofMedium(err) {
-		return err
-	}
-	var known *MediumError
-	if errors.As(err, &known) {
-		return err
-	}
-	return &MediumError{k, path, err}
 }
 
 // fill puts the small files and then the part onto a medium.
@@ -444,45 +389,6 @@ func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, err
 		return nil, err
 	}
 	return &Written{Part: k, Path: path, Size: m.Set.Parts[k-1].Size, SHA256: sum}, nil
-}
-
-// beside notes a part and writes the list onto its medium.
-func (m *Media) beside(folder string, w *Written) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.state.Sums[m.Set.PartName(w.Part)] = w.SHA256
-	if m.State != "" {
-		m.state.States = m.proof.Snapshot()
-		b, err := json.Marshal(m.state)
-		if err != nil {
-			return err
-		}
-		if err := disk.WriteFile(m.path(m.State, ".state"), b); err != nil {
-			return err
-		}
-		if err := errors.Join(m.prologue(m.State), m.list(m.State)); err != nil {
-			return err
-		}
-	}
-	return m.list(folder)
-}
-
-// list writes what sha256sum reads: the parts that are known, and the files beside
-// them.
-func (m *Media) list(folder string) error {
-	lines := maps.Clone(m.state.Sums)
-	for _, suffix := range []string{parts.HeadSuffix, parts.SetSuffix} {
-		sum, err := parts.HashFile(context.Background(), m.path(folder, suffix))
-		if err != nil {
-			return err
-		}
-		lines[m.Set.Name+suffix] = sum
-	}
-	var text strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(lines)) {
-		fmt.Fprintf(&text, "%s  %s\n", lines[name], name)
-	}
-	return disk.WriteFile(m.path(folder, parts.ListSuffix), []byte(text.String()))
 }
 
 // proveLate reads once more what could not be proved, since the part before was
