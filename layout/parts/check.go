@@ -147,10 +147,6 @@ func (f *File) Beside() (paths []string) {
 	return paths
 }
 
-// Spare says how many parts the parity of the set makes up for, and how many more
-// may be lost after those that are.
-func (f *File) Spare() (all, left int) { return 0, 0 }
-
 // HeadSize is how many bytes every medium has of the begin: up to the end of the
 // last entry that is none of layers.
 func HeadSize(entries []layout.Entry, isLayer func(layout.Entry) bool) int64 {

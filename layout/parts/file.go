@@ -282,7 +282,7 @@ func (f *File) Missing(from, to int64) []int {
 		}
 		part := f.partAt(at)
 		end = f.nextCovered(at)
-		if f.repair == nil || !f.repair.able(at, min(end, to)) {
+		if f.repair == nil || !f.able(at, min(end, to)) {
 			if !slices.Contains(missing, part) {
 				missing = append(missing, part)
 			}
