@@ -11,7 +11,7 @@ SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.
-JUDGED := ./bundle/internal/chart ./bundle/internal/source ./cmd/bundle
+JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/source ./cmd/bundle
 
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...

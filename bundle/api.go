@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
@@ -16,9 +17,11 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/rewrite"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/layout/parts"
 )
 
 // What goes into a bundle, and what one holds.
@@ -38,6 +41,7 @@ type (
 // How registries are reached, and where things land in one.
 type (
 	Registry        = place.Registry
+	Naming          = place.Naming
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
@@ -77,7 +81,7 @@ type (
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
 	ReceiptOptions = emit.ReceiptOptions
-	RewriteMap     = emit.RewriteMap
+	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
@@ -91,6 +95,7 @@ type (
 	StaleError      = trust.StaleError
 	VersionError    = record.VersionError
 	CollisionError  = place.CollisionError
+	RefusedError    = push.RefusedError // what a registry did not take
 )
 
 // The kinds of errors, see [KindOf].
@@ -107,13 +112,18 @@ const (
 
 // What can move a reference that values do not.
 const (
-	WayPostRender = emit.WayPostRender
-	WayKustomize  = emit.WayKustomize
-	WayMirror     = emit.WayMirror
+	WayPostRender  = emit.WayPostRender
+	WayPostRender3 = emit.WayPostRender3
+	WayPostRender4 = emit.WayPostRender4
+	WayKustomize   = emit.WayKustomize
+	WayMirror      = emit.WayMirror
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
 const StreamOutput = transfer.StreamOutput
+
+// NameOf is the name of the bundle that a file is, or is a part of.
+func NameOf(path string) string { return parts.Stem(filepath.Base(path)) }
 
 // PartSizes are the sizes of parts that have a name: those of media.
 func PartSizes() map[string]PartSize { return transfer.Presets }
@@ -136,12 +146,14 @@ func Open(ctx context.Context, path string, t *Trust, more ...string) (*Bundle, 
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
 // one or a certificate in the ssh-agent.
-func LoadSigner(path string, o KeyOptions) (*Signer, error) { return trust.LoadSigner(path, o) }
+func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error) {
+	return trust.LoadSigner(ctx, path, o)
+}
 
 // LoadTrust reads public key files and, where named, an OpenSSH
 // allowed_signers file.
-func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
-	return trust.LoadTrust(keyFiles, allowedSigners)
+func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
+	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
@@ -156,7 +168,12 @@ func Keygen(path, comment string, passphrase []byte) (fingerprint string, err er
 
 // LoadConfig reads a configuration file. Paths in it are relative to its
 // folder.
-func LoadConfig(path string) (*Config, error) { return source.LoadConfig(path) }
+func LoadConfig(ctx context.Context, path string) (*Config, error) {
+	return source.LoadConfig(ctx, path)
+}
+
+// LoadList reads a plain list of images: one reference a line, # begins a comment.
+func LoadList(ctx context.Context, path string) ([]string, error) { return source.LoadList(ctx, path) }
 
 // ParsePlatform reads os/arch[/variant].
 func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
@@ -164,11 +181,22 @@ func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
 
+// How paths become paths in the target registry.
+const (
+	NamesFull = place.Full
+	NamesHost = place.Host
+	NamesFlat = place.Flat
+)
+
+// ParseNaming reads full, host or flat.
+func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
+
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
-// references of the map file, and writes the result.
-func PostRender(in io.Reader, out io.Writer, mapFile string) error {
-	return emit.PostRender(in, out, mapFile)
+// references of the map file, and writes the result. unused are lines of the map
+// that matched nothing.
+func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string) (unused []string, err error) {
+	return emit.PostRender(ctx, in, out, mapFile)
 }

@@ -132,6 +132,6 @@ func TestImportOutputLinks(t *testing.T) {
 
 // What a reader would refuse is not written.
 func TestPlanTooManyCharts(t *testing.T) {
-	_, err := plan.New(&record.Record{}, nil, make([]*source.Chart, record.MaxCharts+1))
+	_, err := plan.New(&record.Record{}, nil, make([]*source.Chart, record.MaxCharts+1), plan.Times{})
 	wantError(t, err, fault.Usage, "more than the 1000")
 }

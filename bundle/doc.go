@@ -24,14 +24,14 @@
 //
 // Errors sort into kinds, see [KindOf]; [Hint] says what to do about one.
 //
-//	signer, err := bundle.LoadSigner("release-key", bundle.KeyOptions{})
+//	signer, err := bundle.LoadSigner(ctx, "release-key", bundle.KeyOptions{})
 //	report, err := bundle.Export(ctx, bundle.ExportOptions{
 //		Charts: []bundle.ChartSpec{{Ref: "./chart"}},
 //		Output: "app.bundle.tar",
 //		Signer: signer,
 //	})
 //	…
-//	trust, err := bundle.LoadTrust([]string{"release-key.pub"}, "")
+//	trust, err := bundle.LoadTrust(ctx, []string{"release-key.pub"}, "")
 //	report, err := bundle.Import(ctx, "app.bundle.tar", bundle.ImportOptions{
 //		Registry:  bundle.Registry{Host: "registry.plant.local:5000", Prefix: "apps"},
 //		Trust:     trust,

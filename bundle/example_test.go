@@ -35,7 +35,7 @@ func Example() {
 	}
 
 	// On the connected side.
-	signer, err := bundle.LoadSigner(key, bundle.KeyOptions{})
+	signer, err := bundle.LoadSigner(ctx, key, bundle.KeyOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func Example() {
 	}
 
 	// On the far side.
-	trust, err := bundle.LoadTrust([]string{key + ".pub"}, "")
+	trust, err := bundle.LoadTrust(ctx, []string{key + ".pub"}, "")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,15 +2,17 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -26,27 +28,34 @@ const DefaultJobs = 6
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
 	Charts  []source.ChartSpec
-	Images  []string // references beside those found in charts
+	Images  []string // beside those found in charts: references, images in files, and answers; see [source.Name]
 	Exclude []string // references to leave out, wherever they were found
+	Ignore  []string // texts in charts, as they are written there, that are known not to be pulled
 	// Destinations are names that images shall have on the other side, by
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
 	Platforms    []image.Platform // empty: all
+	// PlatformOptional takes an image that lacks some of Platforms with what it
+	// has of them; the report lists those.
+	PlatformOptional bool
+	AllPlatforms     []string // references that Platforms does not hold for
 	// Output is a file, a pipe or a device, or StreamOutput; empty: a file named
 	// after the first chart.
 	Output      string
 	Stream      io.Writer     // where StreamOutput goes
 	InOrder     bool          // let the file grow from its begin to its end, where the system does not ask for it itself
 	Set         *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
-	NoReferrers bool          // leave signatures, SBOMs and other referrers of images behind
+	NoReferrers []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
 	NoValues    bool          // leave the given values out of the bundle
 	Redact      []string      // leave these keys of the given values out, a.b.c
 	Signer      *trust.Signer // nil: needs Unsigned
 	Unsigned    bool
-	DryRun      bool      // plan and report, write nothing
-	Created     time.Time // of every entry and the record; zero: now, or that of the run that is gone on with
-	Tool        string    // name and version that go into the record
-	Jobs        int       // transfers at once; 0: DefaultJobs
+	DryRun      bool          // plan and report, write nothing
+	Created     time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
+	Serial      int64         // tells newer bundles from older ones before Created does; 0: it does not
+	ValidFor    time.Duration // after Created, an import refuses the bundle; 0: never
+	Tool        string        // name and version that go into the record
+	Jobs        int           // transfers at once; 0: DefaultJobs
 	Registry    RegistryOptions
 	Progress    progress.Reporter
 }
@@ -66,9 +75,15 @@ type ExportReport struct {
 	Images      []record.Image    `json:"images,omitempty"`
 	Referrers   []record.Image    `json:"referrers,omitempty"`
 	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"` // charts that came over the network, dependencies too
-	Parts       []media.Written   `json:"parts,omitempty"`   // of a bundle in parts: those that are on their media
-	Count       int               `json:"count,omitempty"`   // of a bundle in parts: how many there are
+	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
+	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
+	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
+	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
+	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
+	Parts       []media.Written   `json:"parts,omitempty"`      // of a bundle in parts: those that are on their media
+	Count       int               `json:"count,omitempty"`      // of a bundle in parts: how many there are
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -76,7 +91,7 @@ type ExportReport struct {
 //
 // References that cannot be pulled as they stand do not stop it: they are in
 // the report, and the error is an *IncompleteError beside a valid report.
-func Export(ctx context.Context, o ExportOptions) (*ExportReport, error) {
+func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -85,11 +100,15 @@ func Export(ctx context.Context, o ExportOptions) (*ExportReport, error) {
 		return nil, err
 	}
 	defer client.Close()
-	p, err := o.plan(ctx, client)
+	named, err := source.Name(ctx, o.Images)
+	defer func() { err = errors.Join(err, named.Close()) }()
 	if err != nil {
 		return nil, err
 	}
-	report := exportReport(p)
+	p, report, err := o.plan(ctx, client, named)
+	if err != nil {
+		return nil, err
+	}
 	if !o.DryRun {
 		w, err := transfer.Write(ctx, client, p, o.transfer())
 		if err != nil {
@@ -110,10 +129,8 @@ func (o *ExportOptions) complete() error {
 			Advice: "give --key FILE (an OpenSSH private key; `bundle keygen` makes one), or --unsigned",
 		}
 	}
-	for _, raw := range o.Images {
-		if _, err := name.Parse(raw); err != nil {
-			return &fault.UsageError{What: err.Error(), Advice: "want HOST/PATH:TAG or HOST/PATH@sha256:…"}
-		}
+	if o.Serial < 0 {
+		return &fault.UsageError{What: fmt.Sprintf("serial %d is less than 1", o.Serial)}
 	}
 	if o.Set != nil {
 		if err := o.Set.Complete(); err != nil {
@@ -125,79 +142,117 @@ func (o *ExportOptions) complete() error {
 	}
 	o.Created = o.Created.UTC().Truncate(time.Second)
 	o.Progress = progress.OrSilent(o.Progress)
-	return nil
+	return o.checkOutput()
+}
+
+// checkOutput refuses an output that is to be kept, before anything is asked.
+func (o *ExportOptions) checkOutput() error {
+	if o.Set != nil {
+		o.Set.Name = o.Output
+		return nil
+	}
+	if o.DryRun || o.Output == "" {
+		return nil
+	}
+	return transfer.CheckOutput(o.Output)
 }
 
 // plan finds, resolves and lays out everything; it reads from registries, but
 // no layer.
-func (o *ExportOptions) plan(ctx context.Context, client *remote.Client) (*plan.Plan, error) {
+func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named) (*plan.Plan, *ExportReport, error) {
 	o.Progress.Phase("resolving", 0)
 	defer o.Progress.End()
-	rec := &record.Record{FormatVersion: record.FormatVersion, Tool: o.Tool}
-	var charts []*source.Chart
-	var findings []record.Finding
+	charts, findings, err := o.find(ctx, client)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, exclude := source.Placeholders(findings, o.Exclude)
+	sorted, err := source.Sort(append(findings, named.Findings...), append(texts, o.Ignore...), named.Answers)
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted, err := image.Collect(sorted.Pullable)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wanted, err = image.Exclude(wanted, exclude); err != nil {
+		return nil, nil, err
+	}
+	image.InFiles(wanted, named.Files)
+	images, unasked, err := o.resolve(ctx, client, wanted, charts)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
+		return nil, nil, err
+	}
+	rec := &record.Record{
+		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created, Serial: o.Serial,
+		Unresolved: sorted.Open, Accepted: sorted.Accepted,
+	}
+	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
+	p, err := plan.New(rec, images, charts, times)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, exportReport(p, images, unasked), nil
+}
+
+// find loads the charts and searches them. The first gives the bundle its name,
+// where it has none.
+func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
 	for _, spec := range o.Charts {
 		c, err := source.Load(ctx, client, spec)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := c.Record.CheckName(); err != nil {
-			return nil, &fault.UsageError{What: err.Error(), Advice: "rename it in its Chart.yaml; helm push does not take it either"}
+			return nil, nil, &fault.UsageError{What: err.Error(), Advice: "change it in its Chart.yaml; helm push does not take it either"}
 		}
 		found, err := source.FindImages(ctx, c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		charts = append(charts, c)
 		findings = append(findings, found...)
-		if o.Output == "" {
-			o.Output = c.Record.Label() + ".bundle.tar"
-		}
 	}
-	if o.Output == "" {
+	switch {
+	case o.Output != "":
+		return charts, findings, nil
+	case len(charts) > 0:
+		o.Output = charts[0].Record.Label() + ".bundle.tar"
+	default:
 		o.Output = "images.bundle.tar"
 	}
-	for _, raw := range o.Images {
-		findings = append(findings, record.Finding{Raw: raw, Confidence: string(chart.Image)})
-	}
-	pullable, open := source.Split(findings)
-	rec.Unresolved = open
-	wanted, err := image.Collect(pullable)
-	if err != nil {
-		return nil, err
-	}
-	if wanted, err = image.Exclude(wanted, o.Exclude); err != nil {
-		return nil, err
+	return charts, findings, o.checkOutput()
+}
+
+// resolve reads what is small about the images and what is attached to them.
+func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, wanted []image.Want, charts []*source.Chart) ([]*image.Image, []image.Unasked, error) {
+	if err := image.AllPlatforms(wanted, o.AllPlatforms); err != nil {
+		return nil, nil, err
 	}
 	resolver := image.NewResolver(client, o.Jobs)
-	images, err := resolver.Images(ctx, wanted, o.Platforms)
+	images, err := resolver.Images(ctx, wanted, image.Choice{Platforms: o.Platforms, Optional: o.PlatformOptional})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := source.SetDestinations(images, o.Destinations); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !o.NoReferrers {
-		holders, err := source.Holders(images, charts)
-		if err != nil {
-			return nil, err
-		}
-		attached, err := resolver.Referrers(ctx, holders)
-		if err != nil {
-			return nil, err
-		}
-		images = append(images, attached...)
+	holders, err := source.Holders(images, charts)
+	if err != nil {
+		return nil, nil, err
 	}
-	if o.Set != nil {
-		o.Set.Name = o.Output
-	}
-	if rec.Created = o.Created; o.Created.IsZero() {
-		rec.Created = transfer.Begun(o.Output, o.Set.HeadPath())
-	}
-	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
-		return nil, err
-	}
-	return plan.New(rec, images, charts)
+	attached, unasked, err := resolver.Referrers(ctx, holders, o.leavesReferrers)
+	return append(images, attached...), unasked, err
+}
+
+// AllRegistries stands in NoReferrers for every host.
+const AllRegistries = "*"
+
+func (o *ExportOptions) leavesReferrers(host string) bool {
+	return slices.ContainsFunc(o.NoReferrers, func(h string) bool { return h == AllRegistries || strings.EqualFold(h, host) })
 }
 
 // transfer is what the use case asks of the packages that move bytes.
@@ -211,39 +266,4 @@ func (o *ExportOptions) transfer() transfer.Options {
 		Progress: o.Progress,
 		Set:      o.Set,
 	}
-}
-
-// written notes what came of it.
-func (r *ExportReport) written(output string, w *transfer.Result) {
-	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
-	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
-	r.Parts, r.Count = w.Parts, w.Count
-}
-
-func exportReport(p *plan.Plan) *ExportReport {
-	return &ExportReport{
-		Payload:    p.Payload(),
-		Blobs:      len(p.Fetch),
-		ID:         p.Record.ID,
-		Created:    p.Created,
-		Charts:     p.Record.Charts,
-		Images:     p.Record.Images,
-		Referrers:  p.Record.Referrers,
-		Unresolved: p.Record.Unresolved,
-		Fetched:    p.Sources,
-	}
-}
-
-func (r *ExportReport) incomplete() error {
-	if len(r.Unresolved) == 0 {
-		return nil
-	}
-	e := &fault.IncompleteError{
-		Summary: "some references cannot be pulled as they stand, and are not in the bundle:",
-		Advice:  "add the images they become at run time with --image REF",
-	}
-	for _, f := range r.Unresolved {
-		e.Items = append(e.Items, fmt.Sprintf("%s (%s) in %s", f.Raw, f.Confidence, f.Where()))
-	}
-	return e
 }

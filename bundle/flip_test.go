@@ -30,7 +30,7 @@ const layerSize = 40_000
 // lies.
 func flippable(t *testing.T) (whole []byte, believed *trust.Trust, layer layout.Entry) {
 	t.Helper()
-	believed, err := trust.LoadTrust([]string{writeKey(t)}, "")
+	believed, err := trust.LoadTrust(context.Background(), []string{writeKey(t)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,19 +22,21 @@ import (
 
 var update = flag.Bool("update", false, "write the golden bundle of the current format version anew")
 
-// The golden bundles are history: one of each format version stays as it is,
-// with the key that signed it, and stays readable for ever. When the bytes of
-// the format change on purpose, the next one gets a name of its own.
+// The golden bundles are history: one of each format version, and of each writer
+// that made other bytes of the same inputs, stays as it is, with the key that signed
+// it, and stays readable for ever. When the bytes change on purpose, the next one
+// gets a name of its own.
 const (
 	golden     = "../testdata/golden/"
-	goldenFile = golden + "v1.bundle.tar"
+	current    = "v1b" // says where images were found by the names of containers, not by numbers
+	goldenFile = golden + current + ".bundle.tar"
 )
 
-var goldenVersions = []string{"v1"}
+var goldenVersions = []string{"v1", current}
 
 func goldenTrust(t testing.TB) *trust.Trust {
 	t.Helper()
-	trust, err := trust.LoadTrust([]string{golden + "key.pub"}, "")
+	trust, err := trust.LoadTrust(context.Background(), []string{golden + "key.pub"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func TestGoldenVerifies(t *testing.T) {
 				if tc.key != "" {
 					keys = []string{tc.key}
 				}
-				trust, err := trust.LoadTrust(keys, tc.signers)
+				trust, err := trust.LoadTrust(context.Background(), keys, tc.signers)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,7 +133,7 @@ func exportGolden(t *testing.T, path string) {
 		{Platform: "linux/arm64", Layers: []regtest.Layer{{Size: 2000, Seed: 1}, {Size: 500, Seed: 3}}},
 	}})
 	pushImage(t, pub, "acme/sidecar:2", regtest.Image{Layers: []regtest.Layer{{Size: 700, Seed: 4}}, Docker: true})
-	signer, err := trust.LoadSigner(golden+"key", trust.KeyOptions{})
+	signer, err := trust.LoadSigner(context.Background(), golden+"key", trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,13 +185,15 @@ func writeGolden(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	}
-	write("v1.bundle.tar", []byte(regtest.ReadFile(t, path)))
-	write("v1.inspect.json", inspectGolden(t, path, goldenTrust(t)))
+	write(current+".bundle.tar", []byte(regtest.ReadFile(t, path)))
+	for _, v := range goldenVersions {
+		write(v+".inspect.json", inspectGolden(t, golden+v+".bundle.tar", goldenTrust(t)))
+	}
 	var images bytes.Buffer
 	r := mustImport(t, path, onto(startRegistry(t), goldenTrust(t)))
 	for _, im := range r.Images {
 		_, name, _ := strings.Cut(im.Target, "/apps/")
 		fmt.Fprintln(&images, name, im.Digest)
 	}
-	write("v1.images.txt", images.Bytes())
+	write(current+".images.txt", images.Bytes())
 }

@@ -58,11 +58,11 @@ func newKey(t testing.TB) (*trust.Signer, *trust.Trust) {
 	if _, err := trust.Keygen(path, "release@example.com", nil); err != nil {
 		t.Fatal(err)
 	}
-	signer, err := trust.LoadSigner(path, trust.KeyOptions{})
+	signer, err := trust.LoadSigner(context.Background(), path, trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := trust.LoadTrust([]string{path + ".pub"}, "")
+	trust, err := trust.LoadTrust(context.Background(), []string{path + ".pub"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/relocate"
@@ -70,11 +71,11 @@ func (r *ImagesReport) addDisabled(ctx context.Context, c *source.Chart) error {
 
 // ValuesOptions say for which registry values are wanted.
 type ValuesOptions struct {
-	Chart            source.ChartSpec
-	Registry         place.Registry
-	KeepRegistryHost bool
-	PullSecret       string
-	RegistryOptions  RegistryOptions
+	Chart           source.ChartSpec
+	Registry        place.Registry
+	Names           place.Naming // how paths become paths there; empty: place.Full
+	PullSecret      string
+	RegistryOptions RegistryOptions
 }
 
 // A ValuesReport is what [Values] found.
@@ -99,20 +100,37 @@ func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
 		return nil, err
 	}
 	target := emit.Options{
-		Registry:         o.Registry,
-		KeepRegistryHost: o.KeepRegistryHost,
-		PullSecret:       o.PullSecret,
-		Access:           o.RegistryOptions,
+		Registry:   o.Registry,
+		Names:      o.Names,
+		PullSecret: o.PullSecret,
+		Access:     o.RegistryOptions,
 	}
-	c := &emit.Chart{Record: a.Record, Chart: a.Chart, Naming: place.NewNames(&record.Record{}, o.Registry, o.KeepRegistryHost)}
+	c := &emit.Chart{Record: a.Record, Chart: a.Chart, Naming: place.NewNames(&record.Record{}, o.Registry, o.Names)}
 	if err := c.Derive(ctx, target); err != nil {
 		return nil, remote.About("chart "+a.Record.Label(), err)
 	}
+	emit.Ways([]*emit.Chart{c}, nil, target)
 	report := &ValuesReport{
 		ChartReport: c.Report(target),
 		Registry:    o.Registry.String(),
 		Values:      c.Values,
 	}
 	report.Files, report.Helm, report.Target = nil, "", ""
-	return report, emit.Incomplete([]*emit.Chart{c}, "`bundle import` emits what moves them besides values")
+	return report, fault.Both(colliding(c.Collisions()), emit.Incomplete([]*emit.Chart{c}, target))
+}
+
+// colliding says that images would share names: that is right only where they are
+// the same.
+func colliding(all []*place.CollisionError) error {
+	if len(all) == 0 {
+		return nil
+	}
+	e := &fault.IncompleteError{
+		Summary: "these share a name in the target registry, which can hold one of each only:",
+		Advice:  place.HintCollision,
+	}
+	for _, c := range all {
+		e.Items = append(e.Items, c.Error())
+	}
+	return e
 }

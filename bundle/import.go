@@ -3,9 +3,11 @@ package bundle
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
@@ -16,22 +18,30 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
-	More             []string // further files, folders and mount points, where the bundle is in parts
-	Registry         place.Registry
-	Trust            *trust.Trust
-	KeepRegistryHost bool   // HOST/ghcr.io/org/app instead of HOST/org/app
-	SkipCharts       bool   // push images only, and derive no values
-	DryRun           bool   // check, compare and derive, but write nothing anywhere
-	OutputDir        string // where values files and reports go
-	Receipt          emit.ReceiptOptions
-	PullSecret       string // name of the secret the nodes pull with; set wherever a chart takes one
-	RenderDir        string // where the rendered manifests go, one file a resource; empty: nowhere
-	ValueFiles       []string
-	Set, SetString   []string
-	Jobs             int   // transfers at once; 0: DefaultJobs
-	ChunkSize        int64 // largest body of a request that uploads, in bytes; 0: no limit
-	RegistryOptions  RegistryOptions
-	Progress         progress.Reporter
+	More            []string // further files, folders and mount points, where the bundle is in parts
+	Registry        place.Registry
+	Names           place.Naming // how paths become paths there; empty: place.Full
+	Trust           *trust.Trust
+	Exclude         []string // references that are not pushed, and stay as they are in values
+	SkipCharts      bool     // leave charts out of the registry: they are put beside their values
+	NoReferrers     bool     // leave signatures, SBOMs and the like out
+	TagDigests      bool     // give what is named by digest alone a tag
+	FailFast        bool     // end at the first refusal of the registry
+	AllowOlder      bool     // put the bundle in the place of what a newer one brought
+	NoOverwrite     bool     // refuse to replace what a tag stands for
+	NoRecord        bool     // leave no record of the import in the registry
+	Tool            string   // name and version of the calling program, for that record
+	DryRun          bool     // check, compare and derive, but write nothing anywhere
+	OutputDir       string   // where values files and reports go
+	Receipt         emit.ReceiptOptions
+	PullSecret      string // name of the secret the nodes pull with; set wherever a chart takes one
+	RenderDir       string // where the rendered manifests go, one file a resource; empty: nowhere
+	ValueFiles      []string
+	Set, SetString  []string
+	Jobs            int   // transfers at once; 0: DefaultJobs
+	ChunkSize       int64 // largest body of a request that uploads, in bytes; 0: no limit
+	RegistryOptions RegistryOptions
+	Progress        progress.Reporter
 }
 
 // An ImportReport says what was verified, pushed and written.
@@ -42,12 +52,14 @@ type ImportReport struct {
 	Registry  string             `json:"registry"`
 	Images    []push.Image       `json:"images"`
 	Charts    []emit.ChartReport `json:"charts,omitempty"`
+	Excluded  []string           `json:"excluded,omitempty"` // references inside that were left out
 	Bytes     push.Bytes         `json:"bytes"`
+	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
-
-	Parts   *open.PartsReport  `json:"parts,omitempty"`   // of a bundle in parts: what was there
-	Missing *open.MissingError `json:"missing,omitempty"` // what is still to be brought; then nothing but blobs was pushed
+	Parts     *open.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
+	Missing   *open.MissingError `json:"missing,omitempty"`   // what is still to be brought; then nothing but blobs was pushed
+	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -56,8 +68,9 @@ type ImportReport struct {
 //
 // All that can fail without writing is done first: signature, structure,
 // collisions of names, values, credentials. References that values cannot move
-// do not stop it: they are in the report, and the error is an *IncompleteError
-// beside a valid report.
+// do not stop it, nor does what the registry refuses: they are in the report, and
+// the error is an *IncompleteError or a *RefusedError beside a valid report. Where
+// nothing arrived there is no report.
 //
 // Of a bundle in parts, path and o.More may have some and not all. Then the blobs
 // that are there are pushed, and the error is a *MissingError beside a valid
@@ -78,50 +91,96 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	defer client.Close()
-	names := place.NewNames(b.Record, o.Registry, o.KeepRegistryHost)
-	var charts []*emit.Chart
-	if !o.SkipCharts {
-		if charts, err = emit.Relocate(ctx, b, names, o.emit()); err != nil {
-			return nil, err
-		}
+	names := place.NewNames(b.Record, o.Registry, o.Names)
+	excluded, err := names.Exclude(b.Record, o.Exclude)
+	if err != nil {
+		return nil, err
 	}
-	places, err := place.All(b, names, emit.Seen(charts), !o.SkipCharts)
+	charts, err := emit.Relocate(ctx, b, names, o.emit())
+	if err != nil {
+		return nil, err
+	}
+	places, err := place.All(b, names, place.Options{
+		Seen: emit.Seen(charts), NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
-	report := importReport(b, charts, o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, Pr: o.Progress}
-	report.Images, report.Bytes, err = p.Run(ctx, places, o.DryRun)
-	if errors.As(err, &report.Missing) {
+	past, err := recall(ctx, client, &o)
+	if err != nil {
+		return nil, err
+	}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
+	pushed, err := p.Run(ctx, places, o.DryRun)
+	var missing *open.MissingError
+	if errors.As(err, &missing) && pushed != nil {
+		report := importReport(b, charts, o)
+		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, excluded, missing
 		return report, err
 	}
 	if err != nil {
 		return nil, err
 	}
+	refused := pushed.Refused()
+	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
+		return nil, refused
+	}
+	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
+	o.putBeside(charts, pushed.Images)
+	report := importReport(b, charts, o)
+	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
 		if err := o.write(path, b, charts, report); err != nil {
 			return nil, err
 		}
+		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
+			return nil, err
+		}
 	}
-	return report, emit.Incomplete(charts, "besides values there are, in the output folder: rewrite.map for `bundle postrender`,\n"+
-		"kustomize/ for `kubectl kustomize`, and nodes/ for the container runtime of each node")
+	report.Warnings = past.warnings
+	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+}
+
+// arrived are the places that the registry took.
+func arrived(places []place.Placement, images []push.Image) []place.Placement {
+	refused := make(map[string]bool)
+	for _, im := range images {
+		refused[im.Target] = im.Refused != ""
+	}
+	return slices.DeleteFunc(slices.Clone(places), func(p place.Placement) bool { return refused[p.Target.String()] })
+}
+
+// putBeside has the charts that the registry does not get, or does not take, lie
+// beside their values.
+func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
+	has := make(map[string]bool)
+	for _, im := range images {
+		if im.Kind == place.Chart && im.Refused == "" {
+			has[im.Source] = true
+		}
+	}
+	for _, c := range charts {
+		if !has[c.Record.Reference] {
+			c.PutBeside(o.emit())
+		}
+	}
 }
 
 // emit is what the use case asks of the package that writes.
 func (o *ImportOptions) emit() emit.Options {
 	return emit.Options{
-		Registry:         o.Registry,
-		KeepRegistryHost: o.KeepRegistryHost,
-		Access:           o.RegistryOptions,
-		OutputDir:        o.OutputDir,
-		RenderDir:        o.RenderDir,
-		PullSecret:       o.PullSecret,
-		ValueFiles:       o.ValueFiles,
-		Set:              o.Set,
-		SetString:        o.SetString,
+		Registry:   o.Registry,
+		Names:      o.Names,
+		Access:     o.RegistryOptions,
+		OutputDir:  o.OutputDir,
+		RenderDir:  o.RenderDir,
+		PullSecret: o.PullSecret,
+		ValueFiles: o.ValueFiles,
+		Set:        o.Set,
+		SetString:  o.SetString,
 	}
 }
 
@@ -136,10 +195,11 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 
 // write puts files where the user wants them, the receipt last.
 func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	if err := emit.Write(b.Record, charts, report.Images, o.emit()); err != nil {
+	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+	if err != nil {
 		return err
 	}
-	report.OutputDir = o.OutputDir
+	report.OutputDir, report.Kept = o.OutputDir, changed
 	if o.Receipt.Path == "" {
 		return nil
 	}

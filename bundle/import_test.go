@@ -41,7 +41,9 @@ func shipment(t testing.TB, o ExportOptions) (report *ExportReport, trust *trust
 func TestImportOrder(t *testing.T) {
 	r, trust := shipment(t, ExportOptions{})
 	priv := startRegistry(t)
-	mustImport(t, r.Output, onto(priv, trust))
+	o := onto(priv, trust)
+	o.NoRecord = true
+	mustImport(t, r.Output, o)
 	var lastBlob, firstManifest, lastManifest, firstTag int
 	counts := make(map[string]int)
 	for i, q := range priv.Log.Requests() {
@@ -122,7 +124,7 @@ func TestImportRepairs(t *testing.T) {
 		t.Errorf("sent %d bytes that were there", report.Bytes.Sent)
 	}
 	for _, w := range writes(priv) {
-		if !strings.Contains(w, "/blobs/uploads/") && w != "PUT /v2/apps/acme/side/manifests/1" {
+		if !strings.Contains(w, "/blobs/uploads/") && w != "PUT /v2/apps/acme/side/manifests/1" && !strings.Contains(w, "/apps/bundle-records/") {
 			t.Errorf("unexpected %s", w)
 		}
 	}
@@ -203,7 +205,7 @@ func TestImportCollision(t *testing.T) {
 	if n := priv.Log.Count("", ""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	o.KeepRegistryHost = true
+	o.Names = NamesHost
 	mustImport(t, r.Output, o)
 	holds(t, priv, "apps/ghcr.io/acme/app:1", one.Digest)
 	holds(t, priv, "apps/quay.io/acme/app:1", two.Digest)
@@ -535,10 +537,13 @@ func TestImportSkipCharts(t *testing.T) {
 	o := onto(priv, trust)
 	o.OutputDir, o.SkipCharts = t.TempDir(), true
 	report := mustImport(t, r.Output, o)
-	if len(report.Charts) != 0 {
-		t.Errorf("charts %+v", report.Charts)
+	if c := report.Charts[0]; c.Target != "" || c.Archive != "app/app-1.0.0.tgz" || !strings.Contains(c.Helm, " "+filepath.Join(o.OutputDir, c.Archive)+" ") {
+		t.Errorf("chart %+v", c)
 	}
-	wantValues(t, o.OutputDir)
+	wantValues(t, o.OutputDir, "app/values.given.yaml", "app/values.yaml")
+	if values := regtest.ReadFile(t, o.OutputDir, "app", "values.yaml"); !strings.Contains(values, report.Charts[0].Helm) {
+		t.Errorf("the values do not say how the chart is installed:\n%s", values)
+	}
 	holds(t, priv, "apps/acme/side:1", r.Images[1].Digest)
 	lacks(t, priv, "apps/charts/app:1.0.0")
 }

@@ -123,11 +123,11 @@ var refusals = []struct {
 	{"size of a layer", breakage{image: layer(func(d *ocispec.Descriptor) { d.Size++ })}, fault.Damaged, []string{layerName, "27"}},
 	{"size of a manifest", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.Size++ })}, fault.Damaged, []string{"descriptor says"}},
 	{"negative size", breakage{image: layer(func(d *ocispec.Descriptor) { d.Size = -1 })}, fault.Damaged, []string{"negative"}},
-	{"foreign urls", breakage{image: layer(func(d *ocispec.Descriptor) { d.URLs = []string{"https://elsewhere.example/layer"} })}, fault.Damaged,
-		[]string{digest.FromBytes(brokenLayer).String(), "foreign"}},
-	{"layer that must not travel", breakage{image: layer(func(d *ocispec.Descriptor) {
-		d.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-	})}, fault.Damaged, []string{digest.FromBytes(brokenLayer).String()}},
+	{"layer that only its urls have", breakage{image: layer(func(d *ocispec.Descriptor) {
+		d.Digest, d.URLs = elsewhere, []string{"https://elsewhere.example/layer"}
+	})}, fault.Damaged, []string{elsewhere.Encoded(), "not in the bundle"}},
+	{"config that lies elsewhere", breakage{image: func(m *ocispec.Manifest) { m.Config.URLs = []string{"https://elsewhere.example/config"} }}, fault.Damaged,
+		[]string{"foreign urls"}},
 	{"media type of another kind of document", breakage{index: entry(0, func(d *ocispec.Descriptor) { d.MediaType = ocispec.MediaTypeImageIndex })}, fault.Damaged,
 		[]string{"calls itself"}},
 	{"digest that is not sha256", breakage{image: layer(func(d *ocispec.Descriptor) { d.Digest = digest.SHA512.FromBytes(brokenLayer) })}, fault.Damaged,

@@ -170,7 +170,7 @@ func TestReferrersTravel(t *testing.T) {
 				t.Errorf("referrers %+v, want the signature of %s", report.Referrers, arm.Digest)
 			}
 			o.Output = filepath.Join(t.TempDir(), "c.tar")
-			o.Platforms, o.NoReferrers = nil, true
+			o.Platforms, o.NoReferrers = nil, []string{AllRegistries}
 			if report := mustExport(t, o); len(report.Referrers) != 0 {
 				t.Errorf("referrers %+v, want none", report.Referrers)
 			}

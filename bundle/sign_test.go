@@ -29,7 +29,7 @@ func keyPair(t testing.TB, comment string) (*trust.Signer, string) {
 	if _, err := trust.Keygen(path, comment, nil); err != nil {
 		t.Fatal(err)
 	}
-	s, err := trust.LoadSigner(path, trust.KeyOptions{})
+	s, err := trust.LoadSigner(context.Background(), path, trust.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func trustOf(t *testing.T, keys ...string) *trust.Trust {
 	for _, k := range keys {
 		files = append(files, k+".pub")
 	}
-	believed, err := trust.LoadTrust(files, "")
+	believed, err := trust.LoadTrust(context.Background(), files, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestVouched(t *testing.T) {
 	if err := os.WriteFile(list, []byte(line), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	believed, err := trust.LoadTrust(nil, list)
+	believed, err := trust.LoadTrust(context.Background(), nil, list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +355,7 @@ func TestLoadTrustRefuses(t *testing.T) {
 			if tc.key != "" {
 				keys = []string{tc.key}
 			}
-			_, err := trust.LoadTrust(keys, tc.signers)
+			_, err := trust.LoadTrust(context.Background(), keys, tc.signers)
 			wantError(t, err, tc.kind, tc.part)
 		})
 	}
@@ -392,7 +392,7 @@ func TestLoadSignerCertificate(t *testing.T) {
 	if err := os.WriteFile(path, ssh.MarshalAuthorizedKey(cert), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	certified, err := trust.LoadSigner(path, trust.KeyOptions{Agent: func() (io.ReadWriter, error) { return nil, errors.New("no agent") }})
+	certified, err := trust.LoadSigner(context.Background(), path, trust.KeyOptions{Agent: func() (io.ReadWriter, error) { return nil, errors.New("no agent") }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +405,7 @@ func TestLoadSignerCertificate(t *testing.T) {
 	if err := os.WriteFile(list, []byte("* cert-authority "+regtest.ReadFile(t, authorityKey+".pub")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	believed, err := trust.LoadTrust(nil, list)
+	believed, err := trust.LoadTrust(context.Background(), nil, list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -417,6 +417,6 @@ func TestLoadSignerCertificate(t *testing.T) {
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	_, err = trust.LoadSigner(path, trust.KeyOptions{})
+	_, err = trust.LoadSigner(context.Background(), path, trust.KeyOptions{})
 	wantError(t, err, fault.Usage, path, "ssh-agent")
 }

@@ -63,7 +63,7 @@ func TestStreamIsNotFarAhead(t *testing.T) {
 		}
 	}}
 	r := mustExport(t, ExportOptions{
-		Images: []string{"acme/a:1"}, Unsigned: true, NoReferrers: true, Jobs: 3,
+		Images: []string{"acme/a:1"}, Unsigned: true, NoReferrers: []string{AllRegistries}, Jobs: 3,
 		Output: transfer.StreamOutput, Stream: s, Registry: through(pub),
 	})
 	if s.size != r.Size {

@@ -119,7 +119,7 @@ func TestExportTokenExpires(t *testing.T) {
 			pub.expire(regtest.Fault{Method: "GET", Class: regtest.Blob})
 			p := &watcher{t: t}
 			r := mustExport(t, ExportOptions{
-				Images: []string{pub.Host() + "/acme/a:1"}, Unsigned: true, NoReferrers: true, Jobs: 1,
+				Images: []string{pub.Host() + "/acme/a:1"}, Unsigned: true, NoReferrers: []string{AllRegistries}, Jobs: 1,
 				Output: filepath.Join(t.TempDir(), "x.tar"), Registry: pub.options(t), Progress: p,
 			})
 			if _, err := Verify(context.Background(), r.Output, trust.TrustAnyone(), nil); err != nil {

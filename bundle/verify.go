@@ -43,9 +43,9 @@ func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Re
 		Created: b.Record.Created,
 		Entries: b.Reader.Len(),
 		Bytes:   b.Payload(),
-		Parts:   b.PartsReport(),
 	}
 	err = b.CheckAll(ctx, progress.OrSilent(pr))
+	report.Parts = b.PartsReport() // with what was found meanwhile
 	if errors.As(err, &report.Missing) {
 		return report, err
 	}

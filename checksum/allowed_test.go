@@ -348,6 +348,15 @@ func TestTrustErrorMessages(t *testing.T) {
 		}
 	}
 	seen[TooFew] = true // in TestRequire
+	revoked := trustIn(t, seedKey(t, 1))
+	if err := revoked.Revoke([]byte(publicKey(t, seedKey(t, 1), "").Fingerprint())); err != nil {
+		t.Fatal(err)
+	}
+	_, err := revoked.Verify(message, mustSign(t, message, seedKey(t, 1)), now)
+	if refused := wantReason(t, err, Revoked); refused.Error() != "ssh-ed25519 key "+refused.Fingerprint+" was revoked" {
+		t.Errorf("got %q", refused)
+	}
+	seen[Revoked] = true
 	_, weak := ParsePublicKey([]byte(weakRSA))
 	if refused := wantReason(t, weak, WeakKey); refused.Error() != "ssh-rsa key "+refused.Fingerprint+" is too weak: RSA of 1024 bits, at least 2048 needed" {
 		t.Errorf("got %q", refused)

@@ -35,6 +35,7 @@ type Trust struct {
 	Principals []string
 
 	entries []AllowedSigner
+	revoked []string // fingerprints
 }
 
 // AddKey trusts signatures by k without limits of time or identity.
@@ -68,6 +69,9 @@ func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
 	}
 	sig, err := checkSignature(Namespace, message, armored)
 	if err != nil {
+		return Signer{}, err
+	}
+	if err := t.checkRevoked(sig.PublicKey); err != nil {
 		return Signer{}, err
 	}
 	var signer Signer

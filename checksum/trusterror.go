@@ -22,6 +22,7 @@ const (
 	WeakKey                          // RSA under 2048 bits, or DSA
 	Unsupported                      // a kind of key or certificate that cannot be used
 	TooFew                           // fewer distinct signers than are needed
+	Revoked                          // on a list of keys that nobody may sign with any more
 )
 
 var reasonNames = map[Reason]string{
@@ -36,6 +37,7 @@ var reasonNames = map[Reason]string{
 	WeakKey:        "weak-key",
 	Unsupported:    "unsupported",
 	TooFew:         "too-few",
+	Revoked:        "revoked",
 }
 
 // String returns a short name, fit for a report read by programs.
@@ -89,6 +91,8 @@ func (e *TrustError) message() string {
 		return "the signature by " + key + " is not for this purpose"
 	case Expired:
 		return key + " is not trusted any more"
+	case Revoked:
+		return key + " was revoked"
 	case NotYetValid:
 		return key + " is not trusted yet"
 	case WeakKey:

@@ -78,3 +78,11 @@ func (e *SpaceError) Error() string {
 
 // Unwrap returns what the system said.
 func (e *SpaceError) Unwrap() error { return e.Err }
+
+// OccupiedError says that a file which is no bundle stands where one is to be
+// written.
+type OccupiedError struct{ Path string }
+
+func (e *OccupiedError) Error() string {
+	return e.Path + " is there already, and is no bundle: it is not replaced"
+}

@@ -92,6 +92,10 @@ func isNoSpace(err error) bool {
 
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		unix.Sync() // it may be written to, and not be listed
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -136,8 +136,9 @@ func FuzzChildren(f *testing.F) {
 			wantTyped(t, err)
 			return
 		}
-		for _, d := range children {
-			if _, ok := layout.BlobDigest(layout.BlobName(d.Digest)); !ok || d.Size < 0 || len(d.URLs) > 0 || d.MediaType == "" {
+		for i, d := range children {
+			layer := i > 0 && !layout.IsIndex(mediaType)
+			if _, ok := layout.BlobDigest(layout.BlobName(d.Digest)); !ok || d.Size < 0 || layout.Elsewhere(d) && !layer || d.MediaType == "" {
 				t.Fatalf("accepted descriptor %+v", d)
 			}
 			if layout.IsManifest(d.MediaType) != layout.IsIndex(mediaType) {

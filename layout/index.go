@@ -103,9 +103,17 @@ func checkRefName(name string) error {
 	return nil
 }
 
-// checkDescriptor checks what holds for every descriptor (image-spec 1.1,
-// "Content Descriptors").
+// checkDescriptor checks what holds for every descriptor but those of layers.
 func checkDescriptor(d ocispec.Descriptor) error {
+	if len(d.URLs) > 0 {
+		return fmt.Errorf("%s is to be fetched from foreign urls", d.Digest)
+	}
+	return checkContent(d)
+}
+
+// checkContent checks what holds for every descriptor (image-spec 1.1, "Content
+// Descriptors").
+func checkContent(d ocispec.Descriptor) error {
 	switch {
 	case d.MediaType == "":
 		return fmt.Errorf("descriptor %q without media type", d.Digest)
@@ -115,8 +123,6 @@ func checkDescriptor(d ocispec.Descriptor) error {
 		return fmt.Errorf("%q is not a digest", d.Digest)
 	case d.Size < 0:
 		return fmt.Errorf("%s has the negative size %d", d.Digest, d.Size)
-	case len(d.URLs) > 0:
-		return fmt.Errorf("%s is to be fetched from foreign urls", d.Digest)
 	case d.Data != nil && (int64(len(d.Data)) != d.Size || digest.FromBytes(d.Data) != d.Digest):
 		return fmt.Errorf("inline data of %s has another digest or size", d.Digest)
 	}

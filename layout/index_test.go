@@ -186,9 +186,11 @@ func TestChildrenRefuses(t *testing.T) {
 		{"index with config", ociIndex, `{"schemaVersion":2,"config":` + config + `}`, "config or layers"},
 		{"no config", ociManifest, `{"schemaVersion":2,"layers":[]}`, "without config"},
 		{"empty config", ociManifest, manifestOf(ociManifest, "{}"), "without media type"},
-		{"urls", ociManifest, with(desc(ociLayer, xDigest, 1, `,"urls":["https://x"]`)), "foreign urls"},
-		{"docker foreign layer", ociManifest, with(desc(foreign, xDigest, 1, "")), "may not be distributed"},
-		{"oci foreign layer", ociManifest, with(desc("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", xDigest, 1, "")), "may not be distributed"},
+		{"config with urls", ociManifest, manifestOf(ociManifest, desc(ociConfig, xDigest, 1, `,"urls":["https://x"]`)), "foreign urls"},
+		{"config of a foreign type", ociManifest, manifestOf(ociManifest, desc(foreign, xDigest, 1, "")), "may not be distributed"},
+		{"child with urls", ociIndex, indexOf(desc(ociManifest, xDigest, 1, `,"urls":["https://x"]`)), "foreign urls"},
+		{"subject with urls", ociManifest, `{"schemaVersion":2,"config":` + config + `,"subject":` + desc(ociManifest, xDigest, 1, `,"urls":["https://x"]`) + `}`, "foreign urls"},
+		{"sha512 layer with urls", ociManifest, with(desc(ociLayer, "sha512:00", 1, `,"urls":["https://x"]`)), "is not sha256"},
 		{"sha512 layer", ociManifest, with(desc(ociLayer, "sha512:00", 1, "")), "is not sha256"},
 		{"negative layer", ociManifest, with(desc(ociLayer, xDigest, -1, "")), "negative size"},
 		{"layer without type", ociManifest, with(desc("", xDigest, 1, "")), "without media type"},
@@ -208,6 +210,50 @@ func TestChildrenRefuses(t *testing.T) {
 			_, err := layout.Children(tt.mediaType, []byte(tt.text))
 			wantContentError(t, err, "manifest", tt.want)
 		})
+	}
+}
+
+// What a layer says of where else it lies, and of who may have it, changes
+// nothing: it is a layer.
+func TestLayersElsewhere(t *testing.T) {
+	for _, tt := range []struct {
+		name, layer string
+		elsewhere   bool
+	}{
+		{"plain", desc(ociLayer, xDigest, 1, ""), false},
+		{"no urls", desc(ociLayer, xDigest, 1, `,"urls":[]`), false},
+		{"urls", desc(ociLayer, xDigest, 1, `,"urls":["https://x","ftp://y"]`), true},
+		{"no url at all", desc(ociLayer, xDigest, 1, `,"urls":["; rm -rf /"]`), true},
+		{"docker foreign", desc("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", xDigest, 1, `,"urls":["https://x"]`), true},
+		{"docker foreign, uncompressed", desc("application/vnd.docker.image.rootfs.foreign.diff.tar", xDigest, 1, ""), true},
+		{"oci non-distributable", desc("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", xDigest, 1, ""), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := layout.Children(ociManifest, []byte(manifestOf(ociManifest, desc(ociConfig, xDigest, 1, ""), tt.layer)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 2 || layout.Elsewhere(got[1]) != tt.elsewhere {
+				t.Errorf("%v: elsewhere %v, want %v", got, layout.Elsewhere(got[len(got)-1]), tt.elsewhere)
+			}
+		})
+	}
+}
+
+// Who chooses among the children of an index sees all of them, odd ones too.
+func TestListed(t *testing.T) {
+	odd := []string{
+		desc(ociManifest, xDigest, 1, `,"urls":["https://x"]`), desc(schema1, xDigest, 1, ""), desc(ociLayer, xDigest, 1, ""),
+		desc("", "sha512:00", -1, ""), desc(ociManifest, xDigest, 1<<40, ""),
+	}
+	got, err := layout.Listed(ociIndex, []byte(indexOf(odd...)))
+	if err != nil || len(got) != len(odd) {
+		t.Errorf("%d listed, want %d: %v", len(got), len(odd), err)
+	}
+	for _, text := range []string{"<html>", `{"schemaVersion":2,"manifests":[],"manifests":[]}`, `{"schemaVersion":1}`, `{"schemaVersion":2,"Manifests":[]}`} {
+		if _, err := layout.Listed(ociIndex, []byte(text)); err == nil {
+			t.Errorf("%s was read", text)
+		}
 	}
 }
 

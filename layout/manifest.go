@@ -20,6 +20,14 @@ const (
 	nonDistributedPrefix = "application/vnd.oci.image.layer.nondistributable."
 )
 
+// Elsewhere reports whether a layer may lie somewhere else than in the registry
+// of its manifest: it has urls, or a type that says that it is not to be
+// distributed. In a bundle it lies like any other, and its urls are data.
+func Elsewhere(layer ocispec.Descriptor) bool {
+	return len(layer.URLs) > 0 || strings.HasPrefix(layer.MediaType, dockerForeignPrefix) ||
+		strings.HasPrefix(layer.MediaType, nonDistributedPrefix)
+}
+
 // IsIndex reports whether a media type is that of an index: a document that
 // names manifests.
 func IsIndex(mediaType string) bool {
@@ -47,9 +55,10 @@ type document struct {
 // cannot be stored without, in its order: the config and the layers, or the
 // manifests. A subject is none of them. mediaType is that of the descriptor
 // the document was found by. Whatever this format cannot carry is refused with
-// a [*ContentError]: schema 1, unknown kinds, layers that lie elsewhere,
+// a [*ContentError]: schema 1, unknown kinds, manifests that lie elsewhere,
 // digests other than sha256, documents that two parsers could read in two
-// ways.
+// ways. A layer that is said to lie elsewhere (see [Elsewhere]) is one like any
+// other.
 func Children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
 	children, err := children(mediaType, manifest)
 	if err != nil {
@@ -58,15 +67,31 @@ func Children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
 	return children, nil
 }
 
-func children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
+// Listed returns what an index names, in its order, without judging it: who
+// chooses among its manifests is not to be held up by those that stay behind.
+// What is taken has to be judged by [Children] of an index that names it alone.
+func Listed(mediaType string, index []byte) ([]ocispec.Descriptor, error) {
+	doc, err := parseDocument(mediaType, index)
+	if err != nil {
+		return nil, contentErrorf("manifest", "%w", err)
+	}
+	return doc.Manifests, nil
+}
+
+// parseDocument reads a manifest or an index without looking at what it names.
+func parseDocument(mediaType string, manifest []byte) (doc document, err error) {
 	if !IsManifest(mediaType) {
-		return nil, unknownType(mediaType)
+		return doc, unknownType(mediaType)
 	}
-	var doc document
 	if err := manifestRules.Decode(manifest, &doc); err != nil {
-		return nil, err
+		return doc, err
 	}
-	if err := checkDocument(mediaType, doc); err != nil {
+	return doc, checkDocument(mediaType, doc)
+}
+
+func children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
+	doc, err := parseDocument(mediaType, manifest)
+	if err != nil {
 		return nil, err
 	}
 	if IsIndex(mediaType) {
@@ -77,13 +102,15 @@ func children(mediaType string, manifest []byte) ([]ocispec.Descriptor, error) {
 		}
 		return doc.Manifests, nil
 	}
-	blobs := append([]ocispec.Descriptor{*doc.Config}, doc.Layers...)
-	for _, d := range blobs {
-		if err := checkBlobDescriptor(d); err != nil {
+	if err := checkConfig(*doc.Config); err != nil {
+		return nil, err
+	}
+	for _, d := range doc.Layers {
+		if err := checkLayer(d); err != nil {
 			return nil, err
 		}
 	}
-	return blobs, nil
+	return append([]ocispec.Descriptor{*doc.Config}, doc.Layers...), nil
 }
 
 func unknownType(mediaType string) error {
@@ -121,15 +148,27 @@ func checkDocument(mediaType string, doc document) error {
 	return nil
 }
 
-// checkBlobDescriptor checks a config or a layer.
-func checkBlobDescriptor(d ocispec.Descriptor) error {
+func checkConfig(d ocispec.Descriptor) error {
 	if err := checkDescriptor(d); err != nil {
 		return err
 	}
-	switch {
-	case strings.HasPrefix(d.MediaType, dockerForeignPrefix), strings.HasPrefix(d.MediaType, nonDistributedPrefix):
-		return fmt.Errorf("layer %s may not be distributed (%s)", d.Digest, d.MediaType)
-	case IsManifest(d.MediaType), d.MediaType == dockerSchema1, d.MediaType == dockerSchema1Signed:
+	if Elsewhere(d) {
+		return fmt.Errorf("config %s may not be distributed (%s)", d.Digest, d.MediaType)
+	}
+	return checkBlobType(d)
+}
+
+// checkLayer lets pass what is said to lie elsewhere: it lies in the bundle, under
+// its digest, or the bundle lacks it and is refused for that.
+func checkLayer(d ocispec.Descriptor) error {
+	if err := checkContent(d); err != nil {
+		return err
+	}
+	return checkBlobType(d)
+}
+
+func checkBlobType(d ocispec.Descriptor) error {
+	if IsManifest(d.MediaType) || d.MediaType == dockerSchema1 || d.MediaType == dockerSchema1Signed {
 		return fmt.Errorf("config or layer %s has the media type of a manifest (%s)", d.Digest, d.MediaType)
 	}
 	return nil

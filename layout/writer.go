@@ -1,8 +1,10 @@
 package layout
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -153,6 +155,37 @@ func checkDestination(path string) error {
 		return fmt.Errorf("%s is a folder", path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return checkReplaced(path, info.Size())
+}
+
+// CheckOutput refuses early what [Create] refuses of the path: a folder that is not
+// there, what is no file, and a file that is not a bundle, an [*OccupiedError].
+func CheckOutput(path string) error {
+	if err := checkDestination(path); err != nil {
+		return fmt.Errorf("create bundle: %w", err)
+	}
+	return nil
+}
+
+// checkReplaced requires that a file begins as a bundle does, or is empty. One that
+// cannot be read is somebody's.
+func checkReplaced(path string, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return &OccupiedError{path}
+	}
+	defer file.Close()
+	head := make([]byte, blockSize)
+	if _, err := io.ReadFull(file, head); err != nil {
+		return &OccupiedError{path}
+	}
+	name, _, _ := bytes.Cut(head[:len(LayoutFile)+1], []byte{0})
+	if string(name) != LayoutFile || string(head[257:262]) != "ustar" {
+		return &OccupiedError{path}
 	}
 	return nil
 }

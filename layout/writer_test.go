@@ -233,7 +233,8 @@ func TestExistingFileStays(t *testing.T) {
 	s := newSample(t, 10)
 	folder := t.TempDir()
 	path := filepath.Join(folder, "a.bundle")
-	if err := os.WriteFile(path, []byte("before"), 0o600); err != nil {
+	before := newSample(t, 20).bytes(t)
+	if err := os.WriteFile(path, before, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := create(t, path, s.plan(t))
@@ -241,8 +242,8 @@ func TestExistingFileStays(t *testing.T) {
 		t.Fatal("Commit without the blob succeeded")
 	}
 	wantFiles(t, folder, "a.bundle")
-	if got, err := os.ReadFile(path); err != nil || string(got) != "before" {
-		t.Fatalf("file is %q (%v)", got, err)
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, before) {
+		t.Fatalf("file has %d bytes (%v)", len(got), err)
 	}
 	w = create(t, path, s.plan(t))
 	if err := errors.Join(writeBlob(w, digest.FromBytes(pseudo(0, 10)), pseudo(0, 10)), w.Commit()); err != nil {
@@ -250,6 +251,51 @@ func TestExistingFileStays(t *testing.T) {
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, s.bytes(t)) {
 		t.Errorf("file was not replaced (%v)", err)
+	}
+}
+
+// What is no bundle is not replaced by one.
+func TestNoBundleStays(t *testing.T) {
+	whole := newSample(t, 10).bytes(t)
+	header := bytes.Repeat([]byte{0}, 600)
+	copy(header, "oci-layout")
+	for _, tc := range []struct {
+		name    string
+		content []byte
+		taken   bool
+	}{
+		{"empty", nil, true},
+		{"bundle", whole, true},
+		{"bundle that was cut off", whole[:700], true},
+		{"key", []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n"), false},
+		{"one byte", []byte{0}, false},
+		{"other tar", bytes.Replace(whole, []byte("oci-layout"), []byte("index.json"), 1), false},
+		{"longer name", bytes.Replace(whole, []byte("oci-layout\x00"), []byte("oci-layouts"), 1), false},
+		{"the name alone", header, false},
+		{"begin of a header", whole[:100], false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			folder := t.TempDir()
+			path := filepath.Join(folder, "a.bundle")
+			if err := os.WriteFile(path, tc.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w, err := layout.Create(path, newSample(t, 10).plan(t))
+			var occupied *layout.OccupiedError
+			if tc.taken != (err == nil) || err != nil && !errors.As(err, &occupied) {
+				t.Fatalf("got %v, want it taken: %v", err, tc.taken)
+			}
+			if err == nil {
+				_ = w.Close()
+			}
+			wantFiles(t, folder, "a.bundle")
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, tc.content) {
+				t.Errorf("it holds %d bytes now (%v)", len(got), err)
+			}
+			if (layout.CheckOutput(path) == nil) != tc.taken {
+				t.Error("CheckOutput says something else")
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@
 //
 //	go run ./cmd/bench -bundle bin/bundle
 //	go run ./cmd/bench -large            # 10 GB, one layer of 4 GB
+//	go run ./cmd/bench -growth           # many small things, in place of large ones
 //
 // It makes deterministic images, runs registries itself (docker-registry as a
 // process where it is installed, else distribution in this process, which is not
@@ -24,6 +25,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 )
 
 // A bench is one run of everything.
@@ -34,6 +36,7 @@ type bench struct {
 	large  bool
 	rounds int
 	only   string
+	growth bool
 
 	self   string // this program, for the limit
 	source string // host of the registry that one.tar came from
@@ -48,6 +51,17 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == "serve-shape" {
+		n, err := strconv.Atoi(os.Args[2])
+		if err == nil {
+			err = serveShape(shapes[n])
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "serve:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var b bench
 	flag.StringVar(&b.bundle, "bundle", "bin/bundle", "the bundle program")
 	flag.StringVar(&b.dir, "dir", ".bench", "folder for everything that is written; filled registries are kept in it")
@@ -55,6 +69,7 @@ func main() {
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
 	flag.StringVar(&b.only, "only", "", "measure export, import, verify or again alone")
+	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -76,6 +91,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
+	}
+	if b.growth {
+		return b.grow(ctx)
 	}
 	source, err := b.fill(ctx)
 	if err != nil {

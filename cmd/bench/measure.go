@@ -28,8 +28,9 @@ type contender struct {
 // A result is what one contender needed in one round.
 type result struct {
 	took    time.Duration
-	memory  int64 // peak of resident memory of its largest process, in bytes
-	written int64 // bytes
+	cpu     time.Duration // of all its processes, user and system
+	memory  int64         // peak of resident memory of its largest process, in bytes
+	written int64         // bytes
 }
 
 // measure runs the steps of one round.
@@ -53,6 +54,19 @@ func command(ctx context.Context, env, args []string) (result, error) {
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	return measured(cmd, &out)
+}
+
+// reported is command for a program that reports on standard output.
+func reported(ctx context.Context, args []string) (result, []byte, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	r, err := measured(cmd, &said)
+	return r, out.Bytes(), err
+}
+
+func measured(cmd *exec.Cmd, out *bytes.Buffer) (result, error) {
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return result{}, err
@@ -65,10 +79,11 @@ func command(ctx context.Context, env, args []string) (result, error) {
 	close(stop)
 	r.memory = <-peak
 	if err != nil {
-		return r, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out.Bytes())
+		return r, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out.Bytes())
 	}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.written = usage.Oublock * 512 // what was made dirty, getrusage(2)
+		r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ func newExport() *cobra.Command {
 		reg       registryFlags
 		set       setFlags
 		platforms []string
+		lists     []string
 		key       string
 		config    string
 	)
@@ -48,9 +50,16 @@ command goes on from there, and the result is the same.`,
 				o.Charts = append(o.Charts, spec)
 			}
 			if config != "" {
-				if err := addConfig(&o, config); err != nil {
+				if err := addConfig(cmd.Context(), &o, config); err != nil {
 					return err
 				}
+			}
+			for _, list := range lists {
+				images, err := bundle.LoadList(cmd.Context(), list)
+				if err != nil {
+					return err
+				}
+				o.Images = append(o.Images, images...)
 			}
 			if err := set.into(cmd, &o); err != nil {
 				return err
@@ -61,13 +70,20 @@ command goes on from there, and the result is the same.`,
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
 	set.add(cmd)
-	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF` (repeatable)")
+	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
+	fl.StringArrayVar(&lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
+	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
 	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
-	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and other referrers of images behind")
+	fl.BoolVar(&o.PlatformOptional, "platform-optional", false, "take images that lack a --platform with those that they have")
+	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
+	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
+	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
+	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
+	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
@@ -80,8 +96,8 @@ command goes on from there, and the result is the same.`,
 }
 
 // addConfig adds what a configuration file lists to what the command line says.
-func addConfig(o *bundle.ExportOptions, path string) error {
-	c, err := bundle.LoadConfig(path)
+func addConfig(ctx context.Context, o *bundle.ExportOptions, path string) error {
+	c, err := bundle.LoadConfig(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -124,7 +140,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 		return &bundle.UsageError{What: "--key and --unsigned exclude each other"}
 	}
 	if key != "" && !o.DryRun {
-		if o.Signer, err = bundle.LoadSigner(key, keyOptions(ctx, cmd.ErrOrStderr(), key)); err != nil {
+		if o.Signer, err = bundle.LoadSigner(ctx, key, keyOptions(ctx, cmd.ErrOrStderr(), key)); err != nil {
 			return err
 		}
 	}
@@ -137,10 +153,14 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 }
 
 func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+	for _, c := range r.Collisions {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", c)
+	}
 	if r.Output == "" {
 		w := cmd.OutOrStdout()
 		printImages(w, r.Images)
 		printReduced(w, r.Images)
+		printNotes(w, r)
 		printFetched(cmd.ErrOrStderr(), r.Fetched)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
@@ -154,6 +174,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
 	printReduced(w, r.Images)
+	printNotes(w, r)
 	printFetched(w, r.Fetched)
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
@@ -204,6 +225,35 @@ func printReduced(w io.Writer, images []bundle.ImageRecord) {
 	for _, im := range images {
 		if im.SourceDigest != "" {
 			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
+		}
+	}
+}
+
+// printNotes says what is not as it is with most images.
+func printNotes(w io.Writer, r *bundle.ExportReport) {
+	for _, l := range r.Lacking {
+		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))
+	}
+	for _, l := range r.LeftBehind {
+		fmt.Fprintf(w, "left behind: attestation %s of %s, which its registry does not serve\n", short(l.Digest.String()), l.Reference)
+	}
+	for _, l := range r.Elsewhere {
+		from := ""
+		if len(l.URLs) > 0 {
+			from = ", though it is said to lie at " + l.URLs[0]
+		}
+		fmt.Fprintf(w, "taken from its registry: layer %s (%s) of %s%s\n", short(l.Digest.String()), l.MediaType, l.Reference, from)
+	}
+	printAccepted(w, r.Accepted)
+}
+
+// printAccepted says of what the user knows that it cannot be pulled.
+func printAccepted(w io.Writer, accepted []bundle.Finding) {
+	for _, f := range accepted {
+		if f.Answer != "" {
+			fmt.Fprintf(w, "answered with %s: %s (%s) in %s\n", f.Answer, f.Raw, f.Confidence, f.Where())
+		} else {
+			fmt.Fprintf(w, "ignored: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
 		}
 	}
 }

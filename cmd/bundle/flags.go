@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -62,15 +62,15 @@ func (f *registryFlags) options() (bundle.RegistryOptions, error) {
 
 // credential reads --username and --password-stdin. ok is false when none was
 // given.
-func (f *registryFlags) credential(in io.Reader) (c bundle.Credential, ok bool, err error) {
+func (f *registryFlags) credential(ctx context.Context, in io.Reader) (c bundle.Credential, ok bool, err error) {
 	if f.username == "" && !f.passwordStdin {
 		return c, false, nil
 	}
 	if f.username == "" || !f.passwordStdin {
 		return c, false, &bundle.UsageError{What: "--username and --password-stdin go together"}
 	}
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && err != io.EOF {
+	line, err := readLine(ctx, in)
+	if err != nil {
 		return c, false, fmt.Errorf("password from standard input: %w", err)
 	}
 	return bundle.Credential{Username: f.username, Password: strings.TrimRight(line, "\r\n")}, true, nil
@@ -112,7 +112,7 @@ func (f *chartFlags) add(cmd *cobra.Command) {
 func (f *chartFlags) chart(cmd *cobra.Command, reg *registryFlags, ref string) (bundle.ChartSpec, error) {
 	f.spec.Ref = ref
 	f.spec.ValueFiles, f.spec.Set, f.spec.SetString = f.values.files, f.values.set, f.values.setString
-	c, ok, err := reg.credential(cmd.InOrStdin())
+	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
 	if err != nil {
 		return f.spec, err
 	}

@@ -21,6 +21,7 @@ func newImport() *cobra.Command {
 		values     valuesFlags
 		registry   string
 		receiptKey string
+		names      string
 	)
 	cmd := &cobra.Command{
 		Use:   "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
@@ -29,7 +30,8 @@ func newImport() *cobra.Command {
 values file with which Helm pulls everything from there, proved by rendering.
 
 Nothing visible is written to the registry before every byte that is sent has
-been verified. References that values cannot move are named, with exit code 6.
+been verified. References that values cannot move are named, with exit code 6, and
+so is what the registry refuses while it takes the rest.
 
 A bundle in parts may be given as any mix of files, folders and mount points. Parts
 that are not there are named, with exit code 7: the same command with the next
@@ -46,11 +48,14 @@ medium goes on, in any order.`,
 			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
 				return err
 			}
-			if o.Trust, err = trust.trust(); err != nil {
+			if o.Names, err = bundle.ParseNaming(names); err != nil {
+				return err
+			}
+			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
 				return err
 			}
 			if o.OutputDir == "" {
-				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(args[0]), ".tar"), ".bundle") + ".import"
+				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(bundle.NameOf(args[0]), ".tar"), ".bundle") + ".import"
 			}
 			if err := addReceipt(cmd, &o.Receipt, receiptKey); err != nil {
 				return err
@@ -63,8 +68,15 @@ medium goes on, in any order.`,
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
-	fl.BoolVar(&o.KeepRegistryHost, "keep-registry-host", false, "keep the source host in target names: HOST/ghcr.io/org/app")
-	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "push images only, and emit no values")
+	addNames(cmd, &names)
+	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
+	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
+	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
+	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
+	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
@@ -85,7 +97,7 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 	if o.Path == "" {
 		return &bundle.UsageError{What: "--receipt-key without a receipt", Advice: "give --receipt FILE too"}
 	}
-	o.Signer, err = bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+	o.Signer, err = bundle.LoadSigner(cmd.Context(), key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
 	return err
 }
 
@@ -94,7 +106,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if o.RegistryOptions, err = reg.options(); err != nil {
 		return err
 	}
-	c, ok, err := reg.credential(cmd.InOrStdin())
+	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -105,6 +117,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 		return err
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
+	o.Tool = toolName()
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
@@ -130,8 +143,14 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, im := range r.Images {
 		state := "there already"
-		if im.Pushed {
+		switch {
+		case im.Pushed:
 			state = "pushed"
+		case im.Refused != "":
+			state = "refused"
+		}
+		if im.Replaces != "" {
+			state += ", was " + short(im.Replaces.String())
 		}
 		if im.SourceDigest != "" {
 			state += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
@@ -141,19 +160,94 @@ func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
 	t.Flush() //nolint:errcheck // the writer below reports
 	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering\n", c.Name, c.Version, pointing(c.Moved), r.Registry)
+		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, andMore(c))
 		if r.OutputDir == "" {
 			continue
+		}
+		if c.Archive != "" {
+			fmt.Fprintf(w, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
 		}
 		for _, f := range c.Files {
 			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
 		}
+		for _, f := range c.Excluded {
+			fmt.Fprintf(w, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
+		}
 		printChanged(w, c)
 		printSecrets(w, c, pullSecret)
-		fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+		printInstall(w, c)
 	}
-	if r.OutputDir != "" {
+	for _, ref := range r.Excluded {
+		fmt.Fprintf(w, "excluded: %s was not pushed\n", ref)
+	}
+	for _, f := range r.Kept {
+		fmt.Fprintf(w, "%s is of an earlier import, and was left there: somebody changed it\n", f)
+	}
+	printEnd(w, r)
+}
+
+// printEnd says whether all is done.
+func printEnd(w io.Writer, r *bundle.ImportReport) {
+	left, altered, refused := 0, 0, 0
+	for _, c := range r.Charts {
+		left += len(c.Left)
+		altered += len(c.Altered)
+	}
+	for _, im := range r.Images {
+		if im.Refused != "" {
+			refused++
+		}
+	}
+	switch {
+	case r.OutputDir == "":
+	case refused > 0:
+		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
+	case left > 0:
+		fmt.Fprintf(w, "all images are pushed, but this is not complete: %s left\n", count(left, "reference"))
+	case altered > 0:
+		fmt.Fprintf(w, "all images are pushed, but values change more than references: %s\n", count(altered, "thing"))
+	default:
 		fmt.Fprintln(w, "everything is in place: the medium is safe to remove")
+	}
+}
+
+// andMore says what the proof does not cover.
+func andMore(c bundle.ImportChart) (s string) {
+	switch n := len(c.Left); n {
+	case 0:
+	case 1:
+		s = "; 1 is left"
+	default:
+		s = fmt.Sprintf("; %d are left", n)
+	}
+	if n := len(c.Altered); n > 0 {
+		s += "; " + count(n, "thing") + " besides change"
+	}
+	return s
+}
+
+// printInstall says what installs the chart, how far that goes, and what goes
+// further.
+func printInstall(w io.Writer, c bundle.ImportChart) {
+	fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+	three, four := strings.Join(c.Outside3, ", "), strings.Join(c.Outside4, ", ")
+	if three == four && three != "" {
+		fmt.Fprintf(w, "which leaves outside: %s\n", three)
+	} else {
+		for i, left := range []string{three, four} {
+			if left != "" {
+				fmt.Fprintf(w, "which leaves outside, with Helm %d: %s\n", 3+i, left)
+			}
+		}
+	}
+	if c.Kustomize != "" && three+four != "" {
+		fmt.Fprintf(w, "or, with hooks as ordinary resources\n  %s\n", c.Kustomize)
+	}
+	if len(c.Stuck) > 0 {
+		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", line)
 	}
 }
 
@@ -164,6 +258,9 @@ func printChanged(w io.Writer, c bundle.ImportChart) {
 	}
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
+	}
+	if c.Short {
+		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
 	}
 }
 

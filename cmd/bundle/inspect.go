@@ -24,7 +24,7 @@ to be; use verify to check it.`,
 			var t *bundle.Trust
 			if trust.given() {
 				var err error
-				if t, err = trust.trust(); err != nil {
+				if t, err = trust.trust(cmd.Context()); err != nil {
 					return err
 				}
 			}
@@ -43,6 +43,12 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
+	if r.Serial > 0 {
+		fmt.Fprintf(w, "serial   %d\n", r.Serial)
+	}
+	if !r.Expires.IsZero() {
+		fmt.Fprintf(w, "expires  %s\n", r.Expires.Format(time.RFC3339))
+	}
 	switch {
 	case r.Checked:
 		for _, s := range r.Signers {
@@ -73,4 +79,5 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 	for _, f := range r.Unresolved {
 		fmt.Fprintf(w, "not inside: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
 	}
+	printAccepted(w, r.Accepted)
 }

@@ -34,6 +34,11 @@ func TestMain(m *testing.M) {
 //	fill NAME                             push everything that testdata/charts/operator needs
 //	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
 //	heal NAME                             take all faults away
+//	refuse NAME PATH                      refuse manifests whose path has PATH in it with 415
+//	only NAME REPOSITORY…                 have these repositories exist only
+//	deep NAME N                           refuse paths of more than N parts
+//	attach NAME REF                       attach an SBOM to an image
+//	collect NAME                          run the clean-up of docker-registry, of what has no tag too
 //	requests NAME METHOD CLASS N          check how many requests arrived since the last check
 //	exits CODE PROGRAM ARG…               run a program and check its exit code
 //	flip FILE OFFSET                      flip one bit
@@ -54,6 +59,11 @@ func TestScripts(t *testing.T) {
 			"fill":     cmdFill,
 			"fault":    cmdFault,
 			"heal":     cmdHeal,
+			"refuse":   cmdRefuse,
+			"only":     cmdOnly,
+			"deep":     cmdDeep,
+			"attach":   cmdAttach,
+			"collect":  cmdCollect,
 			"requests": cmdRequests,
 			"exits":    cmdExits,
 			"flip":     cmdFlip,
@@ -231,6 +241,35 @@ func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdHeal(ts *testscript.TestScript, neg bool, args []string) { registry(ts, args[0]).ClearFaults() }
+
+func cmdRefuse(ts *testscript.TestScript, neg bool, args []string) {
+	registry(ts, args[0]).Inject(regtest.Fault{Method: "PUT", Class: regtest.Manifest, Path: args[1], Do: regtest.Says(415, "MANIFEST_INVALID", "media type")})
+}
+
+func cmdOnly(ts *testscript.TestScript, neg bool, args []string) {
+	registry(ts, args[0]).Inject(regtest.OnlyRepositories(args[1:]...))
+}
+
+func cmdDeep(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	registry(ts, args[0]).Inject(regtest.MaxDepth(n, 401))
+}
+
+func cmdAttach(ts *testscript.TestScript, neg bool, args []string) {
+	r := registry(ts, args[0])
+	subject, _, err := r.Manifest(context.Background(), args[1])
+	ts.Check(err)
+	repo, _, _ := strings.Cut(args[1], ":")
+	a := regtest.Wasm([]byte("sbom of " + args[1]))
+	a.ArtifactType, a.Subject = "application/vnd.example.sbom", &subject
+	_, err = r.PushArtifact(context.Background(), repo, a)
+	ts.Check(err)
+}
+
+func cmdCollect(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(registry(ts, args[0]).GarbageCollect(context.Background(), true))
+}
 
 func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 	method, class := args[1], regtest.Class(args[2])

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
@@ -56,6 +58,46 @@ func askPassphrase(ctx context.Context, w io.Writer, prompt string) ([]byte, err
 	}
 }
 
+// Limits of what is read from standard input where one line is wanted. Programs
+// that look a password up may ask a person for another one first.
+const (
+	maxLine  = 64 << 10
+	lineTime = time.Minute
+)
+
+// readLine reads the first line. A person may take any time to type it, a program
+// may not.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	limit := lineTime
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		limit = 24 * time.Hour
+	}
+	type answer struct {
+		line string
+		err  error
+	}
+	// As above: this cannot be cancelled, and the program is about to end.
+	got := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(io.LimitReader(in, maxLine)).ReadString('\n')
+		got <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-time.After(limit):
+		return "", &bundle.UsageError{What: fmt.Sprintf("no line came for %v", limit)}
+	case a := <-got:
+		switch {
+		case len(a.line) == maxLine:
+			return "", &bundle.UsageError{What: fmt.Sprintf("no line ends within %d bytes", maxLine)}
+		case a.err != nil && a.err != io.EOF:
+			return "", a.err
+		}
+		return a.line, nil
+	}
+}
+
 func dialAgent(ctx context.Context) (io.ReadWriter, error) {
 	path := os.Getenv("SSH_AUTH_SOCK")
 	if path == "" {
@@ -65,5 +107,7 @@ func dialAgent(ctx context.Context) (io.ReadWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ssh-agent: %w", err)
 	}
+	// It may wait for a person to touch a token: only an interrupt ends that.
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return conn, nil
 }

@@ -29,7 +29,7 @@ not asked here; bundle verify does that. The bundle itself is not touched.`,
 			if key == "" {
 				return &bundle.UsageError{What: "no key to sign with", Advice: "give --key FILE; `bundle keygen` makes one"}
 			}
-			signer, err := bundle.LoadSigner(key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
+			signer, err := bundle.LoadSigner(cmd.Context(), key, keyOptions(cmd.Context(), cmd.ErrOrStderr(), key))
 			if err != nil {
 				return err
 			}

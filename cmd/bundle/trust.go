@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,8 @@ type trustFlags struct {
 	signatures     []string
 	require        int
 	newerThan      string
+	revoked        []string
+	allowExpired   bool
 	skip           bool
 }
 
@@ -33,6 +36,8 @@ func (f *trustFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.signatures, "signature", nil, "take this `FILE.sig` too, beside those next to the bundle (repeatable)")
 	fl.IntVar(&f.require, "require", 1, "want `N` distinct trusted signers")
 	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z)")
+	fl.StringArrayVar(&f.revoked, "revoked", nil, "take no signature by the keys or fingerprints that `FILE` lists, one a line (repeatable)")
+	fl.BoolVar(&f.allowExpired, "allow-expired", false, "take a bundle after the time its signers set with --expires")
 	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
 }
 
@@ -41,10 +46,10 @@ func (f *trustFlags) given() bool { return f.chosen() || f.skip || f.newerThan !
 
 // chosen reports whether the flags say which signatures to want.
 func (f *trustFlags) chosen() bool {
-	return len(f.keys)+len(f.principals)+len(f.signatures) > 0 || f.allowedSigners != "" || f.require != 1
+	return len(f.keys)+len(f.principals)+len(f.signatures)+len(f.revoked) > 0 || f.allowedSigners != "" || f.require != 1
 }
 
-func (f *trustFlags) trust() (*bundle.Trust, error) {
+func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
 	if f.require < 1 {
 		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
 	}
@@ -60,7 +65,7 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 	}
 	if f.skip {
 		t := bundle.TrustAnyone()
-		t.NewerThan = newer
+		t.NewerThan, t.AllowExpired = newer, f.allowExpired
 		return t, nil
 	}
 	signers, err := f.signers()
@@ -73,12 +78,13 @@ func (f *trustFlags) trust() (*bundle.Trust, error) {
 			Advice: "give --allowed-signers FILE, or write " + defaultSigners(),
 		}
 	}
-	t, err := bundle.LoadTrust(f.keys, signers)
+	t, err := bundle.LoadTrust(ctx, f.keys, signers)
 	if err != nil {
 		return nil, err
 	}
-	t.Principals, t.Signatures, t.Require, t.NewerThan = f.principals, f.signatures, f.require, newer
-	return t, nil
+	t.Principals, t.Signatures, t.Require = f.principals, f.signatures, f.require
+	t.NewerThan, t.AllowExpired = newer, f.allowExpired
+	return t, t.Revoke(ctx, f.revoked)
 }
 
 // parseTime reads a time, or a date, which is its first moment in UTC.

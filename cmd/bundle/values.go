@@ -16,6 +16,7 @@ func newValues() *cobra.Command {
 		reg      registryFlags
 		registry string
 		file     string
+		names    string
 	)
 	cmd := &cobra.Command{
 		Use:   "values CHART --registry HOST[:PORT][/PREFIX] [-o FILE]",
@@ -30,6 +31,9 @@ images have to be there by other means.`,
 			}
 			var err error
 			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
+				return err
+			}
+			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
 			if o.Chart, err = chart.chart(cmd, &reg, args[0]); err != nil {
@@ -51,7 +55,7 @@ images have to be there by other means.`,
 				return werr
 			}
 			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry, andMore(report.ChartReport))
 				printChanged(cmd.ErrOrStderr(), report.ChartReport)
 				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
 			}, err)
@@ -59,7 +63,7 @@ images have to be there by other means.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "point to `HOST[:PORT][/PREFIX]`")
-	fl.BoolVar(&o.KeepRegistryHost, "keep-registry-host", false, "keep the source host in target names: HOST/ghcr.io/org/app")
+	addNames(cmd, &names)
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVarP(&file, "output", "o", "", "write the values to `FILE` (default standard output)")
 	chart.add(cmd)
@@ -79,4 +83,9 @@ func writeValues(cmd *cobra.Command, file string, values []byte) error {
 	}
 	_, err := cmd.OutOrStdout().Write(values)
 	return err
+}
+
+// addNames adds the flag for the names in the target registry.
+func addNames(cmd *cobra.Command, names *string) {
+	cmd.Flags().StringVar(names, "names", "full", "names in the registry, `full|host|flat`: org/app, ghcr.io/org/app or, for\nregistries that limit the depth of paths, ghcr.io--org--app")
 }

@@ -18,7 +18,7 @@ func newVerify() *cobra.Command {
   bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := trust.trust()
+			t, err := trust.trust(cmd.Context())
 			if err != nil {
 				return err
 			}

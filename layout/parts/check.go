@@ -32,8 +32,8 @@ func (e *FrameError) Damaged() bool { return true }
 func (f *File) CheckFrames(ctx context.Context) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.set == nil {
-		return nil
+	if f.set == nil || f.repair != nil && f.repair.sums != nil {
+		return nil // or the blocks have checksums
 	}
 	var errs []error
 	begin := f.set.Head
@@ -136,7 +136,7 @@ func (f *File) Beside() (paths []string) {
 		return []string{f.extents[0].path}
 	}
 	for _, path := range f.Files() {
-		base := stem(filepath.Base(path))
+		base := Stem(filepath.Base(path))
 		if f.set != nil {
 			base = f.set.Name
 		}
@@ -157,4 +157,16 @@ func HeadSize(entries []layout.Entry, isLayer func(layout.Entry) bool) int64 {
 		}
 	}
 	return head
+}
+
+// Listed returns the SHA-256 of files beside the bundle, by name, as far as one
+// list of checksums or several that agree have them.
+func (f *File) Listed() map[string]string {
+	sums := make(map[string]string)
+	for name, all := range f.lists {
+		if len(all) == 1 {
+			sums[name] = all[0]
+		}
+	}
+	return sums
 }

@@ -2,6 +2,7 @@ package parts
 
 import (
 	"fmt"
+	"io"
 
 	"bundle/layout/parity"
 )
@@ -76,4 +77,12 @@ func (s *Set) ColumnName(i int) string {
 		return fmt.Sprintf("column %d of %s", i+1, s.Name)
 	}
 	return s.PartName(i + 1)
+}
+
+// Columns gives the columns of data of a set out of the whole bundle.
+func (s *Set) Columns(whole io.ReaderAt) func(int) Column {
+	return func(c int) Column {
+		begin, size := s.column(c)
+		return io.NewSectionReader(whole, begin, size)
+	}
 }

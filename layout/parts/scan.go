@@ -93,8 +93,8 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 // bundle.
 var ends = regexp.MustCompile(`\.(head|set\.json|sha256|blocks|p[0-9]{2,3}|[0-9]{3})$`)
 
-// stem is the name of the bundle that a file of this name belongs to.
-func stem(name string) string { return ends.ReplaceAllString(name, "") }
+// Stem is the name of the bundle that a file of this name belongs to.
+func Stem(name string) string { return ends.ReplaceAllString(name, "") }
 
 // tail matches what split(1) counts with.
 var tail = regexp.MustCompile(`(a+|[0-9]+)$`)
@@ -116,7 +116,7 @@ func follows(first, name string) bool {
 
 // beside tells which files of a folder may belong to a file of this name.
 func beside(name string) func(string) bool {
-	prefix := stem(name) + "."
+	prefix := Stem(name) + "."
 	return func(other string) bool {
 		switch {
 		case strings.HasSuffix(other, SetSuffix), strings.HasSuffix(other, ListSuffix), strings.HasPrefix(other, prefix):

@@ -83,10 +83,21 @@ func root(edit func(*ocispec.Descriptor)) func() Content {
 const schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 var manifests = []Case{
-	{"manifest", "foreign urls", Damaged, "foreign urls", layer(func(d *ocispec.Descriptor) { d.URLs = []string{"https://evil.example/layer"} })},
-	{"manifest", "foreign layer", Damaged, "may not be distributed", layer(func(d *ocispec.Descriptor) { d.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" })},
-	{"manifest", "non-distributable layer", Damaged, "may not be distributed", layer(func(d *ocispec.Descriptor) {
-		d.MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+	{"manifest", "layer that only its urls have", Damaged, "not in the bundle", layer(func(d *ocispec.Descriptor) {
+		d.Digest, d.URLs = digest.FromString("elsewhere"), []string{"https://evil.example/layer"}
+	})},
+	{"manifest", "foreign layer that is not inside", Damaged, "not in the bundle", layer(func(d *ocispec.Descriptor) {
+		d.Digest, d.MediaType = digest.FromString("elsewhere"), "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	})},
+	{"manifest", "non-distributable layer that is not inside", Damaged, "not in the bundle", layer(func(d *ocispec.Descriptor) {
+		d.Digest, d.MediaType = digest.FromString("elsewhere"), "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+	})},
+	{"manifest", "layer with urls and another size", Damaged, "its descriptor says", layer(func(d *ocispec.Descriptor) {
+		d.Size, d.URLs = d.Size+1, []string{"https://evil.example/layer"}
+	})},
+	{"manifest", "config with urls", Damaged, "foreign urls", manifest(func(m *ocispec.Manifest) { m.Config.URLs = []string{"https://evil.example/config"} })},
+	{"manifest", "config of a foreign type", Damaged, "may not be distributed", manifest(func(m *ocispec.Manifest) {
+		m.Config.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 	})},
 	{"manifest", "layer is a manifest", Damaged, "has the media type of a manifest", layer(func(d *ocispec.Descriptor) { d.MediaType = ocispec.MediaTypeImageManifest })},
 	{"manifest", "layer without media type", Damaged, "without media type", layer(func(d *ocispec.Descriptor) { d.MediaType = "" })},
@@ -184,6 +195,11 @@ var graphs = []Case{
 	})},
 	{"graph", "index with layers", Damaged, "index with a config or layers", multi(func(b blobs) ocispec.Descriptor {
 		return b.put(ocispec.MediaTypeImageIndex, []byte(`{"schemaVersion":2,"layers":[],"manifests":[`+string(must(json.Marshal(leaf(b))))+`]}`))
+	})},
+	{"graph", "child with urls", Damaged, "foreign urls", multi(func(b blobs) ocispec.Descriptor {
+		d := leaf(b)
+		d.URLs = []string{"https://evil.example/manifest"}
+		return b.putIndex(d)
 	})},
 	{"graph", "index of layers", Damaged, "is not a manifest or an index", multi(func(b blobs) ocispec.Descriptor {
 		return b.putIndex(b.put(ocispec.MediaTypeImageLayer, []byte("layer")))

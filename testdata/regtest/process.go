@@ -64,6 +64,7 @@ func (r *Registry) startProcess(bin string) error {
 	if err != nil {
 		return err
 	}
+	r.config = config
 	cmd := exec.Command(bin, "serve", config)
 	cmd.Dir = dir
 	out, err := cmd.StderrPipe()

@@ -56,6 +56,7 @@ type Registry struct {
 
 	host   string
 	scheme string
+	config string // of a process
 	opts   Options
 	tokens *tokenServer
 	faults faults

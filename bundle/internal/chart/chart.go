@@ -20,10 +20,16 @@ type Chart struct {
 	source  string
 	fetched []Fetched
 
-	stubOnce sync.Once
-	stubbed  *helm.Chart // key generation replaced, for probing
+	engineOnce sync.Once
+	engine     *engine // for lenient renders
 
 	docs docCache
+}
+
+// lenient returns the engine for lenient renders.
+func (c *Chart) lenient() *engine {
+	c.engineOnce.Do(func() { c.engine = newEngine() })
+	return c.engine
 }
 
 // Name is the chart's name.
@@ -173,7 +179,7 @@ func clone(h *helm.Chart) *helm.Chart {
 		}
 		dep := *d
 		dep.Tags = slices.Clone(d.Tags)
-		dep.ImportValues, _ = copyValue(d.ImportValues).([]any)
+		dep.ImportValues, _ = Clone(d.ImportValues).([]any)
 		md.Dependencies = append(md.Dependencies, &dep)
 	}
 	if h.Metadata.Dependencies == nil {

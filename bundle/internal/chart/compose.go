@@ -8,7 +8,7 @@ import (
 // field is a key with its value: an entry of a mapping, or of an env list.
 type field struct {
 	key  string
-	path string
+	at   Position // of no document
 	node *node
 }
 
@@ -150,7 +150,7 @@ func (f *finder) composeGroup(g *parts, embedded bool) {
 	if !r.pinned() {
 		r.Tag, r.Digest = tag, digest
 	}
-	x := found{path: anchor.path + refToken, raw: r.String(), host: r.Host, confidence: Image, certain: true}
+	x := found{at: spread(anchor.at), raw: r.String(), host: r.Host, confidence: Image, certain: true}
 	if !r.pinned() {
 		x.confidence = Repository
 	}
@@ -160,7 +160,7 @@ func (f *finder) composeGroup(g *parts, embedded bool) {
 	}
 	for _, part := range g.field {
 		if part != nil && part != g.field[versionRole] {
-			f.claimed[part.path] = true
+			f.claimed[part.at] = true
 		}
 	}
 }
@@ -215,7 +215,7 @@ func (g *parts) repository() (*field, string) {
 }
 
 // hubOf reads a map that declares a hub and a tag for the maps inside it.
-func hubOf(n *node, path string) *hub {
+func hubOf(n *node, path Path) *hub {
 	h := n.get("hub")
 	if h == nil || !h.str || !slices.Contains(n.keys, "tag") {
 		return nil
@@ -223,11 +223,11 @@ func hubOf(n *node, path string) *hub {
 	if _, ok := parseRef(strings.TrimSuffix(h.value, "/")); !ok {
 		return nil
 	}
-	return &hub{registry: strings.TrimSuffix(h.value, "/"), path: path + ".hub", tag: n.text("tag")}
+	return &hub{registry: strings.TrimSuffix(h.value, "/"), at: Position{Path: path.Key("hub")}, tag: n.text("tag")}
 }
 
 // addHub adds the reference that hub, image and tag make together.
-func (f *finder) addHub(path, image string, h *hub) {
+func (f *finder) addHub(at Position, image string, h *hub) {
 	r, ok := parseRef(h.registry + "/" + image)
 	if !ok {
 		return
@@ -236,6 +236,12 @@ func (f *finder) addHub(path, image string, h *hub) {
 	if tagRE.MatchString(h.tag) {
 		r.Tag, confidence = h.tag, Image
 	}
-	f.add(found{path: path + refToken, raw: r.String(), host: r.Host, confidence: confidence, certain: true})
-	f.claimed[path], f.claimed[h.path] = true, true
+	f.add(found{at: spread(at), raw: r.String(), host: r.Host, confidence: confidence, certain: true})
+	f.claimed[at], f.claimed[h.at] = true, true
+}
+
+// spread is where a reference over several keys stands.
+func spread(at Position) Position {
+	at.Spread = true
+	return at
 }

@@ -10,10 +10,11 @@
 //     [Open] reads an archive from memory.
 //   - A [Chart] is immutable. [Chart.Render] works on a private copy, so any
 //     number of renders may run at once.
-//   - [Output.Findings] lists the references, each with a position that stays
-//     the same when the chart is rendered again with other values;
-//     [Output.Lookup] reads what stands at such a position in another render;
-//     [Output.Leaves] lists every scalar.
+//   - [Output.Findings] lists the references, each with a [Position];
+//     [Output.Like] gives another render the same positions, however many
+//     documents and elements of lists the other values add, and [Output.Lookup]
+//     reads what stands at one there; [Output.Leaves] lists every scalar, and
+//     [Output.Differences] what two renders do not have in common.
 //
 // Rendering touches neither a cluster, nor the network, nor the file system:
 // lookup returns nothing, names are not resolved, and the environment is not
@@ -21,24 +22,19 @@
 //
 // # Positions
 //
-// A position is
+// A [Position] is a document, a path in it, and if need be a word of a scalar or
+// the mark of a reference that is spread over several keys. People read it as
 //
-//	template#Kind/ordinal.path[~token]
+//	nats/templates/stateful-set.yaml#StatefulSet/nats:spec.template.spec.containers[nats].image
+//	app/templates/config.yaml#ConfigMap/0:data["values.yaml"]|yaml.sidecar.image
+//	app/templates/operator.yaml#Deployment/app:spec.template.spec.containers[op].args[3]~2
 //
-// for example
-//
-//	nats/templates/stateful-set.yaml#StatefulSet/0.spec.template.spec.containers[0].image
-//	app/templates/config.yaml#ConfigMap/0.data["values.yaml"]|yaml.sidecar.image
-//	app/templates/operator.yaml#Deployment/0.spec.template.spec.containers[0].args[3]~1
-//
-// The ordinal counts the documents of one kind within one template, because
-// names of objects may be random. The path addresses a scalar: keys that are
-// not plain words are quoted, entries of an env list are addressed by their
-// names (env["X_IMAGE"].value), and documents inside a string are entered
-// through |yaml, |json or |base64 (|yaml/1 is the second document of a
-// string). The token, if any, is the number of a word within that scalar (see
-// [Output.Lookup]) or "ref" for a reference that is spread over sibling keys;
-// the path then leads to the repository part.
+// Documents have the name of the object; where it is random, and where there is
+// none, they are counted within their kind and template. Elements of lists have
+// the name that the list gives them (of the container, the env entry, the volume,
+// the port), and their index where there is none. What adds an element can so
+// never pass for what changes one. Documents inside a string are entered through
+// |yaml, |json or |base64 (|yaml/1 is the second document of a string).
 //
 // # Example
 //

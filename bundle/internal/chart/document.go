@@ -3,7 +3,7 @@ package chart
 import (
 	"crypto/sha256"
 	"fmt"
-	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -17,7 +17,10 @@ type document struct {
 
 	leafOnce sync.Once
 	leaves   []leaf
-	leafAt   map[string]int
+	leafAt   map[Path]int
+
+	branchOnce sync.Once
+	branch     map[Path]bool
 
 	findOnce sync.Once
 	found    []found
@@ -51,7 +54,7 @@ const crdKind = "CustomResourceDefinition"
 
 // leaf is a scalar of a document.
 type leaf struct {
-	path  string // starts with a dot or bracket
+	path  Path
 	value string
 }
 
@@ -59,13 +62,13 @@ func (d *document) allLeaves() []leaf {
 	d.leafOnce.Do(func() {
 		switch {
 		case d.root == nil:
-			d.leaves = []leaf{{"", d.raw}}
+			d.leaves = []leaf{{value: d.raw}}
 		case d.kind == crdKind:
-			d.leaves = []leaf{{"", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(d.raw)))}}
+			d.leaves = []leaf{{value: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(d.raw)))}}
 		default:
-			d.collect(d.root, "")
+			d.collect(d.root, Path{})
 		}
-		d.leafAt = make(map[string]int, len(d.leaves))
+		d.leafAt = make(map[Path]int, len(d.leaves))
 		for i, l := range d.leaves {
 			d.leafAt[l.path] = i
 		}
@@ -73,77 +76,82 @@ func (d *document) allLeaves() []leaf {
 	return d.leaves
 }
 
-func (d *document) collect(n *node, path string) {
+func (d *document) collect(n *node, at Path) {
 	switch n.kind {
 	case mappingNode:
 		for i, k := range n.keys {
-			d.collect(n.items[i], path+keyStep(k))
+			d.collect(n.items[i], at.Key(k))
 		}
 	case sequenceNode:
-		steps := itemSteps(n)
+		paths := itemPaths(n, at)
 		for i, item := range n.items {
-			d.collect(item, path+steps[i])
+			d.collect(item, paths[i])
 		}
 	default:
 		before := len(d.leaves)
 		for i, doc := range n.docs {
-			d.collect(doc, path+formStep(n.form, i))
+			d.collect(doc, at.Into(n.form, i))
 		}
 		if len(d.leaves) == before {
-			d.leaves = append(d.leaves, leaf{path, n.value})
+			d.leaves = append(d.leaves, leaf{at, n.value})
 		}
 	}
 }
 
-// keyStep is a mapping key in a path: .word, or ["any text"].
-func keyStep(key string) string {
-	if isWord(key) {
-		return "." + key
-	}
-	return "[" + strconv.Quote(key) + "]"
-}
+// naming are keys that tell the elements of a list apart.
+var naming = []string{"name", "key", "id", "mountPath", "containerPort"}
 
-// isWord tells whether s consists of letters, digits, _ and - alone.
-func isWord(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
+// maxName limits what an element is addressed by, in bytes.
+const maxName = 128
+
+// itemNames are the names of the elements of a list: what stands under the first
+// key of naming that all of them have, and no two the same. It is nil where
+// nothing names them; then they are addressed by their index.
+func itemNames(n *node) []string {
+	if len(n.items) == 0 {
+		return nil
+	}
+	for _, key := range naming {
+		if names := namesBy(n, key); names != nil {
+			return names
 		}
 	}
-	return s != ""
+	return nil
 }
 
-func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
-
-// itemSteps are the steps to the items of a list: their indexes, but the names of
-// env entries, so that one more entry leaves the positions of the others alone.
-func itemSteps(n *node) []string {
-	steps, names, values := make([]string, len(n.items)), map[string]bool{}, false
+func namesBy(n *node, key string) []string {
+	names, seen := make([]string, len(n.items)), make(map[string]bool, len(n.items))
 	for i, item := range n.items {
-		name := item.text("name")
-		value := item.get("value") != nil || item.get("valueFrom") != nil
-		if name == "" || names[name] || len(item.keys) > 2 || len(item.keys) == 2 && !value {
-			values = false
-			break
+		name := item.text(key)
+		if name == "" || len(name) > maxName || seen[name] || len(item.keys) < 2 || item.get(key).docs != nil {
+			return nil
 		}
-		names[name], values = true, values || value
-		steps[i] = "[" + strconv.Quote(name) + "]"
-	}
-	if !values {
-		for i := range steps {
-			steps[i] = indexStep(i)
+		if key != "mountPath" && (strings.ContainsAny(name, "/:@") || namesImage(item)) {
+			return nil // it may be a reference, and that moves
 		}
+		names[i], seen[name] = name, true
 	}
-	return steps
+	return names
 }
 
-// formStep enters document i of a string.
-func formStep(form string, i int) string {
-	if i == 0 {
-		return "|" + form
+// namesImage tells whether the name of a list's element is the repository of an
+// image: {name: web, tag: "1"}.
+func namesImage(item *node) bool {
+	return (item.get("tag") != nil || item.get("version") != nil || item.get("digest") != nil || item.get("registry") != nil || item.get("newTag") != nil) &&
+		item.get("repository") == nil && item.get("repo") == nil && item.get("image") == nil
+}
+
+// itemPaths are the paths of the elements of a list.
+func itemPaths(n *node, at Path) []Path {
+	names, paths := itemNames(n), make([]Path, len(n.items))
+	for i := range n.items {
+		if names != nil {
+			paths[i] = at.Item(names[i])
+		} else {
+			paths[i] = at.Index(i)
+		}
 	}
-	return "|" + form + "/" + strconv.Itoa(i)
+	return paths
 }
 
 // docCache keeps parsed documents by their text, so that rendering again costs
@@ -173,4 +181,16 @@ func (c *docCache) parse(raw string) *document {
 	c.docs[raw] = d
 	c.bytes += len(raw)
 	return d
+}
+
+// all parses the documents of a rendered text; those that hold nothing are left
+// out.
+func (c *docCache) all(text string) []*document {
+	var docs []*document
+	for _, raw := range splitDocuments(text) {
+		if d := c.parse(raw); d != nil {
+			docs = append(docs, d)
+		}
+	}
+	return docs
 }

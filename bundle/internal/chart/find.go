@@ -4,7 +4,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -24,11 +23,7 @@ const (
 
 // Finding is an image reference at a position of the rendered output.
 type Finding struct {
-	Position   string // template#Kind/ordinal.path[~token]
-	Template   string
-	Kind       string
-	Name       string // of the object; it may be random, never part of Position
-	Path       string // within the document, without the token
+	Position
 	Raw        string // as the chart writes it, without a scheme such as oci://
 	Confidence Confidence
 	Test       bool // only in a manifest that helm test runs
@@ -51,16 +46,12 @@ func (o *Output) Findings() []Finding {
 	var all []Finding
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
-		id := m.Position()
 		for _, f := range m.doc.findings() {
 			if !f.certain && !hosts[f.host] || f.loose && spaces[f.raw] {
 				continue // spaces: a registry with a namespace, below which images are
 			}
-			base, _, _ := cutToken(strings.TrimSuffix(f.path, refToken))
-			all = append(all, Finding{
-				Position: id + f.path, Template: m.Template, Kind: m.Kind, Name: m.Name,
-				Path: strings.TrimPrefix(base, "."), Raw: f.raw, Confidence: f.confidence, Test: m.Test(),
-			})
+			f.at.Document = m.ID
+			all = append(all, Finding{Position: f.at, Raw: f.raw, Confidence: f.confidence, Test: m.Test()})
 		}
 	}
 	return all
@@ -68,7 +59,7 @@ func (o *Output) Findings() []Finding {
 
 // found is a finding within a document.
 type found struct {
-	path       string // with the token
+	at         Position // of no document
 	raw        string
 	host       string
 	confidence Confidence
@@ -79,29 +70,23 @@ type found struct {
 // findings searches the document once.
 func (d *document) findings() []found {
 	d.findOnce.Do(func() {
-		f := &finder{seen: map[string]bool{}, claimed: map[string]bool{}}
+		f := &finder{seen: map[Position]bool{}, claimed: map[Position]bool{}}
 		switch {
 		case d.root == nil:
-			f.scanWords(d.raw, "", scope{})
+			f.scanWords(d.raw, Path{}, scope{})
 		case d.kind != crdKind:
-			f.walk(d.root, "", scope{})
+			f.walk(d.root, Path{}, scope{})
 		}
-		d.found = slices.DeleteFunc(f.out, func(x found) bool {
-			base, _, _ := cutToken(x.path)
-			return f.claimed[base] && !strings.HasSuffix(x.path, refToken)
-		})
+		d.found = slices.DeleteFunc(f.out, func(x found) bool { return f.claimed[x.at.Scalar()] && !x.at.Spread })
 	})
 	return d.found
 }
 
-// refToken marks a reference that is spread over sibling keys.
-const refToken = "~ref"
-
 // finder walks a document.
 type finder struct {
 	out     []found
-	seen    map[string]bool // paths with a finding
-	claimed map[string]bool // leaves that are part of a reference found elsewhere
+	seen    map[Position]bool // where there is a finding
+	claimed map[Position]bool // leaves that are part of a reference found elsewhere
 }
 
 // scope is what the surroundings of a value say about it.
@@ -116,21 +101,22 @@ type scope struct {
 // hub is a registry with a namespace, and the tag of all images below it, that
 // a map declares for the maps inside it (hub: docker.io/istio, tag: 1.2).
 type hub struct {
-	registry, path, tag string
+	registry, tag string
+	at            Position // of the registry, in no document
 }
 
 // image tells whether the nearest key speaks of images.
 func (s scope) image() bool { return classifyKey(s.key) != noImage }
 
 func (f *finder) add(x found) {
-	if f.seen[x.path] {
+	if f.seen[x.at] {
 		return
 	}
-	f.seen[x.path] = true
+	f.seen[x.at] = true
 	f.out = append(f.out, x)
 }
 
-func (f *finder) walk(n *node, path string, s scope) {
+func (f *finder) walk(n *node, path Path, s scope) {
 	switch n.kind {
 	case mappingNode:
 		f.walkMapping(n, path, s)
@@ -141,13 +127,13 @@ func (f *finder) walk(n *node, path string, s scope) {
 	}
 }
 
-func (f *finder) walkMapping(n *node, path string, s scope) {
+func (f *finder) walkMapping(n *node, path Path, s scope) {
 	if n.text("kind") == crdKind && n.get("spec") != nil {
 		return
 	}
 	fields := make([]field, 0, len(n.keys))
 	for i, k := range n.keys {
-		fields = append(fields, field{key: k, path: path + keyStep(k), node: n.items[i]})
+		fields = append(fields, field{key: k, at: Position{Path: path.Key(k)}, node: n.items[i]})
 	}
 	f.compose(fields, s)
 	inner := s
@@ -170,7 +156,7 @@ func (f *finder) walkMapping(n *node, path string, s scope) {
 		if s.pod && x.key == "image" {
 			c.pod = true
 		}
-		f.walk(x.node, x.path, c)
+		f.walk(x.node, x.at.Path, c)
 	}
 }
 
@@ -184,12 +170,12 @@ func entryName(n *node) string {
 
 var containerLists = []string{"containers", "initContainers", "ephemeralContainers"}
 
-func (f *finder) walkSequence(n *node, path string, s scope) {
+func (f *finder) walkSequence(n *node, path Path, s scope) {
 	var env []field
-	steps := itemSteps(n)
+	paths := itemPaths(n, path)
 	for i, item := range n.items {
 		if name := entryName(item); name != "" {
-			env = append(env, field{key: name, path: path + steps[i] + ".value", node: item.get("value")})
+			env = append(env, field{key: name, at: Position{Path: paths[i].Key("value")}, node: item.get("value")})
 		}
 	}
 	f.compose(env, scope{embedded: s.embedded})
@@ -207,7 +193,7 @@ func (f *finder) walkSequence(n *node, path string, s scope) {
 		} else {
 			flag = ""
 		}
-		f.walk(item, path+steps[i], c)
+		f.walk(item, paths[i], c)
 	}
 }
 
@@ -219,15 +205,15 @@ func flagName(arg string) string {
 	return ""
 }
 
-func (f *finder) walkScalar(n *node, path string, s scope) {
+func (f *finder) walkScalar(n *node, path Path, s scope) {
 	if len(n.docs) > 0 {
 		c := scope{key: s.key, parent: s.parent, embedded: true}
 		for i, d := range n.docs {
-			f.walk(d, path+formStep(n.form, i), c)
+			f.walk(d, path.Into(n.form, i), c)
 		}
 		return
 	}
-	if f.claimed[path] {
+	if f.claimed[Position{Path: path}] {
 		return
 	}
 	if !n.str {
@@ -252,17 +238,17 @@ func (f *finder) walkScalar(n *node, path string, s scope) {
 
 func exactOf(key string) bool { return classifyKey(key) == exactImage }
 
-func (f *finder) placeholder(path, raw string, s scope) bool {
+func (f *finder) placeholder(path Path, raw string, s scope) bool {
 	if s.embedded {
 		return false // somebody's template or defaults, not something that is pulled
 	}
-	f.add(found{path: path, raw: raw, confidence: Placeholder, certain: true})
+	f.add(found{at: Position{Path: path}, raw: raw, confidence: Placeholder, certain: true})
 	return true
 }
 
 // imageValue handles the value of a key that names an image; false leaves the
 // value to the search for words.
-func (f *finder) imageValue(value, path string, key imageKey, s scope) bool {
+func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool {
 	v := strings.TrimSpace(value)
 	if key == exactImage && (v == "" || v == "auto" || unrendered(v)) {
 		return f.placeholder(path, v, s)
@@ -273,10 +259,10 @@ func (f *finder) imageValue(value, path string, key imageKey, s scope) bool {
 		return s.pod && f.placeholder(path, v, s) // no container runtime accepts it
 	}
 	if s.hub != nil && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") && key == exactImage {
-		f.addHub(path, r.Path, s.hub)
+		f.addHub(Position{Path: path}, r.Path, s.hub)
 		return true
 	}
-	x := found{path: path, raw: rest, host: r.Host, certain: true, confidence: Image}
+	x := found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: Image}
 	if !s.pod {
 		if s.embedded && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") {
 			return false // a lone name in a program's configuration: the rest of it is elsewhere
@@ -293,7 +279,7 @@ func (f *finder) imageValue(value, path string, key imageKey, s scope) bool {
 }
 
 // plausibleValue tells whether a well-formed reference under such a key is one.
-func plausibleValue(r ref, key imageKey) bool {
+func plausibleValue(r Reference, key imageKey) bool {
 	short := r.Host == "" && !strings.Contains(r.Path, "/")
 	switch {
 	case r.Digest != "":
@@ -309,7 +295,7 @@ func plausibleValue(r ref, key imageKey) bool {
 }
 
 // looksLikeAddress tells host:port from name:tag, for names without a slash.
-func looksLikeAddress(r ref) bool {
+func looksLikeAddress(r Reference) bool {
 	return strings.Contains(r.Path, ".") && isNumber(r.Tag) && len(r.Tag) > 2
 }
 
@@ -321,23 +307,23 @@ func fileName(p string) bool {
 // scanWords searches a text for references: any word with a host, a path and a
 // tag or digest; any word with a known registry host; the word that follows a
 // flag or key that ends in image; and lines that spread one over several keys.
-func (f *finder) scanWords(text, path string, s scope) {
+func (f *finder) scanWords(text string, path Path, s scope) {
 	if !strings.ContainsAny(text, "/:") {
 		return
 	}
-	list := words(text)
+	list := Words(text)
 	f.compose(assignments(text, path, list), scope{embedded: true})
 	// X_IMAGES: "a=org/a:1,b=org/b:2", --images=a=org/a:1
-	several := s.image() || strings.HasPrefix(text, "-") && len(list) > 0 && classifyKey(list[0].text) != noImage &&
+	several := s.image() || strings.HasPrefix(text, "-") && len(list) > 0 && classifyKey(list[0].Text) != noImage &&
 		!strings.ContainsAny(text, " \t\n")
 	for i, w := range list {
 		raw := w.reference()
 		r, ok := parseRef(raw)
-		if !ok || strings.HasPrefix(w.text, "/") || w.end < len(text) && text[w.end] == '*' {
+		if !ok || strings.HasPrefix(w.Text, "/") || w.End < len(text) && text[w.End] == '*' {
 			continue
 		}
-		x := found{path: path + "~" + strconv.Itoa(i), raw: raw, host: r.Host, confidence: Image, certain: true}
-		if f.claimed[x.path] {
+		x := found{at: Position{Path: path, Word: i + 1}, raw: raw, host: r.Host, confidence: Image, certain: true}
+		if f.claimed[x.at] {
 			continue
 		}
 		named := len(list) == 1 && s.image() || i > 0 && announces(text, list[i-1], w) ||
@@ -347,7 +333,7 @@ func (f *finder) scanWords(text, path string, s scope) {
 		}
 		x.loose = !named && !r.pinned()
 		if len(list) == 1 && raw == strings.TrimSpace(text) {
-			x.path = path
+			x.at.Word = 0
 		}
 		f.add(x)
 	}
@@ -357,19 +343,19 @@ func (f *finder) scanWords(text, path string, s scope) {
 var assignmentRE = regexp.MustCompile(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*$`)
 
 // assignments reads lines of the form key = value out of a text.
-func assignments(text, path string, list []word) []field {
+func assignments(text string, path Path, list []Word) []field {
 	if !strings.Contains(text, "\n") {
 		return nil
 	}
 	at := make(map[int]int, len(list))
 	for i, w := range list {
-		at[w.start] = i
+		at[w.Start] = i
 	}
 	var fields []field
 	for _, m := range assignmentRE.FindAllStringSubmatchIndex(text, -1) {
 		if i, ok := at[m[4]]; ok {
 			fields = append(fields, field{
-				key: text[m[2]:m[3]], path: path + "~" + strconv.Itoa(i),
+				key: text[m[2]:m[3]], at: Position{Path: path, Word: i + 1},
 				node: &node{str: true, value: text[m[4]:m[5]]},
 			})
 		}
@@ -378,7 +364,7 @@ func assignments(text, path string, list []word) []field {
 }
 
 // accept decides whether a word of a text is a reference.
-func accept(x *found, r ref, named bool) bool {
+func accept(x *found, r Reference, named bool) bool {
 	switch {
 	case r.Host != "" && plausibleHost(r.Host):
 		if slices.Contains(taintEffects, r.Tag) || !isRegistry(r.Host) && apiVersionRE.MatchString(r.Path) {
@@ -405,14 +391,14 @@ func accept(x *found, r ref, named bool) bool {
 
 // announces tells whether the word before is a key or flag for images:
 // --x-image REF, x-image=REF, "image": "REF".
-func announces(text string, before, w word) bool {
-	key := strings.TrimRight(before.text, ":")
+func announces(text string, before, w Word) bool {
+	key := strings.TrimRight(before.Text, ":")
 	if strings.ContainsAny(key, "/:@") || classifyKey(key) == noImage {
 		return false
 	}
-	between := text[before.end:w.start]
+	between := text[before.End:w.Start]
 	if strings.Contains(between, "\n") {
 		return false
 	}
-	return strings.HasPrefix(key, "-") || key != before.text || strings.ContainsAny(between, "=:")
+	return strings.HasPrefix(key, "-") || key != before.Text || strings.ContainsAny(between, "=:")
 }

@@ -12,7 +12,7 @@ import (
 const sha = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // One row per shape: what stands in a manifest and what is found in it, as
-// "confidence raw path[~token]".
+// "confidence raw path[~word]".
 var shapes = []struct {
 	name string
 	text string
@@ -32,16 +32,16 @@ spec:
       ephemeralContainers:
       - image: debug.example.com:5000/tools@` + sha,
 		want: []string{
-			"image busybox .spec.template.spec.initContainers[0].image",
-			"image quay.io/org/app:1.0 .spec.template.spec.containers[0].image",
-			"image nginx:1.27 .spec.template.spec.containers[1].image",
-			"image debug.example.com:5000/tools@" + sha + " .spec.template.spec.ephemeralContainers[0].image",
+			"image busybox spec.template.spec.initContainers[0].image",
+			"image quay.io/org/app:1.0 spec.template.spec.containers[0].image",
+			"image nginx:1.27 spec.template.spec.containers[1].image",
+			"image debug.example.com:5000/tools@" + sha + " spec.template.spec.ephemeralContainers[0].image",
 		},
 	},
 	{
 		name: "tag and digest together",
 		text: "kind: Pod\nspec: {containers: [{image: 'ghcr.io/a/b:1.0@" + sha + "'}]}",
-		want: []string{"image ghcr.io/a/b:1.0@" + sha + " .spec.containers[0].image"},
+		want: []string{"image ghcr.io/a/b:1.0@" + sha + " spec.containers[0].image"},
 	},
 	{
 		name: "placeholders in containers",
@@ -57,13 +57,13 @@ spec:
   - image: "Quay.io/Upper/Case:1"
   - image: "quay.io/x/:1"`,
 		want: []string{
-			"placeholder auto .spec.containers[0].image",
-			"placeholder  .spec.containers[1].image",
-			"placeholder  .spec.containers[2].image",
-			"placeholder $(IMAGE) .spec.containers[3].image",
-			"placeholder {{ .image }} .spec.containers[4].image",
-			"placeholder Quay.io/Upper/Case:1 .spec.containers[5].image",
-			"placeholder quay.io/x/:1 .spec.containers[6].image",
+			"placeholder auto spec.containers[0].image",
+			"placeholder  spec.containers[1].image",
+			"placeholder  spec.containers[2].image",
+			"placeholder $(IMAGE) spec.containers[3].image",
+			"placeholder {{ .image }} spec.containers[4].image",
+			"placeholder Quay.io/Upper/Case:1 spec.containers[5].image",
+			"placeholder quay.io/x/:1 spec.containers[6].image",
 		},
 	},
 	{
@@ -80,20 +80,20 @@ spec:
   pod-image: org/pod
   image: registry.example.com/tagless`,
 		want: []string{
-			"image ghcr.io/org/db:16 .spec.imageName",
-			"image quay.io/org/upper:1 .spec.IMAGE",
-			"image org/ref:2 .spec.imageRef",
-			"image registry.example.com/url:3 .spec.imageURL",
-			"image envoy:v1.30 .spec.sidecarImage",
-			"image ghcr.io/org/spilo:3 .spec.docker_image",
-			"repository org/pod .spec.pod-image",
-			"repository registry.example.com/tagless .spec.image",
+			"image ghcr.io/org/db:16 spec.imageName",
+			"image quay.io/org/upper:1 spec.IMAGE",
+			"image org/ref:2 spec.imageRef",
+			"image registry.example.com/url:3 spec.imageURL",
+			"image envoy:v1.30 spec.sidecarImage",
+			"image ghcr.io/org/spilo:3 spec.docker_image",
+			"repository org/pod spec.pod-image",
+			"repository registry.example.com/tagless spec.image",
 		},
 	},
 	{
 		name: "image volume",
 		text: "kind: Pod\nspec: {volumes: [{name: v, image: {reference: 'quay.io/org/data:v1', pullPolicy: Always}}]}",
-		want: []string{"image quay.io/org/data:v1 .spec.volumes[0].image.reference"},
+		want: []string{"image quay.io/org/data:v1 spec.volumes[v].image.reference"},
 	},
 	{
 		name: "image map of registry, repository and tag",
@@ -107,12 +107,12 @@ spec:
   slash: {registry: "quay.io/", repository: quay.io/org/twice, tag: v1}
   bare: {image: {repository: org/bare, pullPolicy: Always}}`,
 		want: []string{
-			"image docker.io/org/app:1.10 .spec.image.repository~ref",
-			"repository quay.io/org/other .spec.other.repository~ref",
-			"image org/pinned:1@" + sha + " .spec.pinned.repository~ref",
-			"image org/digest@" + sha + " .spec.onlyDigest.repository~ref",
-			"image quay.io/org/twice:v1 .spec.slash.repository~ref",
-			"repository org/bare .spec.bare.image.repository~ref",
+			"image docker.io/org/app:1.10 spec.image.repository~ref",
+			"repository quay.io/org/other spec.other.repository~ref",
+			"image org/pinned:1@" + sha + " spec.pinned.repository~ref",
+			"image org/digest@" + sha + " spec.onlyDigest.repository~ref",
+			"image quay.io/org/twice:v1 spec.slash.repository~ref",
+			"repository org/bare spec.bare.image.repository~ref",
 		},
 	},
 	{
@@ -129,14 +129,14 @@ spec:
   inRepository: {repository: "org/whole:2.0", tag: ""}
   monitored: {image: quay.io/prometheus/prometheus, version: v3.0}`,
 		want: []string{
-			"image nvcr.io/nvidia/driver:550.90 .spec.driver.image~ref",
-			"image nvcr.io/nvidia/toolkit@" + sha + " .spec.toolkit.image~ref",
-			"image registry.k8s.io/ingress/controller:v1.2 .spec.ingress.image~ref",
-			"image cr.example.com/proxy:edge-1 .spec.proxy.image.name~ref",
-			"image quay.io/org/named:v3 .spec.named.name~ref",
-			"image org/complete:1.0 .spec.complete.image",
-			"image org/whole:2.0 .spec.inRepository.repository~ref",
-			"repository quay.io/prometheus/prometheus .spec.monitored.image",
+			"image nvcr.io/nvidia/driver:550.90 spec.driver.image~ref",
+			"image nvcr.io/nvidia/toolkit@" + sha + " spec.toolkit.image~ref",
+			"image registry.k8s.io/ingress/controller:v1.2 spec.ingress.image~ref",
+			"image cr.example.com/proxy:edge-1 spec.proxy.image.name~ref",
+			"image quay.io/org/named:v3 spec.named.name~ref",
+			"image org/complete:1.0 spec.complete.image",
+			"image org/whole:2.0 spec.inRepository.repository~ref",
+			"repository quay.io/prometheus/prometheus spec.monitored.image",
 		},
 	},
 	{
@@ -154,10 +154,10 @@ data:
   four.image.repository: quay.io/org/four
   four.image.tag: v4`,
 		want: []string{
-			"image ghcr.io/org/one:v1 .data.imageRepository~ref",
-			"image org/two:v2 .data.sidecarImageRepository~ref",
-			"image quay.io/org/three:v3 .data.THREE_IMAGE_REPOSITORY~ref",
-			`image quay.io/org/four:v4 .data["four.image.repository"]~ref`,
+			"image ghcr.io/org/one:v1 data.imageRepository~ref",
+			"image org/two:v2 data.sidecarImageRepository~ref",
+			"image quay.io/org/three:v3 data.THREE_IMAGE_REPOSITORY~ref",
+			`image quay.io/org/four:v4 data["four.image.repository"]~ref`,
 		},
 	},
 	{
@@ -167,8 +167,8 @@ kind: ConfigMap
 data:
   values: '{"global": {"hub": "docker.io/mesh", "tag": "1.2", "proxy": {"image": "proxy"}, "init": {"image": "docker.io/own/init:3"}}}'`,
 		want: []string{
-			"image docker.io/mesh/proxy:1.2 .data.values|json.global.proxy.image~ref",
-			"image docker.io/own/init:3 .data.values|json.global.init.image",
+			"image docker.io/mesh/proxy:1.2 data.values|json.global.proxy.image~ref",
+			"image docker.io/own/init:3 data.values|json.global.init.image",
 		},
 	},
 	{
@@ -191,16 +191,16 @@ spec:
         - {name: SHORT_IMAGES, value: "4.0=org/kafka:4.0,4.1=org/kafka:4.1"}
         - {name: FROM, valueFrom: {fieldRef: {fieldPath: metadata.name}}}`,
 		want: []string{
-			"image org/op:1 .spec.template.spec.containers[0].image",
-			`image org/db:5 .spec.template.spec.containers[0].env["RELATED_IMAGE_DB"].value`,
-			`image quay.io/org/side:2 .spec.template.spec.containers[0].env["SIDECAR_IMAGE"].value`,
-			`repository org/base .spec.template.spec.containers[0].env["BASE_IMAGE"].value`,
-			`repository ghcr.io/scan/db .spec.template.spec.containers[0].env["DB_REPOSITORY"].value~0`,
-			`repository quay.io/scan/db .spec.template.spec.containers[0].env["DB_REPOSITORY"].value~1`,
-			`image quay.io/org/kafka:4.0 .spec.template.spec.containers[0].env["KAFKA_IMAGES"].value~1`,
-			`image quay.io/org/kafka:4.1 .spec.template.spec.containers[0].env["KAFKA_IMAGES"].value~3`,
-			`image org/kafka:4.0 .spec.template.spec.containers[0].env["SHORT_IMAGES"].value~1`,
-			`image org/kafka:4.1 .spec.template.spec.containers[0].env["SHORT_IMAGES"].value~3`,
+			"image org/op:1 spec.template.spec.containers[0].image",
+			`image org/db:5 spec.template.spec.containers[0].env[RELATED_IMAGE_DB].value`,
+			`image quay.io/org/side:2 spec.template.spec.containers[0].env[SIDECAR_IMAGE].value`,
+			`repository org/base spec.template.spec.containers[0].env[BASE_IMAGE].value`,
+			`repository ghcr.io/scan/db spec.template.spec.containers[0].env[DB_REPOSITORY].value~1`,
+			`repository quay.io/scan/db spec.template.spec.containers[0].env[DB_REPOSITORY].value~2`,
+			`image quay.io/org/kafka:4.0 spec.template.spec.containers[0].env[KAFKA_IMAGES].value~2`,
+			`image quay.io/org/kafka:4.1 spec.template.spec.containers[0].env[KAFKA_IMAGES].value~4`,
+			`image org/kafka:4.0 spec.template.spec.containers[0].env[SHORT_IMAGES].value~2`,
+			`image org/kafka:4.1 spec.template.spec.containers[0].env[SHORT_IMAGES].value~4`,
 		},
 	},
 	{
@@ -221,11 +221,11 @@ spec:
     - {name: SEARCH_NAME, value: search}
     - {name: SEARCH_VERSION, value: 1.7}`,
 		want: []string{
-			"image a/b:1 .spec.containers[0].image",
-			`image quay.io/org/init:1.9 .spec.containers[0].env["INIT_IMAGE_REPOSITORY"].value~ref`,
-			`image quay.io/org/db:v2 .spec.containers[0].env["DB_IMAGE_REPOSITORY"].value~ref`,
-			`repository quay.io/org/server .spec.containers[0].env["SERVER_IMAGE"].value~ref`,
-			`image quay.io/org/search:1.7 .spec.containers[0].env["SEARCH_NAME"].value~ref`,
+			"image a/b:1 spec.containers[0].image",
+			`image quay.io/org/init:1.9 spec.containers[0].env[INIT_IMAGE_REPOSITORY].value~ref`,
+			`image quay.io/org/db:v2 spec.containers[0].env[DB_IMAGE_REPOSITORY].value~ref`,
+			`repository quay.io/org/server spec.containers[0].env[SERVER_IMAGE].value~ref`,
+			`image quay.io/org/search:1.7 spec.containers[0].env[SEARCH_NAME].value~ref`,
 		},
 	},
 	{
@@ -246,15 +246,15 @@ spec:
     - --listen=0.0.0.0:8080
     command: ["sh", "-c", "exec app -side-image=\"org/side:1\" --url https://example.com/a/b:1"]`,
 		want: []string{
-			"image a/b:1 .spec.containers[0].image",
-			"image quay.io/org/solver:1 .spec.containers[0].args[0]~1",
-			"image quay.io/org/reloader:2 .spec.containers[0].args[1]~1",
-			"image org/engine:v1 .spec.containers[0].args[3]",
-			"image agent:3 .spec.containers[0].args[4]~1",
-			"image ghcr.io/acme/kv:1.0 .spec.containers[0].args[5]~4",
-			"image org/x:1 .spec.containers[0].args[6]~2",
-			"image ghcr.io/org/y:2 .spec.containers[0].args[6]~4",
-			"image org/side:1 .spec.containers[0].command[2]~3",
+			"image a/b:1 spec.containers[0].image",
+			"image quay.io/org/solver:1 spec.containers[0].args[0]~2",
+			"image quay.io/org/reloader:2 spec.containers[0].args[1]~2",
+			"image org/engine:v1 spec.containers[0].args[3]",
+			"image agent:3 spec.containers[0].args[4]~2",
+			"image ghcr.io/acme/kv:1.0 spec.containers[0].args[5]~5",
+			"image org/x:1 spec.containers[0].args[6]~3",
+			"image ghcr.io/org/y:2 spec.containers[0].args[6]~5",
+			"image org/side:1 spec.containers[0].command[2]~4",
 		},
 	},
 	{
@@ -277,12 +277,12 @@ data:
   pods.json: '[{"image": "busybox:1.36", "n": 1}]'
   list: "- quay.io/org/elem:1\n- other\n"`,
 		want: []string{
-			`image nats:1 .data["config.yaml"]|yaml.versions[0].mainImage`,
-			`image quay.io/org/inner .data["config.yaml"]|yaml.inner|yaml.pod.spec.containers[0].image`,
-			`image quay.io/org/first:1 .data["two.yaml"]|yaml.a.image`,
-			`image quay.io/org/second:2 .data["two.yaml"]|yaml/1.a.image`,
-			`image busybox:1.36 .data["pods.json"]|json[0].image`,
-			"image quay.io/org/elem:1 .data.list|yaml[0]",
+			`image nats:1 data["config.yaml"]|yaml.versions[0].mainImage`,
+			`image quay.io/org/inner data["config.yaml"]|yaml.inner|yaml.pod.spec.containers[0].image`,
+			`image quay.io/org/first:1 data["two.yaml"]|yaml.a.image`,
+			`image quay.io/org/second:2 data["two.yaml"]|yaml/1.a.image`,
+			`image busybox:1.36 data["pods.json"]|json[0].image`,
+			"image quay.io/org/elem:1 data.list|yaml[0]",
 		},
 	},
 	{
@@ -308,12 +308,12 @@ data:
     #!/bin/sh
     docker run ghcr.io/org/tool:v1 quay.io/org/{{ .name }}`,
 		want: []string{
-			`image ubuntu:22.04 .data["config.toml"]~2`,
-			`image registry.example.com/helper:v1 .data["config.toml"]~4`,
-			`image apache/airflow:2.9.1 .data["airflow.cfg"]~2~ref`,
-			"image busybox:1.28 .data.template~7",
-			`image ghcr.io/org/tool:v1 .data["run.sh"]~3`,
-			`repository quay.io/org .data["run.sh"]~4`,
+			`image ubuntu:22.04 data["config.toml"]~3`,
+			`image registry.example.com/helper:v1 data["config.toml"]~5`,
+			`image apache/airflow:2.9.1 data["airflow.cfg"]~3~ref`,
+			"image busybox:1.28 data.template~8",
+			`image ghcr.io/org/tool:v1 data["run.sh"]~4`,
+			`repository quay.io/org data["run.sh"]~5`,
 		},
 	},
 	{
@@ -329,9 +329,9 @@ items:
   stringData:
     plain: quay.io/org/plain:1`,
 		want: []string{
-			"image quay.io/org/secret:1 .items[0].data.conf|base64|yaml.pod.image",
-			"image quay.io/org/word:1 .items[0].data.word|base64",
-			"image quay.io/org/plain:1 .items[0].stringData.plain",
+			"image quay.io/org/secret:1 items[0].data.conf|base64|yaml.pod.image",
+			"image quay.io/org/word:1 items[0].data.word|base64",
+			"image quay.io/org/plain:1 items[0].stringData.plain",
 		},
 	},
 	{
@@ -341,8 +341,8 @@ kind: Pod
 spec:
   containers: [{image: "images.example.com/org/app:1", args: [--base=images.example.com/org/base, --from=images.example.com/org, --other=unknown.example.com/org]}]`,
 		want: []string{
-			"image images.example.com/org/app:1 .spec.containers[0].image",
-			"repository images.example.com/org/base .spec.containers[0].args[0]~1",
+			"image images.example.com/org/app:1 spec.containers[0].image",
+			"repository images.example.com/org/base spec.containers[0].args[0]~2",
 		},
 	},
 	{
@@ -354,10 +354,10 @@ spec:
   extraImages: {proxy: org/proxy:3}
   package: xpkg.upbound.io/org/provider:v1`,
 		want: []string{
-			"image org/a:1 .spec.images[0]",
-			"image quay.io/org/b:2 .spec.images[1]",
-			"image org/proxy:3 .spec.extraImages.proxy",
-			"image xpkg.upbound.io/org/provider:v1 .spec.package",
+			"image org/a:1 spec.images[0]",
+			"image quay.io/org/b:2 spec.images[1]",
+			"image org/proxy:3 spec.extraImages.proxy",
+			"image xpkg.upbound.io/org/provider:v1 spec.package",
 		},
 	},
 	{
@@ -368,8 +368,8 @@ spec:
   parameters: [{name: image.repository, value: org/app}, {name: image.tag, value: v1}]
   from: {kind: DockerImage, name: "org/builder:2"}`,
 		want: []string{
-			`image org/app:v1 .spec.parameters["image.repository"].value~ref`,
-			"image org/builder:2 .spec.from.name",
+			`image org/app:v1 spec.parameters[image.repository].value~ref`,
+			"image org/builder:2 spec.from.name",
 		},
 	},
 	{
@@ -379,9 +379,9 @@ kind: Pod
 x: &base {image: "quay.io/org/base:1"}
 spec: {containers: [{<<: *base, name: a}, *base]}`,
 		want: []string{
-			"image quay.io/org/base:1 .x.image",
-			"image quay.io/org/base:1 .spec.containers[0].image",
-			"image quay.io/org/base:1 .spec.containers[1].image",
+			"image quay.io/org/base:1 x.image",
+			"image quay.io/org/base:1 spec.containers[0].image",
+			"image quay.io/org/base:1 spec.containers[1].image",
 		},
 	},
 	{
@@ -433,12 +433,11 @@ func TestFindings(t *testing.T) {
 	for _, tt := range shapes {
 		t.Run(tt.name, func(t *testing.T) {
 			out := manifest(t, tt.text)
-			id := out.Manifests[0].Position()
 			var got []string
 			for _, f := range out.Findings() {
-				path, ok := strings.CutPrefix(f.Position, id)
+				path, ok := strings.CutPrefix(f.Position.String(), out.Manifests[0].ID.String()+":")
 				if !ok {
-					t.Errorf("position %s does not begin with %s", f.Position, id)
+					t.Errorf("position %s is not in %s", f.Position, out.Manifests[0].ID)
 				}
 				got = append(got, fmt.Sprintf("%s %s %s", f.Confidence, f.Raw, path))
 				if now, ok := out.Lookup(f.Position); !ok || now != f.Raw {
@@ -466,7 +465,7 @@ func FuzzFindings(f *testing.F) {
 	f.Add("a: [\nx_image_registry: ghcr.io\nx_image_repository: org/one\n") // no YAML
 	f.Fuzz(func(t *testing.T, text string) {
 		out := manifest(t, text)
-		seen := map[string]bool{}
+		seen := map[Position]bool{}
 		for _, x := range out.Findings() {
 			if seen[x.Position] {
 				t.Errorf("%s is found twice", x.Position)
@@ -480,16 +479,41 @@ func FuzzFindings(f *testing.F) {
 			}
 		}
 		for p, v := range out.Leaves() {
-			m, path := out.locate(p)
+			m := out.byID[p.Document]
 			if m == nil {
 				t.Fatalf("%s leads nowhere", p)
 			}
-			if i, ok := m.doc.leafAt[path]; !ok || m.doc.leaves[i].value != v {
+			if i, ok := m.doc.leafAt[p.Path]; !ok || m.doc.leaves[i].value != v {
 				t.Errorf("leaf %s is not %q", p, v)
 			}
+			checkPath(t, p.Path)
 		}
 		out.Pods()
 	})
+}
+
+// checkPath takes a path apart and puts it together again.
+func checkPath(t *testing.T, p Path) {
+	t.Helper()
+	var back Path
+	for _, s := range p.Steps() {
+		switch parent := back; s.Kind {
+		case KeyStep:
+			back = parent.Key(s.Text)
+		case IndexStep:
+			back = parent.Index(s.N)
+		case ItemStep:
+			back = parent.Item(s.Text)
+		case IntoStep:
+			back = parent.Into(s.Text, s.N)
+		}
+		if got := back.Last(); got != s {
+			t.Errorf("the last step of %s is %+v, want %+v", back, got, s)
+		}
+	}
+	if back != p || p.Parent() != back.Parent() || !p.Within(p.Parent()) {
+		t.Errorf("the steps of %q lead to %q", p, back)
+	}
 }
 
 func FuzzParseRef(f *testing.F) {
@@ -497,8 +521,11 @@ func FuzzParseRef(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if r, ok := parseRef(s); ok && r.String() != s {
+		if r := CutReference(s); r.String() != s || r.Repository()+r.Suffix() != s {
 			t.Errorf("%q became %q", s, r)
+		}
+		if r, ok := parseRef(s); ok && r != CutReference(s) {
+			t.Errorf("%q is two things: %+v and %+v", s, r, CutReference(s))
 		}
 	})
 }

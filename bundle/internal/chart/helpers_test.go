@@ -126,3 +126,13 @@ func gzipped(t testing.TB, b []byte) []byte {
 	}
 	return buf.Bytes()
 }
+
+// inTemplate reads a scalar of the first object of a kind without a name in
+// templates/t.yaml.
+func inTemplate(out *Output, kind string, keys ...string) (string, bool) {
+	var p Path
+	for _, k := range keys {
+		p = p.Key(k)
+	}
+	return out.Lookup(Document{Template: "app/templates/t.yaml", Kind: kind}.At(p))
+}

@@ -106,6 +106,9 @@ func readFile(name string) (*parcel, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !fi.Mode().IsRegular() {
+		return nil, &ArchiveError{Err: fmt.Errorf("%s is neither a folder nor a file", name)}
+	}
 	if fi.Size() > maxArchiveSize {
 		return nil, &ArchiveError{Err: fmt.Errorf("larger than %d MiB", maxArchiveSize>>20)}
 	}

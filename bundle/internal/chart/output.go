@@ -1,14 +1,9 @@
 package chart
 
 import (
-	"fmt"
-	"path"
 	"slices"
-	"sort"
-	"strconv"
 	"strings"
-
-	helm "helm.sh/helm/v3/pkg/chart"
+	"sync"
 )
 
 // Output is what one render produced.
@@ -20,13 +15,15 @@ type Output struct {
 	Notes string
 
 	annotated []string
-	byID      map[string]*Manifest
+	texts     map[string]string        // of each template, as it was rendered
+	hashes    func() map[string]string // checksum → template
+	byID      map[Document]*Manifest
 }
 
 // Manifest is one rendered document.
 type Manifest struct {
+	ID         Document
 	Template   string // chart/templates/x.yaml
-	Ordinal    int    // among the documents of this kind in this template
 	APIVersion string
 	Kind       string
 	Name       string
@@ -44,60 +41,28 @@ func (m *Manifest) Test() bool {
 	})
 }
 
-// Position is the position of the document itself: template#Kind/ordinal.
-func (m *Manifest) Position() string {
-	return m.Template + "#" + m.Kind + "/" + strconv.Itoa(m.Ordinal)
+// add adds the documents of a template; templates come sorted by name.
+func (o *Output) add(template, text string, docs []*document) {
+	if o.texts == nil {
+		o.texts = map[string]string{}
+	}
+	o.texts[template] = text
+	for _, doc := range docs {
+		o.Manifests = append(o.Manifests, newManifest(template, doc))
+	}
 }
 
-// newOutput parses the rendered files. A document that is no YAML is an error
-// when strict; otherwise it is kept as text.
-func (c *Chart) newOutput(h *helm.Chart, files map[string]string, strict bool) (*Output, error) {
-	o := &Output{annotated: annotatedImages(h), byID: map[string]*Manifest{}}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		text := files[name]
-		if strings.HasSuffix(name, "NOTES.txt") {
-			if strict && name == h.Name()+"/templates/NOTES.txt" {
-				o.Notes = text
-			}
-			continue
-		}
-		if strings.HasPrefix(path.Base(name), "_") || strings.TrimSpace(text) == "" {
-			continue
-		}
-		ordinals := map[string]int{}
-		for _, raw := range splitDocuments(text) {
-			doc := c.docs.parse(raw)
-			if doc == nil {
-				continue
-			}
-			if doc.err != nil && strict {
-				return nil, &RenderError{
-					Chart: c.Name(), Template: name, Err: doc.err,
-					Message: fmt.Sprintf("the rendered text is no YAML: %v", doc.err),
-				}
-			}
-			m := newManifest(name, doc)
-			m.Ordinal = ordinals[m.Kind]
-			ordinals[m.Kind]++
-			o.Manifests = append(o.Manifests, m)
-		}
-	}
-	for i := range o.Manifests {
-		m := &o.Manifests[i]
-		o.byID[m.Position()] = m
-	}
-	return o, nil
+// index finishes an output to which all was added.
+func (o *Output) index() {
+	texts := o.texts
+	o.hashes = sync.OnceValue(func() map[string]string { return hashes(texts) })
+	o.identify(nil)
 }
 
 func newManifest(template string, doc *document) Manifest {
 	m := Manifest{Template: template, Raw: doc.raw, doc: doc}
 	if isWord(doc.kind) {
-		m.Kind = doc.kind // anything else would make positions ambiguous
+		m.Kind = doc.kind // anything else is no kind
 	}
 	if doc.root == nil {
 		return m
@@ -143,17 +108,16 @@ func (o *Output) AnnotatedImages() []string { return slices.Clone(o.annotated) }
 // Leaves returns every scalar by its position, documents inside strings
 // expanded (their leaves then stand for the string). A document that is no YAML
 // is one leaf, and so is a CustomResourceDefinition: the SHA-256 of its text.
-func (o *Output) Leaves() map[string]string {
+func (o *Output) Leaves() map[Position]string {
 	n := 0
 	for i := range o.Manifests {
 		n += len(o.Manifests[i].doc.allLeaves())
 	}
-	all := make(map[string]string, n)
+	all := make(map[Position]string, n)
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
-		id := m.Position()
 		for _, l := range m.doc.allLeaves() {
-			all[id+l.path] = l.value
+			all[m.ID.At(l.path)] = l.value
 		}
 	}
 	return all
@@ -163,77 +127,32 @@ func (o *Output) Leaves() map[string]string {
 // another render of the same chart; ok is false when there is nothing.
 //
 // Words are counted by their separators alone (blanks, quotes, commas, =,
-// brackets), so position ~3 is the same word whatever reference stands there,
-// and it is returned without a scheme such as oci://.
-func (o *Output) Lookup(position string) (value string, ok bool) {
-	m, path := o.locate(position)
+// brackets), so the third word of a scalar is the same one whatever reference
+// stands there, and it is returned without a scheme such as oci://.
+func (o *Output) Lookup(p Position) (value string, ok bool) {
+	m := o.byID[p.Document]
 	if m == nil {
 		return "", false
 	}
-	base, token, hasToken := cutToken(path)
-	if !hasToken || path == base+refToken {
+	if p.Word == 0 || p.Spread {
 		// With other values the same key may hold all of a reference or a part.
 		for _, f := range m.doc.findings() {
-			if f.path == path || f.path == base+refToken || path == base+refToken && f.path == base {
+			if f.at.Path == p.Path && f.at.Word == p.Word {
 				return f.raw, true
 			}
 		}
 	}
 	m.doc.allLeaves()
-	if path == base+refToken { // what remains is the scalar or word it leads to
-		path = base
-		base, token, hasToken = cutToken(path)
-	}
-	i, ok := m.doc.leafAt[base]
+	i, ok := m.doc.leafAt[p.Path]
 	if !ok {
 		return "", false
 	}
-	if !hasToken {
+	if p.Word == 0 {
 		return m.doc.leaves[i].value, true
 	}
-	return lookupWord(m.doc.leaves[i].value, "~"+token)
-}
-
-// cutToken splits a path from its token. A tilde within a quoted key is part of
-// the path.
-func cutToken(path string) (base, token string, ok bool) {
-	i := strings.LastIndexByte(path, '~')
-	if i < 0 || strings.ContainsAny(path[i:], `"]|`) {
-		return path, "", false
-	}
-	return path[:i], path[i+1:], true
-}
-
-func lookupWord(s, token string) (string, bool) {
-	i, err := strconv.Atoi(strings.TrimPrefix(token, "~"))
-	if err != nil {
+	w := Words(m.doc.leaves[i].value)
+	if p.Word > len(w) {
 		return "", false
 	}
-	w := words(s)
-	if i < 0 || i >= len(w) {
-		return "", false
-	}
-	return w[i].reference(), true
-}
-
-// locate splits a position into its manifest and the path within it. A template
-// or a key may contain a # too, so the first prefix that is a manifest counts.
-func (o *Output) locate(position string) (*Manifest, string) {
-	for i := 0; i < len(position); i++ {
-		if position[i] != '#' {
-			continue
-		}
-		slash := strings.IndexByte(position[i:], '/')
-		if slash < 0 {
-			break
-		}
-		end := i + slash + 1
-		for end < len(position) && position[end] >= '0' && position[end] <= '9' {
-			end++
-		}
-		if m := o.byID[position[:end]]; m != nil {
-			return m, position[end:]
-		}
-	}
-	return nil, ""
+	return w[p.Word-1].reference(), true
 }

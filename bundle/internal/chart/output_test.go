@@ -42,16 +42,18 @@ spec: {template: {spec: {containers: [{image: "{{ .Values.hub }}/second:1"}]}}}
 	})
 	before := render(t, c, RenderOptions{})
 	after := render(t, c, RenderOptions{Values: set(t, "registry=zs1z.probe.io:5000/a", "hub=zs2z.probe.io:5000")})
+	before = before.Steady(render(t, c, RenderOptions{}))
+	after = after.Like(before)
 	const file = "app/templates/all.yaml"
 	want := [][3]string{
-		{file + "#Deployment/0.spec.template.spec.containers[0].image", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
-		{file + `#Deployment/0.spec.template.spec.containers[0].env["X_IMAGE_REPOSITORY"].value~ref`, "docker.io/x:v1", "zs1z.probe.io:5000/a/x:v1"},
-		{file + "#Deployment/0.spec.template.spec.containers[0].args[0]~1", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
-		{file + "#Deployment/0.spec.template.spec.containers[0].args[0]~2", "quay.io/org/sync", "zs2z.probe.io:5000/sync"},
-		{file + "#ConfigMap/0.data.conf|yaml.image.repository~ref", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
-		{file + "#ConfigMap/0.data.conf|yaml.plain", "quay.io/org/plain", "zs2z.probe.io:5000/plain"},
-		{file + "#ConfigMap/0.data.cfg~2~ref", "docker.io/pod:v1", "zs1z.probe.io:5000/a/pod:v1"},
-		{file + "#Deployment/1.spec.template.spec.containers[0].image", "quay.io/org/second:1", "zs2z.probe.io:5000/second:1"},
+		{file + "#Deployment/0:spec.template.spec.containers[0].image", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
+		{file + `#Deployment/0:spec.template.spec.containers[0].env[X_IMAGE_REPOSITORY].value~ref`, "docker.io/x:v1", "zs1z.probe.io:5000/a/x:v1"},
+		{file + "#Deployment/0:spec.template.spec.containers[0].args[0]~2", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
+		{file + "#Deployment/0:spec.template.spec.containers[0].args[0]~3", "quay.io/org/sync", "zs2z.probe.io:5000/sync"},
+		{file + "#ConfigMap/0:data.conf|yaml.image.repository~ref", "docker.io/org/app:v1", "zs1z.probe.io:5000/a/org/app:v1"},
+		{file + "#ConfigMap/0:data.conf|yaml.plain", "quay.io/org/plain", "zs2z.probe.io:5000/plain"},
+		{file + "#ConfigMap/0:data.cfg~3~ref", "docker.io/pod:v1", "zs1z.probe.io:5000/a/pod:v1"},
+		{file + "#Deployment/1:spec.template.spec.containers[0].image", "quay.io/org/second:1", "zs2z.probe.io:5000/second:1"},
 	}
 	var got [][3]string
 	for _, f := range before.Findings() {
@@ -59,7 +61,7 @@ spec: {template: {spec: {containers: [{image: "{{ .Values.hub }}/second:1"}]}}}
 		if !ok {
 			t.Errorf("%s is gone", f.Position)
 		}
-		got = append(got, [3]string{f.Position, f.Raw, now})
+		got = append(got, [3]string{f.Position.String(), f.Raw, now})
 	}
 	slices.SortFunc(got, func(a, b [3]string) int { return slices.Compare(a[:], b[:]) })
 	slices.SortFunc(want, func(a, b [3]string) int { return slices.Compare(a[:], b[:]) })
@@ -91,14 +93,19 @@ func TestLookupOfAnotherShape(t *testing.T) {
 
 func TestLookupOfNothing(t *testing.T) {
 	out := manifest(t, "kind: A\nspec: {a: x}")
-	for _, p := range []string{
-		"", "#", "app/templates/t.yaml", "app/templates/t.yaml#A", "app/templates/t.yaml#A/0",
-		"app/templates/t.yaml#A/1.spec.a", "app/templates/t.yaml#A/0.spec.b",
-		"app/templates/t.yaml#A/0.spec.a~7", "app/templates/t.yaml#A/0.spec.a~-1", "app/templates/t.yaml#A/0.spec.a~x",
+	doc := Document{Template: "app/templates/t.yaml", Kind: "A"}
+	spec := Path{}.Key("spec")
+	for _, p := range []Position{
+		{}, {Document: Document{Template: doc.Template}}, doc.At(Path{}), doc.At(spec),
+		Document{Template: doc.Template, Kind: "A", Ordinal: 1}.At(spec.Key("a")), doc.At(spec.Key("b")),
+		{Document: doc, Path: spec.Key("a"), Word: 7},
 	} {
 		if got, ok := out.Lookup(p); ok {
-			t.Errorf("Lookup(%q) = %q", p, got)
+			t.Errorf("Lookup(%v) = %q", p, got)
 		}
+	}
+	if got, ok := out.Lookup(doc.At(spec.Key("a"))); !ok || got != "x" {
+		t.Errorf("what is there reads %q", got)
 	}
 }
 
@@ -122,26 +129,27 @@ spec: {}
 kind: Secret
 data: {p: cGxhaW4=}
 `)
-	got := out.Leaves()
-	const id = "app/templates/t.yaml#ConfigMap/0"
+	got := map[string]string{}
+	for p, v := range out.Leaves() {
+		got[p.String()] = v
+		if now, ok := out.Lookup(p); !ok || now != v {
+			t.Errorf("Lookup(%s) = %q, %v; want %q", p, now, ok, v)
+		}
+	}
+	const id = "app/templates/t.yaml#ConfigMap/n:"
 	want := map[string]string{
-		id + ".kind": "ConfigMap", id + ".metadata.name": "n", id + ".n": "1.50", id + ".t": "true", id + ".z": "",
-		id + `.data["a.b"]|yaml.x.y[0]`: "p", id + `.data["a.b"]|yaml.x.y[1]`: "q",
-		id + ".data.j|json.k": "2", id + ".data.text": "plain", id + ".data.empty": "{}",
+		id + "kind": "ConfigMap", id + "metadata.name": "n", id + "n": "1.50", id + "t": "true", id + "z": "",
+		id + `data["a.b"]|yaml.x.y[0]`: "p", id + `data["a.b"]|yaml.x.y[1]`: "q",
+		id + "data.j|json.k": "2", id + "data.text": "plain", id + "data.empty": "{}",
 		"app/templates/t.yaml#CustomResourceDefinition/0": got["app/templates/t.yaml#CustomResourceDefinition/0"],
-		"app/templates/t.yaml#Secret/0.kind":              "Secret",
-		"app/templates/t.yaml#Secret/0.data.p|base64":     "plain",
+		"app/templates/t.yaml#Secret/0:kind":              "Secret",
+		"app/templates/t.yaml#Secret/0:data.p|base64":     "plain",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("leaves (-want +got):\n%s", d)
 	}
 	if crd := got["app/templates/t.yaml#CustomResourceDefinition/0"]; len(crd) != len("sha256:")+64 {
 		t.Errorf("a definition's leaf is %q", crd)
-	}
-	for p, v := range got {
-		if now, ok := out.Lookup(p); !ok || now != v {
-			t.Errorf("Lookup(%s) = %q, %v; want %q", p, now, ok, v)
-		}
 	}
 }
 
@@ -179,10 +187,10 @@ text: |
 	}
 	var got []row
 	for _, m := range out.Manifests {
-		got = append(got, row{m.Position(), m.APIVersion, m.Kind, m.Name, m.Namespace, m.Hooks, m.Test()})
+		got = append(got, row{m.ID.String(), m.APIVersion, m.Kind, m.Name, m.Namespace, m.Hooks, m.Test()})
 	}
 	want := []row{
-		{"app/templates/b.yaml#Job/0", "batch/v1", "Job", "j", "ns", []string{"post-install", "pre-upgrade"}, false},
+		{"app/templates/b.yaml#Job/j", "batch/v1", "Job", "j", "ns", []string{"post-install", "pre-upgrade"}, false},
 		{"app/templates/b.yaml#Pod/0", "", "Pod", "", "", []string{"test-success"}, true},
 		{"app/templates/b.yaml#/0", "", "", "", "", nil, false},
 	}
@@ -223,17 +231,18 @@ spec: {}
 kind: Other
 spec: {template: {spec: {imagePullSecrets: [{name: e}]}}}
 `)
-	const file = "app/templates/t.yaml#"
+	pod := func(kind, name string, path Path) Position {
+		return Document{Template: "app/templates/t.yaml", Kind: kind, Name: name}.At(path)
+	}
+	spec := Path{}.Key("spec")
+	template := spec.Key("template").Key("spec")
 	want := []Pod{
-		{Position: file + "Deployment/0.spec.template.spec", Kind: "Deployment", Name: "d", PullSecrets: []string{"a", "b"}, ServiceAccount: "sa", Images: []string{"x:1", "y:1"}},
-		{Position: file + "CronJob/0.spec.jobTemplate.spec.template.spec", Kind: "CronJob", Name: "c", Images: []string{"z:1"}},
-		{Position: file + "List/0.items[0].spec", Kind: "Pod", Name: "p", PullSecrets: []string{"c"}},
-		{Position: file + "ServiceAccount/0", Kind: "ServiceAccount", Name: "sa", PullSecrets: []string{"d"}, ServiceAccount: "sa"},
+		{Position: pod("Deployment", "d", template), Kind: "Deployment", Name: "d", PullSecrets: []string{"a", "b"}, ServiceAccount: "sa", Images: []string{"x:1", "y:1"}},
+		{Position: pod("CronJob", "c", spec.Key("jobTemplate").Key("spec").Key("template").Key("spec")), Kind: "CronJob", Name: "c", Images: []string{"z:1"}},
+		{Position: pod("List", "", Path{}.Key("items").Index(0).Key("spec")), Kind: "Pod", Name: "p", PullSecrets: []string{"c"}},
+		{Position: pod("ServiceAccount", "sa", Path{}), Kind: "ServiceAccount", Name: "sa", PullSecrets: []string{"d"}, ServiceAccount: "sa"},
 	}
-	for i := range want {
-		want[i].Template = "app/templates/t.yaml"
-	}
-	if d := cmp.Diff(want, out.Pods()); d != "" {
+	if d := cmp.Diff(want, out.Pods(), cmp.AllowUnexported(Path{})); d != "" {
 		t.Errorf("pods (-want +got):\n%s", d)
 	}
 }

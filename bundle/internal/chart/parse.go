@@ -56,12 +56,15 @@ func (n *node) text(key string) string {
 }
 
 // Limits of one manifest document, so that aliases and strings within strings
-// cannot blow up.
+// cannot blow up. Variables for the tests.
+var (
+	maxNodes = 2_000_000
+	maxPaths = 128 << 20 // bytes of the paths of all nodes together
+)
+
 const (
-	maxNodes      = 2_000_000
 	maxDepth      = 200
 	maxEmbedDepth = 6
-	maxPaths      = 128 << 20 // bytes of the paths of all nodes together
 )
 
 var errDocumentLimit = errors.New("document is too large or nests too deep")
@@ -125,7 +128,7 @@ func (p *parser) fromYAML(y *yaml.Node, at place) (*node, error) {
 	case yaml.SequenceNode:
 		n := &node{kind: sequenceNode, items: make([]*node, 0, len(y.Content))}
 		for _, c := range y.Content {
-			item, err := p.fromYAML(c, at.below(len("[0]")))
+			item, err := p.item(func() (*node, error) { return p.fromYAML(c, at.below(len("[0]"))) })
 			if err != nil {
 				return nil, err
 			}
@@ -136,6 +139,31 @@ func (p *parser) fromYAML(y *yaml.Node, at place) (*node, error) {
 		return p.fromMapping(y, at)
 	}
 	return nil, fmt.Errorf("unexpected yaml node kind %d", y.Kind)
+}
+
+// item reads an element of a list. What names it is known only then, and counts
+// for the paths of everything in it.
+func (p *parser) item(read func() (*node, error)) (*node, error) {
+	before := p.nodes
+	n, err := read()
+	if err != nil {
+		return nil, err
+	}
+	if p.paths += longestName(n) * (p.nodes - before); p.paths > maxPaths {
+		return nil, errDocumentLimit
+	}
+	return n, nil
+}
+
+// longestName is the most that an element of a list adds to a path, in bytes.
+func longestName(n *node) int {
+	most := 0
+	for _, key := range naming {
+		if size := len(n.text(key)); size <= maxName {
+			most = max(most, size)
+		}
+	}
+	return most
 }
 
 var errKey = errors.New("a mapping key is not a scalar")
@@ -259,7 +287,12 @@ func (p *parser) fromBrackets(dec *json.Decoder, open json.Delim, at place) (*no
 			}
 		}
 		k, isKey := key.(string)
-		item, err := p.fromJSON(dec, at.below(len(k)+1))
+		read := func() (*node, error) { return p.fromJSON(dec, at.below(len(k)+1)) }
+		if open == '[' {
+			element := read
+			read = func() (*node, error) { return p.item(element) }
+		}
+		item, err := read()
 		if err != nil {
 			return nil, err
 		}
@@ -289,9 +322,9 @@ func (p *parser) expand(n *node, depth, path int) {
 		return
 	}
 	for i, item := range n.items {
-		below := path
+		below := path + longestName(item)
 		if n.kind == mappingNode {
-			below += len(n.keys[i])
+			below = path + len(n.keys[i])
 		}
 		p.expand(item, depth, below)
 	}

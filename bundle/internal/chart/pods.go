@@ -5,8 +5,7 @@ import "slices"
 // Pod is a pod specification in the output, or a ServiceAccount, which may
 // carry pull secrets for the pods that use it.
 type Pod struct {
-	Position    string // of the pod spec, or of the ServiceAccount itself
-	Template    string
+	Position           // of the pod spec, or of the ServiceAccount itself
 	Kind        string // Deployment, CronJob, …, or ServiceAccount
 	Name        string // of the object
 	PullSecrets []string
@@ -39,18 +38,19 @@ func (o *Output) Pods() []Pod {
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
 		if m.doc.root != nil {
-			pods = m.pods(m.doc.root, "", pods)
+			pods = m.pods(m.doc.root, Path{}, pods)
 		}
 	}
 	return pods
 }
 
-func (m *Manifest) pods(n *node, path string, pods []Pod) []Pod {
+func (m *Manifest) pods(n *node, path Path, pods []Pod) []Pod {
 	kind := n.text("kind")
 	if kind == "List" {
 		if items := n.get("items"); items != nil && items.kind == sequenceNode {
+			paths := itemPaths(items, path.Key("items"))
 			for i, item := range items.items {
-				pods = m.pods(item, path+".items"+indexStep(i), pods)
+				pods = m.pods(item, paths[i], pods)
 			}
 		}
 		return pods
@@ -64,10 +64,10 @@ func (m *Manifest) pods(n *node, path string, pods []Pod) []Pod {
 		if n = n.get(s); n == nil {
 			return pods
 		}
-		path += keyStep(s)
+		path = path.Key(s)
 	}
 	p := Pod{
-		Position: m.Position() + path, Template: m.Template, Kind: kind, Name: name, Test: m.Test(),
+		Position: m.ID.At(path), Kind: kind, Name: name, Test: m.Test(),
 		PullSecrets: names(n.get("imagePullSecrets"), "name"), ServiceAccount: n.text("serviceAccountName"),
 	}
 	if kind == "ServiceAccount" {

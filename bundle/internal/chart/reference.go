@@ -6,15 +6,45 @@ import (
 	"strings"
 )
 
-// ref is an image reference as charts write it: short names stay short and
-// nothing is defaulted. The grammar is that of distribution/reference, except
-// that it is anchored, lowercase in the path, and splits the host only where
-// Docker does.
-type ref struct {
+// A Reference is an image reference as charts write it: short names stay short
+// and nothing is defaulted.
+type Reference struct {
 	Host   string // host[:port], empty for a short name
 	Path   string
 	Tag    string
 	Digest string // algorithm:hex
+}
+
+// CutReference takes any text apart as if it were a reference, and String puts it
+// together again. What stands before the first slash is the host where Docker
+// takes it for one: when it has a dot or a port, or is localhost.
+func CutReference(s string) Reference {
+	r := Reference{Path: s}
+	if first, rest, found := strings.Cut(s, "/"); found && isHost(first) && !strings.Contains(first, "@") {
+		r.Host, r.Path = first, rest
+	}
+	if name, digest, _ := strings.Cut(r.Path, "@"); digest != "" {
+		r.Path, r.Digest = name, digest
+	}
+	if i := strings.LastIndexByte(r.Path, ':'); i > strings.LastIndexByte(r.Path, '/') && i < len(r.Path)-1 {
+		r.Path, r.Tag = r.Path[:i], r.Path[i+1:]
+	}
+	return r
+}
+
+// CutHost parts the beginning of a reference, such as a value of a chart may
+// hold, from its host. "quay.io" alone is one there, and so is "quay.io:5000":
+// a tag of digits alone behind a name with a dot is read as a port.
+func CutHost(s string) (host, rest string) {
+	if first, rest, found := strings.Cut(s, "/"); found && isHost(first) && !strings.Contains(first, "@") {
+		return first, rest
+	}
+	name, port, hasPort := strings.Cut(s, ":")
+	named := name == "localhost" || strings.Contains(name, ".")
+	if named && !strings.ContainsAny(s, "/@") && (!hasPort || isNumber(port)) {
+		return s, ""
+	}
+	return "", s
 }
 
 const (
@@ -24,7 +54,6 @@ const (
 )
 
 var (
-	refRE    = regexp.MustCompile(`^(?:([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/)?(` + pathPattern + `)(?::(` + tagPattern + `))?(?:@(` + digestPattern + `))?$`)
 	hostRE   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
 	tagRE    = regexp.MustCompile(`^` + tagPattern + `$`)
 	digestRE = regexp.MustCompile(`^` + digestPattern + `$`)
@@ -34,24 +63,16 @@ var (
 
 const maxRef = 512
 
-// parseRef takes s apart; ok is false when s is no reference.
-func parseRef(s string) (r ref, ok bool) {
+// parseRef takes s apart; ok is false when s is no reference. The grammar is that
+// of distribution/reference, except that it is anchored and lowercase in the path.
+func parseRef(s string) (r Reference, ok bool) {
 	if s == "" || len(s) > maxRef {
-		return ref{}, false
+		return Reference{}, false
 	}
-	m := refRE.FindStringSubmatch(s)
-	if m == nil {
-		return ref{}, false
-	}
-	r = ref{Host: m[1], Path: m[2], Tag: m[3], Digest: m[4]}
-	if r.Host != "" && !isHost(r.Host) {
-		r.Path, r.Host = r.Host+"/"+r.Path, ""
-		if !pathRE.MatchString(r.Path) {
-			return ref{}, false
-		}
-	}
-	if r.Host != "" && !hostRE.MatchString(r.Host) {
-		return ref{}, false
+	r = CutReference(s)
+	if r.Host != "" && !hostRE.MatchString(r.Host) || !pathRE.MatchString(r.Path) ||
+		r.Tag != "" && !tagRE.MatchString(r.Tag) || r.Digest != "" && !digestRE.MatchString(r.Digest) {
+		return Reference{}, false
 	}
 	return r, true
 }
@@ -61,21 +82,32 @@ func parseRef(s string) (r ref, ok bool) {
 func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
 
 // pinned tells whether the reference has a tag or a digest.
-func (r ref) pinned() bool { return r.Tag != "" || r.Digest != "" }
+func (r Reference) pinned() bool { return r.Tag != "" || r.Digest != "" }
 
-func (r ref) String() string {
-	s := r.Path
-	if r.Host != "" {
-		s = r.Host + "/" + s
+// Repository is the reference without tag and digest.
+func (r Reference) Repository() string {
+	if r.Host == "" {
+		return r.Path
 	}
+	return r.Host + "/" + r.Path
+}
+
+// Suffix is the tag and the digest, as they follow the repository.
+func (r Reference) Suffix() string {
+	s := ""
 	if r.Tag != "" {
-		s += ":" + r.Tag
+		s = ":" + r.Tag
 	}
 	if r.Digest != "" {
 		s += "@" + r.Digest
 	}
 	return s
 }
+
+// Short is the reference without its host.
+func (r Reference) Short() string { return r.Path + r.Suffix() }
+
+func (r Reference) String() string { return r.Repository() + r.Suffix() }
 
 // registries are hosts that serve images and nothing else that looks like
 // host/path, so that a name without a tag is a reference too. A leading dot
@@ -165,10 +197,10 @@ func unrendered(s string) bool {
 		strings.HasPrefix(s, "$") || strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">")
 }
 
-// word is a run of characters that a reference may consist of.
-type word struct {
-	text       string
-	start, end int // in the scalar
+// A Word is a run of characters that a reference may consist of.
+type Word struct {
+	Text       string
+	Start, End int // in the text, in bytes
 }
 
 func isWordByte(c byte) bool {
@@ -183,11 +215,11 @@ func isWordByte(c byte) bool {
 	return false
 }
 
-// words splits a scalar. Only separators decide where a word begins, never
+// Words splits a text. Only separators decide where a word begins, never
 // what it means, so a word keeps its number when a reference in the scalar is
 // replaced by another one.
-func words(s string) []word {
-	var list []word
+func Words(s string) []Word {
+	var list []Word
 	for i := 0; i < len(s); {
 		if !isWordByte(s[i]) {
 			i++
@@ -199,7 +231,7 @@ func words(s string) []word {
 			letters = letters || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		}
 		if letters {
-			list = append(list, word{s[start:i], start, i})
+			list = append(list, Word{s[start:i], start, i})
 		}
 	}
 	return list
@@ -207,8 +239,8 @@ func words(s string) []word {
 
 // reference is the word without a scheme and without what punctuation of the
 // surrounding text sticks to its end.
-func (w word) reference() string {
-	s, ok := cutScheme(w.text)
+func (w Word) reference() string {
+	s, ok := cutScheme(w.Text)
 	if !ok {
 		return ""
 	}

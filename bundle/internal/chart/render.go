@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
+	helmengine "helm.sh/helm/v3/pkg/engine"
 )
 
 // DefaultKubeVersion is the Kubernetes version that charts are rendered for
@@ -35,7 +36,7 @@ type RenderOptions struct {
 	// probing.
 	Strict bool
 	// StubKeys replaces key and password generation in templates by constants
-	// (see stubTemplates), which makes probing several times faster for some
+	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
 	StubKeys bool
 }
@@ -112,21 +113,18 @@ func missingDependencies(h *helm.Chart) []*helm.Dependency {
 }
 
 // render does the work on a copy of the chart. With stubbed keys, a failure is
-// tried again with the original templates: only they can tell whether the
-// chart is to blame.
+// tried again without: only then can be told whether the chart is to blame.
 func (c *Chart) render(o RenderOptions) (*Output, error) {
 	defer silence()()
-	if o.StubKeys {
-		if h := c.stubs(); h != nil {
-			if out, err := c.renderCopy(clone(h), o); err == nil {
-				return out, nil
-			}
-		}
+	out, err := c.renderCopy(o)
+	if err != nil && o.StubKeys {
+		o.StubKeys = false
+		out, err = c.renderCopy(o)
 	}
-	return c.renderCopy(clone(c.helm), o)
+	return out, err
 }
 
-func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err error) {
+func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = nil, c.fail(fmt.Sprintf("malformed chart: %v", r), nil)
@@ -136,48 +134,122 @@ func (c *Chart) renderCopy(h *helm.Chart, o RenderOptions) (out *Output, err err
 	if err != nil {
 		return nil, c.fail(err.Error(), err)
 	}
-	want := h.Metadata.KubeVersion
-	if o.Strict && want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
-		return nil, c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
-	}
-	values, err := renderValues(h, o, caps)
-	if err != nil {
-		return nil, c.fail(err.Error(), err)
-	}
+	out = &Output{}
 	if o.Strict {
-		if err := checkSchema(h, values); err != nil {
-			return nil, c.fail(err.Error(), err)
-		}
+		err = c.strictly(o, caps, out)
+	} else {
+		err = c.leniently(o, caps, out)
 	}
-	if !o.Strict {
-		dropNotes(h)
-	}
-	files, err := engine.Engine{LintMode: !o.Strict}.Render(h, values)
 	if err != nil {
-		e := newRenderError(c.Name(), err)
-		e.nameValue(asMap(values["Values"]))
-		return nil, e
+		return nil, err
 	}
-	var size int
-	for _, text := range files {
-		size += len(text)
-	}
-	if size > maxOutput {
-		return nil, c.fail(fmt.Sprintf("it renders to more than %d MiB", maxOutput>>20), nil)
-	}
-	return c.newOutput(h, files, o.Strict)
+	out.index()
+	return out, nil
 }
 
-// dropNotes removes the NOTES.txt of h and its dependencies: they render to
-// nothing that is installed, and may check what a probe leaves unset.
-func dropNotes(h *helm.Chart) {
-	h.Templates = slices.DeleteFunc(slices.Clone(h.Templates), func(f *helm.File) bool {
-		return strings.HasSuffix(f.Name, "NOTES.txt")
-	})
-	for _, dep := range h.Dependencies() {
-		dropNotes(dep)
+// refuses returns the error that a strict render would end with, as far as the
+// engine for probes can tell: that takes much less time, and charts that check their
+// values are asked again and again. That there is none proves nothing.
+func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) error {
+	want := c.helm.Metadata.KubeVersion
+	if want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
+		return c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
 	}
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	if err := checkSchema(p.chart, values); err != nil {
+		return c.fail(err.Error(), err)
+	}
+	_, _, err = e.render(p.chart, values, mode{stub: true, checks: true})
+	if err != nil && !errors.Is(err, errStubbed) {
+		return c.engineError(err, values)
+	}
+	return nil
 }
+
+// strictly renders by Helm's own engine, on a copy of the chart.
+func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	if err := c.refuses(o, caps); err != nil {
+		return err
+	}
+	h := clone(c.helm)
+	values, err := renderValues(h, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	files, err := helmengine.Engine{}.Render(h, values)
+	if err != nil {
+		return c.engineError(err, values)
+	}
+	out.annotated = annotatedImages(h)
+	size := 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		text := files[name]
+		if size += len(text); size > maxOutput {
+			return c.tooLarge()
+		}
+		if strings.HasSuffix(name, notesSuffix) {
+			if name == h.Name()+"/templates/"+notesSuffix {
+				out.Notes = text
+			}
+			continue
+		}
+		docs := c.docs.all(text)
+		for _, d := range docs {
+			if d.err != nil {
+				return &RenderError{
+					Chart: c.Name(), Template: name, Err: d.err,
+					Message: fmt.Sprintf("the rendered text is no YAML: %v", d.err),
+				}
+			}
+		}
+		out.add(name, text, docs)
+	}
+	return nil
+}
+
+// leniently renders by the engine for probes.
+func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	out.annotated = p.annotated
+	names, list, err := e.render(p.chart, values, mode{stub: o.StubKeys})
+	if err != nil {
+		return c.engineError(err, values)
+	}
+	byName := make(map[string]*rendering, len(names))
+	size := 0
+	for i, name := range names {
+		byName[name] = list[i]
+		if size += len(list[i].text); size > maxOutput {
+			return c.tooLarge()
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		out.add(name, byName[name].text, byName[name].documents(&c.docs))
+	}
+	return nil
+}
+
+func (c *Chart) engineError(err error, values chartutil.Values) *RenderError {
+	e := newRenderError(c.Name(), err)
+	e.nameValue(asMap(values["Values"]))
+	return e
+}
+
+func (c *Chart) tooLarge() *RenderError {
+	return c.fail(fmt.Sprintf("it renders to more than %d MiB", maxOutput>>20), nil)
+}
+
+// notesSuffix ends the names of notes.
+const notesSuffix = "NOTES.txt"
 
 func (c *Chart) fail(message string, err error) *RenderError {
 	return &RenderError{Chart: c.Name(), Message: strings.TrimSpace(message), Err: err}
@@ -210,6 +282,11 @@ func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) 
 	if err := chartutil.ProcessDependenciesWithMerge(h, values); err != nil {
 		return nil, err
 	}
+	return topValues(h, values, o, caps)
+}
+
+// topValues returns what templates see of a chart whose dependencies are resolved.
+func topValues(h *helm.Chart, values map[string]any, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
 	release := chartutil.ReleaseOptions{
 		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
 	}

@@ -20,7 +20,7 @@ func leafOf(t *testing.T, expr string, f files, o RenderOptions) string {
 	for k, v := range f {
 		all[k] = v
 	}
-	v, _ := render(t, open(t, all), o).Lookup("app/templates/t.yaml#/0.v")
+	v, _ := inTemplate(render(t, open(t, all), o), "", "v")
 	return v
 }
 
@@ -229,7 +229,7 @@ func TestSubcharts(t *testing.T) {
 		if d := cmp.Diff(tt.annotated, out.AnnotatedImages()); d != "" {
 			t.Errorf("%v: annotated images (-want +got):\n%s", tt.set, d)
 		}
-		if v, _ := out.Lookup("app/templates/t.yaml#/0.v"); v != "org/lib:1" {
+		if v, _ := inTemplate(out, "", "v"); v != "org/lib:1" {
 			t.Errorf("%v: imported value is %q", tt.set, v)
 		}
 	}

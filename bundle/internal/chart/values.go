@@ -18,12 +18,13 @@ type ValuesFile struct {
 // ValueSources are the user's values in the forms that Helm's command line
 // takes them.
 type ValueSources struct {
-	Files   []ValuesFile // -f, later wins
-	JSON    []string     // --set-json
-	Set     []string     // --set
-	String  []string     // --set-string
-	File    []string     // --set-file key=path
-	Literal []string     // --set-literal
+	Base    map[string]any // below all others, with the types it has
+	Files   []ValuesFile   // -f, later wins
+	JSON    []string       // --set-json
+	Set     []string       // --set
+	String  []string       // --set-string
+	File    []string       // --set-file key=path
+	Literal []string       // --set-literal
 }
 
 // MergeValues merges values as Helm does: files in order, then --set-json,
@@ -31,13 +32,16 @@ type ValueSources struct {
 // else is replaced; a null stays a null, which deletes the chart's key when
 // the chart is rendered.
 func MergeValues(s ValueSources) (map[string]any, error) {
-	values := map[string]any{}
+	values := copyMap(s.Base)
+	if values == nil {
+		values = map[string]any{}
+	}
 	for _, f := range s.Files {
 		var m map[string]any
 		if err := yaml.Unmarshal(f.Data, &m); err != nil {
 			return nil, fmt.Errorf("values file %s: %w", f.Name, err)
 		}
-		values = mergeMaps(values, m)
+		values = Merge(values, m)
 	}
 	readFile := func(path []rune) (any, error) {
 		b, err := os.ReadFile(string(path))
@@ -71,26 +75,29 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 	return values, nil
 }
 
-// mergeMaps returns a with b laid over it; neither is changed.
-func mergeMaps(a, b map[string]any) map[string]any {
+// Merge lays b over a, as helm does with several values files: maps are merged,
+// all else is replaced. The result shares nothing with either.
+func Merge(a, b map[string]any) map[string]any {
 	out := make(map[string]any, len(a)+len(b))
 	for k, v := range a {
-		out[k] = v
+		if _, isMap := v.(map[string]any); !isMap || b[k] == nil {
+			out[k] = Clone(v)
+		}
 	}
 	for k, v := range b {
-		if bm, ok := v.(map[string]any); ok {
-			if am, ok := out[k].(map[string]any); ok {
-				out[k] = mergeMaps(am, bm)
-				continue
-			}
+		bm, ok := v.(map[string]any)
+		am, also := a[k].(map[string]any)
+		if ok && also {
+			out[k] = Merge(am, bm)
+		} else {
+			out[k] = Clone(v)
 		}
-		out[k] = v
 	}
 	return out
 }
 
-// copyValue copies maps and lists of a value, at every depth.
-func copyValue(v any) any {
+// Clone copies maps and lists of a value, at every depth.
+func Clone(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		return copyMap(v)
@@ -100,7 +107,7 @@ func copyValue(v any) any {
 		}
 		l := make([]any, len(v))
 		for i, e := range v {
-			l[i] = copyValue(e)
+			l[i] = Clone(e)
 		}
 		return l
 	default:
@@ -114,7 +121,7 @@ func copyMap(m map[string]any) map[string]any {
 	}
 	c := make(map[string]any, len(m))
 	for k, v := range m {
-		c[k] = copyValue(v)
+		c[k] = Clone(v)
 	}
 	return c
 }

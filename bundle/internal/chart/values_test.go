@@ -57,3 +57,20 @@ func TestMergeValuesErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestMerge(t *testing.T) {
+	a := map[string]any{"a": map[string]any{"x": 1, "y": []any{1, 2}}, "b": nil, "c": map[string]any{"d": 1}}
+	b := map[string]any{"a": map[string]any{"y": []any{3}, "z": nil}, "b": map[string]any{"k": 1}, "c": nil}
+	want := map[string]any{"a": map[string]any{"x": 1, "y": []any{3}, "z": nil}, "b": map[string]any{"k": 1}, "c": nil}
+	got := Merge(a, b)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got["a"].(map[string]any)["y"].([]any)[0] = 4
+	if diff := cmp.Diff(map[string]any{"x": 1, "y": []any{1, 2}}, a["a"]); diff != "" {
+		t.Errorf("Merge changed its argument:\n%s", diff)
+	}
+	if b["a"].(map[string]any)["y"].([]any)[0] != 3 {
+		t.Error("the result shares a list with an argument")
+	}
+}

@@ -4,36 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"bundle/bundle/internal/fault"
 	"bundle/layout"
 )
-
-// WriteAll writes files below dir, and nowhere else: links that stand there
-// already, and lead out of it, are not followed.
-func WriteAll(dir string, files map[string][]byte) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := WriteFile(filepath.Join(dir, name), files[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // CheckBelow requires that names are folders below dir, if they are there.
 func CheckBelow(dir string, names []string) error {

@@ -4,11 +4,11 @@
 // The contract: links that stand in a folder already and lead out of it are not
 // followed, and whether there is room is found out before work begins.
 //
-//	err := disk.WriteAll(dir, map[string][]byte{"app/values.yaml": values})
+//	changed, err := disk.Replace(dir, map[string]disk.File{"app/values.yaml": {Content: values}})
 package disk
 
 import (
-	"bytes"
+	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -31,26 +31,44 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 }
 
 // WriteFile puts content under path, whole or not at all, and on the disk
-// before it returns: what it writes is carried away on media.
+// before it returns: what it writes is carried away on media. Who may read it is
+// what the user's umask says.
 func WriteFile(path string, content []byte) error {
-	return WriteFrom(path, bytes.NewReader(content))
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return write(root, filepath.Base(path), File{Content: content})
 }
 
 // WriteFrom is WriteFile for content that is read.
-func WriteFrom(path string, content io.Reader) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+func WriteFrom(path string, content io.Reader) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return write(root, filepath.Base(path), File{From: content})
+}
+
+// write does it below root, and follows no link out of it.
+func write(root *os.Root, name string, file File) (err error) {
+	dir, base := filepath.Split(name)
+	temp := filepath.Join(dir, "."+base+"."+rand.Text())
+	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, file.mode())
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = errors.Join(err, root.Remove(temp))
 		}
 	}()
-	_, err = io.Copy(f, content)
-	if err == nil {
-		err = f.Chmod(0o644)
+	if file.From != nil {
+		_, err = io.Copy(f, file.From)
+	} else {
+		_, err = f.Write(file.Content)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -58,17 +76,17 @@ func WriteFrom(path string, content io.Reader) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = root.Rename(temp, name); err != nil {
 		return err
 	}
-	syncDir(dir)
+	syncDir(root, dir)
 	return nil
 }
 
 // syncDir makes a rename durable. Not every file system can do that, and
 // then there is nothing more to be done.
-func syncDir(dir string) {
-	if d, err := os.Open(dir); err == nil {
+func syncDir(root *os.Root, dir string) {
+	if d, err := root.Open(filepath.Join(".", dir)); err == nil {
 		_ = d.Sync()
 		_ = d.Close()
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -27,27 +26,35 @@ type Chart struct {
 	dir    string            // below the output folder
 	seen   map[string]string // raw reference in the render → name of the image in the bundle
 	result *relocate.Result
+	beside bool          // the chart is not in the registry: it lies beside its values
 	Values []byte        // the emitted file
 	output *chart.Output // rendered with it, as helm install does
 	Left   []Left
+
+	// What Ways found out.
+	rewritten   *chart.Output // output, with what values do not move rewritten
+	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
+	unbuildable string        // why kustomize refuses the rendered folder
+
+	excluded []record.Finding // that stay outside because the user says so
 }
 
 // Options say what charts are moved to, and where what import writes goes.
 type Options struct {
-	Registry         place.Registry
-	KeepRegistryHost bool
-	Access           remote.Options // how the registry is reached: helm and nodes are told the same
-	OutputDir        string         // where values files and reports go
-	RenderDir        string         // where the rendered manifests go; empty: nowhere
-	PullSecret       string         // name of the secret the nodes pull with; empty: none
-	ValueFiles       []string       // laid over the values that travel
-	Set, SetString   []string
+	Registry       place.Registry
+	Names          place.Naming
+	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	OutputDir      string         // where values files and reports go
+	RenderDir      string         // where the rendered manifests go; empty: nowhere
+	PullSecret     string         // name of the secret the nodes pull with; empty: none
+	ValueFiles     []string       // laid over the values that travel
+	Set, SetString []string
 }
 
 // Relocate renders every chart as on the far side and derives its
 // values.
 func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
-	files, err := record.ReadValues(o.ValueFiles)
+	files, err := record.ReadValues(ctx, o.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +65,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 		if err != nil {
 			return nil, err
 		}
-		if rec.Values, err = record.MergeOnto(rec.Values, files, slices.Concat(rec.Set, o.Set), o.SetString); err != nil {
+		if rec.Values, err = record.MergeOnto(rec.Values, rec.Set, files, o.Set, o.SetString); err != nil {
 			return nil, err
 		}
 		rec.Set = record.ExactIntegers(rec.Values)
@@ -67,6 +74,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
 		}
 		c.match(b.Record)
+		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
 	return all, nil
@@ -102,7 +110,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	request := relocate.Request{
 		Chart:  c.Chart,
 		Render: render,
-		Target: func(raw string) (string, bool) { return c.Naming.Target(raw), true },
+		Target: func(raw string) (string, bool) { return c.Naming.Target(raw), c.Naming.Moves(raw) },
 
 		PullSecret: o.PullSecret,
 	}
@@ -131,8 +139,13 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}
+	c.output = c.output.Like(res.Before)
 	for _, l := range res.Left {
-		if !l.Test || !c.Record.SkipTests {
+		switch {
+		case l.Test && c.Record.SkipTests:
+		case !c.Naming.Moves(l.Raw):
+			c.excluded = append(c.excluded, source.Finding(c.Record, l.Finding, nil))
+		default:
 			c.leave(l.Finding, l.Reason)
 		}
 	}
@@ -141,24 +154,15 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 
 // leave notes a reference that stays outside.
 func (c *Chart) leave(f chart.Finding, reason string) {
-	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason)}
-	if f.Confidence != chart.Placeholder && f.Raw != "" {
-		l.Target = c.Naming.Target(f.Raw)
-		l.Needs = ways(f, c.isHook(f))
+	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason), raw: f.Raw, position: f.Position}
+	if target := c.Naming.Target(f.Raw); f.Confidence != chart.Placeholder && f.Raw != "" && target != f.Raw {
+		l.Target = target
 	}
 	c.Left = append(c.Left, l)
 }
 
-// isHook tells whether a finding stands in a hook, which Helm v3 does not hand
-// to post-renderers.
-func (c *Chart) isHook(f chart.Finding) bool {
-	for i := range c.output.Manifests {
-		if m := &c.output.Manifests[i]; strings.HasPrefix(f.Position, m.Position()+".") {
-			return len(m.Hooks) > 0
-		}
-	}
-	return false
-}
+// notInside is why nobody can pull a reference, wherever it points.
+const notInside = "not in the bundle"
 
 // match looks every reference of the render up in the bundle.
 func (c *Chart) match(rec *record.Record) {
@@ -177,10 +181,15 @@ func (c *Chart) match(rec *record.Record) {
 		if err != nil || f.Confidence != chart.Image || f.Test && c.Record.SkipTests {
 			return
 		}
+		if !c.Naming.Moves(f.Raw) {
+			return
+		}
 		if name, ok := inside[ref.String()]; ok {
 			c.seen[f.Raw] = name
 		} else if moved {
-			c.Left = append(c.Left, Left{Finding: source.Finding(c.Record, f, nil), Reason: "not in the bundle"})
+			c.Left = append(c.Left, Left{Finding: source.Finding(c.Record, f, nil), Reason: notInside})
+		} else if i := slices.IndexFunc(c.Left, func(l Left) bool { return l.position == f.Position }); i >= 0 {
+			c.Left[i].Reason += "; " + notInside
 		}
 	}
 	for _, m := range c.result.Moved {
@@ -208,4 +217,46 @@ func (c *Chart) given() ([]byte, error) {
 	}
 	head := fmt.Sprintf("# Values given when %s was exported or imported; pass this file to helm before values.yaml.\n", c.Record.Label())
 	return append([]byte(head), b...), nil
+}
+
+// PutBeside has a chart lie beside its values, for registries that do not take
+// it: helm installs it from there.
+func (c *Chart) PutBeside(o Options) {
+	c.beside = true
+	c.Values = relocate.FormatYAML(c.result, c.header(o)) // the comment on top names it
+}
+
+// archive is the name of the chart's own file below the output folder, empty where
+// the registry has it.
+func (c *Chart) archive() string {
+	if !c.beside {
+		return ""
+	}
+	return filepath.Join(c.dir, c.Record.Label()+".tgz")
+}
+
+// Collisions finds references of different images that get one name.
+func (c *Chart) Collisions() []*place.CollisionError {
+	var rec record.Record
+	at := make(map[string]int)
+	add := func(f chart.Finding) {
+		ref, err := name.Parse(f.Raw)
+		if err != nil || f.Confidence == chart.Placeholder {
+			return
+		}
+		i, known := at[ref.String()]
+		if !known {
+			i = len(rec.Images)
+			at[ref.String()] = i
+			rec.Images = append(rec.Images, record.Image{Reference: ref.String()})
+		}
+		rec.Images[i].Found = append(rec.Images[i].Found, record.Finding{Raw: f.Raw})
+	}
+	for _, m := range c.result.Moved {
+		add(m.Finding)
+	}
+	for _, l := range c.result.Left {
+		add(l.Finding)
+	}
+	return place.Collisions(&rec, c.Naming)
 }

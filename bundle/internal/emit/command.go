@@ -2,31 +2,57 @@ package emit
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
-// helmInstall is the command that installs the chart with the emitted files.
+// helmInstall is the command that installs the chart with the emitted files. With a
+// post-renderer it is one for Helm 3, which runs a command, and for Helm 4, which
+// runs a plugin of that name.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "install", r.Release, "oci://" + o.Registry.Charts() + "/" + r.Name, "--version", r.Version,
-		"--namespace", r.Namespace, "--create-namespace"}
+	words := []string{"helm", "install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	if c.beside {
+		words = []string{"helm", "install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+	}
+	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
 		words = append(words, "-f", filepath.Join(o.OutputDir, f))
 	}
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
 	}
-	if slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+	if !c.beside {
+		words = append(words, o.helmAccess()...)
+	}
+	prefix := ""
+	if c.postRendered() {
+		prefix = "HELM_PLUGINS=" + shellQuote(filepath.Join(o.OutputDir, plugins)) + " "
+		words = append(words, "--post-renderer", "bundle", "--post-renderer-args", "postrender",
+			"--post-renderer-args", "--map="+filepath.Join(o.OutputDir, c.dir, "rewrite.map"))
+	}
+	return prefix + shellWords(words)
+}
+
+// helmAccess are helm's words for how the registry is reached.
+func (o Options) helmAccess() (words []string) {
+	if o.Access.Plain(o.Registry.Host) {
 		words = append(words, "--plain-http")
+	}
+	if o.Access.Insecure(o.Registry.Host) {
+		words = append(words, "--insecure-skip-tls-verify")
 	}
 	if ca := o.Access.CAFile; ca != "" {
 		words = append(words, "--ca-file", ca)
 	}
-	for i, w := range words {
-		words[i] = shellQuote(w)
+	if o.Access.ClientCert != "" {
+		words = append(words, "--cert-file", o.Access.ClientCert, "--key-file", o.Access.ClientKey)
 	}
-	return strings.Join(words, " ")
+	return words
+}
+
+// kustomize is the command that installs the rendered folder.
+func (c *Chart) kustomizeApply(o Options) string {
+	return shellWords([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", filepath.Join(o.OutputDir, c.dir, "kustomize")})
 }
 
 // header stands above the emitted values.
@@ -39,6 +65,15 @@ func (c *Chart) header(o Options) []string {
 		lines = append(lines, "", c.helmInstall(o))
 	}
 	return lines
+}
+
+// shellWords joins words to a command.
+func shellWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = shellQuote(w)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // shellQuote quotes s where a POSIX shell would not take it as one word.

@@ -3,17 +3,21 @@
 // values do not move; lists, configuration for nodes, receipts.
 //
 // The contract: values are read back from the text that is written before they
-// are believed; whatever still points outside is a [Left] with its reason.
+// are believed; whatever still points outside is a [Left] with its reason, and with
+// the ways that were proved to move it.
 //
 //	charts, err := emit.Relocate(ctx, b, names, o)
-//	err = emit.Write(b.Record, charts, images, o)
+//	places, err := place.All(b, names, emit.Seen(charts), true)
+//	emit.Ways(charts, places, o)
+//	changed, err := emit.Write(b.Record, charts, images, o)
 package emit
 
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 
 	"bundle/bundle/internal/disk"
@@ -23,59 +27,101 @@ import (
 
 // Write writes what the far side needs: for each chart its values and, where
 // values do not move everything, the other ways; the list of images, old and
-// new; configuration for nodes. Each file appears whole or not at all.
-func Write(rec *record.Record, charts []*Chart, images []push.Image, o Options) error {
+// new; configuration for nodes. Each file appears whole or not at all. What an
+// earlier import wrote into the folders, and this one does not, is taken away;
+// names of such files that somebody changed are returned, and they stay.
+func Write(rec *record.Record, charts []*Chart, images []push.Image, o Options) (changed []string, err error) {
 	files := o.mirrors(rec)
-	files["images.txt"] = imageList(images)
+	files["images.txt"] = disk.File{Content: imageList(images)}
+	rendered := make(map[string]disk.File)
 	for _, c := range charts {
-		own, err := c.emitted()
+		own, err := c.emitted(o)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for name, content := range own {
-			files[filepath.Join(c.dir, name)] = content
+		for name, file := range own {
+			files[filepath.Join(c.dir, name)] = file
+		}
+		if c.postRendered() {
+			files[pluginName] = disk.File{Content: []byte(pluginFile)}
+		}
+		if o.RenderDir != "" {
+			for name, file := range c.resources() {
+				rendered[filepath.Join(c.dir, name)] = file
+			}
 		}
 	}
-	if err := disk.WriteAll(o.OutputDir, files); err != nil || o.RenderDir == "" {
-		return err
+	if sameFolder(o.OutputDir, o.RenderDir) { // one list of what is ours
+		maps.Copy(files, rendered)
+		return disk.Replace(o.OutputDir, files)
 	}
-	resources := make(map[string][]byte)
-	for _, c := range charts {
-		for name, content := range c.resources() {
-			resources[filepath.Join(c.dir, name)] = content
-		}
+	if changed, err = disk.Replace(o.OutputDir, files); err != nil || o.RenderDir == "" {
+		return changed, err
 	}
-	return disk.WriteAll(o.RenderDir, resources)
+	more, err := disk.Replace(o.RenderDir, rendered)
+	return append(changed, more...), err
 }
 
-// emitted are the files of one chart, by name below its folder.
-func (c *Chart) emitted() (map[string][]byte, error) {
-	files := map[string][]byte{"values.yaml": c.Values, "rewrite.map": c.rewriteFile()}
+func sameFolder(a, b string) bool {
+	first, err := os.Stat(a)
+	second, err2 := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || err == nil && err2 == nil && os.SameFile(first, second)
+}
+
+// emitted are the files of one chart, by name below its folder. What holds values
+// that the user gave is for the user's own eyes.
+func (c *Chart) emitted(o Options) (map[string]disk.File, error) {
+	files := map[string]disk.File{"values.yaml": {Content: c.Values, Private: len(c.Record.Values) > 0 && hasList(c.result.Overrides)}}
+	if c.postRendered() {
+		files["rewrite.map"] = disk.File{Content: c.rewriteFile(o)}
+	}
+	if c.beside {
+		files[c.Record.Label()+".tgz"] = disk.File{Content: c.Chart.Archive()}
+	}
 	if len(c.Record.Values) > 0 {
 		given, err := c.given()
 		if err != nil {
 			return nil, err
 		}
-		files["values.given.yaml"] = given
+		files["values.given.yaml"] = disk.File{Content: given, Private: true}
 	}
-	if !slices.ContainsFunc(c.Left, func(l Left) bool { return l.Target != "" }) {
+	if !c.any(WayKustomize) {
 		return files, nil
 	}
 	k, err := c.kustomization()
 	if err != nil {
 		return nil, err
 	}
-	for name, content := range k {
-		files[filepath.Join("kustomize", name)] = content
+	for name, file := range k {
+		files[filepath.Join("kustomize", name)] = file
 	}
 	return files, nil
 }
 
-// imageList is one line a reference: old, new, digest.
+// hasList tells whether values carry a list: it is the whole of one, with what the
+// user gave in it.
+func hasList(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return true
+	case map[string]any:
+		for _, below := range v {
+			if hasList(below) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// imageList is one line a reference that the registry has: old, new, digest.
 func imageList(images []push.Image) []byte {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, im := range images {
+		if im.Refused != "" {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", im.Source, im.Target, im.Digest)
 	}
 	t.Flush() //nolint:errcheck // a bytes.Buffer takes everything
@@ -85,7 +131,7 @@ func imageList(images []push.Image) []byte {
 // Check finds out before anything is pushed whether there is room for the
 // files, and whether links would lead them elsewhere.
 func Check(charts []*Chart, o Options) error {
-	below := []string{"nodes", "nodes/containerd", "nodes/containerd/certs.d", "nodes/registries.conf.d"}
+	below := []string{"nodes", "nodes/containerd", "nodes/containerd/certs.d", "nodes/registries.conf.d", plugins, filepath.Dir(pluginName)}
 	var dirs []string
 	for _, c := range charts {
 		dirs = append(dirs, c.dir, filepath.Join(c.dir, "kustomize"))

@@ -10,14 +10,17 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/rewrite"
 )
 
 // kustomization is a folder for `kubectl kustomize`: the chart rendered with
 // the emitted values, references outside of pods rewritten, and a transformer
 // for those inside.
-func (c *Chart) kustomization() (map[string][]byte, error) {
+func (c *Chart) kustomization() (map[string]disk.File, error) {
 	type imageRule struct {
 		Name    string `json:"name"`
 		NewName string `json:"newName"`
@@ -25,10 +28,10 @@ func (c *Chart) kustomization() (map[string][]byte, error) {
 		Digest  string `json:"digest,omitempty"`
 	}
 	var rules []imageRule
-	rewrites := c.rewrites()
-	for _, old := range slices.Sorted(maps.Keys(rewrites)) {
-		name, tag, pin := cutReference(old)
-		newName, newTag, newPin := cutReference(rewrites[old])
+	references := c.references()
+	for _, old := range slices.Sorted(maps.Keys(references)) {
+		name, tag, pin := rewrite.Cut(old)
+		newName, newTag, newPin := rewrite.Cut(references[old])
 		r := imageRule{Name: name, NewName: newName}
 		if pin != newPin {
 			r.Digest = newPin
@@ -50,44 +53,49 @@ func (c *Chart) kustomization() (map[string][]byte, error) {
 	}
 	head := "# The images of " + c.Record.Label() + ", for `kubectl kustomize` or `kubectl apply -k`.\n" +
 		"# all.yaml is the chart rendered with values.yaml; hooks stand in it as ordinary resources.\n"
-	return map[string][]byte{
-		"kustomization.yaml": append([]byte(head), b...),
-		"all.yaml":           c.manifests(),
+	all, private := c.manifests()
+	return map[string]disk.File{
+		"kustomization.yaml": {Content: append([]byte(head), b...)},
+		"all.yaml":           {Content: all, Private: private},
 	}, nil
 }
 
 // manifests is the render as one stream, rewritten, without what only helm
-// test runs.
-func (c *Chart) manifests() []byte {
-	rewrites := c.rewrites()
+// test runs; private tells whether it holds what is for the user's own eyes.
+func (c *Chart) manifests() (all []byte, private bool) {
 	var b bytes.Buffer
-	for i := range c.output.Manifests {
-		m := &c.output.Manifests[i]
-		if !m.Test() {
-			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", record.Printable(m.Template), bytes.TrimSpace(rewrites.Rewrite([]byte(m.Raw))))
+	for i := range c.rewritten.Manifests {
+		if m := &c.rewritten.Manifests[i]; !m.Test() {
+			private = private || c.private(m)
+			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", record.Printable(m.Template), strings.TrimSpace(m.Raw))
 		}
 	}
-	return b.Bytes()
+	return b.Bytes(), private
+}
+
+// private tells whether a manifest may hold what the user gave, or what is secret
+// by its nature.
+func (c *Chart) private(m *chart.Manifest) bool {
+	return len(c.Record.Values) > 0 || m.Kind == "Secret" || strings.HasSuffix(m.Kind, "List")
 }
 
 // resources is the render with one file for each resource, for GitOps.
-func (c *Chart) resources() map[string][]byte {
-	rewrites := c.rewrites()
-	files := make(map[string][]byte)
+func (c *Chart) resources() map[string]disk.File {
+	files := make(map[string]disk.File)
 	next := make(map[string]int) // number of the next file with this name
-	for i := range c.output.Manifests {
-		m := &c.output.Manifests[i]
+	for i := range c.rewritten.Manifests {
+		m := &c.rewritten.Manifests[i]
 		if m.Test() {
 			continue
 		}
 		base := cmp.Or(fileName(m.Kind, m.Namespace, m.Name), "manifest")
 		name := base + ".yaml"
-		for files[name] != nil {
+		for files[name].Content != nil {
 			next[base] = max(next[base]+1, 2)
 			name = fmt.Sprintf("%s-%d.yaml", base, next[base])
 		}
-		text := bytes.TrimSpace(rewrites.Rewrite([]byte(m.Raw)))
-		files[name] = append(append([]byte("# Source: "+record.Printable(m.Template)+"\n"), text...), '\n')
+		text := fmt.Sprintf("# Source: %s\n%s\n", record.Printable(m.Template), strings.TrimSpace(m.Raw))
+		files[name] = disk.File{Content: []byte(text), Private: c.private(m)}
 	}
 	return files
 }
@@ -109,13 +117,4 @@ func fileName(parts ...string) string {
 	}
 	joined := strings.TrimLeft(strings.Join(words, "-"), ".")
 	return joined[:min(len(joined), name.MaxLength)] // ASCII by now
-}
-
-// cutReference parts a reference as written into name, tag and digest.
-func cutReference(s string) (name, tag, pin string) {
-	name, pin, _ = strings.Cut(s, "@")
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name, tag = name[:i], name[i+1:]
-	}
-	return name, tag, pin
 }

@@ -25,6 +25,7 @@ func TestResourceNames(t *testing.T) {
 	if c.output, err = ch.Render(context.Background(), chart.RenderOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	c.rewritten = c.output
 	names := slices.Sorted(maps.Keys(c.resources()))
 	if want := []string{
 		"a-.._.._x.yaml", "a-" + long[:238] + "-2.yaml", "a-" + long[:238] + ".yaml", "a-x-2.yaml", "a-x-3.yaml", "a-x.yaml", "manifest-2.yaml", "manifest.yaml",

@@ -4,34 +4,46 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 )
 
 // mirrors is configuration for container runtimes: whatever a node pulls from
-// one of the source registries comes from the target instead.
-func (o Options) mirrors(rec *record.Record) map[string][]byte {
+// one of the source registries comes from the target instead. They know prefixes
+// only, and so nothing of flat names.
+func (o Options) mirrors(rec *record.Record) map[string]disk.File {
 	hosts := make(map[string]bool)
+	if o.Names == place.Flat {
+		return make(map[string]disk.File)
+	}
 	for _, im := range rec.Images {
 		if ref, err := name.Parse(im.Reference); err == nil {
 			hosts[ref.Host] = true
 		}
 	}
-	plain := slices.Contains(o.Access.PlainHTTP, o.Registry.Host)
-	insecure := slices.Contains(o.Access.InsecureSkipTLS, o.Registry.Host)
-	files := make(map[string][]byte)
+	plain := o.Access.Plain(o.Registry.Host)
+	insecure := o.Access.Insecure(o.Registry.Host)
+	files := make(map[string]disk.File)
 	for host := range hosts {
-		prefix := o.Registry.Prefix
-		if o.KeepRegistryHost {
-			prefix = path.Join(prefix, strings.ReplaceAll(host, ":", "-"))
-		}
-		files[path.Join("nodes/containerd/certs.d", host, "hosts.toml")] = hostsTOML(o.Registry.Host, prefix, plain, insecure)
-		files["nodes/registries.conf.d/50-"+fileName(host)+".conf"] = registriesConf(host, path.Join(o.Registry.Host, prefix), plain || insecure)
+		prefix := o.mirrorPrefix(host)
+		toml, conf := hostsTOML(o.Registry.Host, prefix, plain, insecure), registriesConf(host, path.Join(o.Registry.Host, prefix), plain || insecure)
+		files[path.Join("nodes/containerd/certs.d", host, "hosts.toml")] = disk.File{Content: toml}
+		files["nodes/registries.conf.d/50-"+fileName(host)+".conf"] = disk.File{Content: conf}
 	}
 	return files
+}
+
+// mirrorPrefix is the path in the target below which a mirror of host finds what it
+// is asked for.
+func (o Options) mirrorPrefix(host string) string {
+	if o.Names == place.Host {
+		return path.Join(o.Registry.Prefix, strings.ReplaceAll(host, ":", "-"))
+	}
+	return o.Registry.Prefix
 }
 
 // hostsTOML is containerd's configuration for one source registry (containerd,

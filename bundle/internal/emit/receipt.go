@@ -58,7 +58,7 @@ type ReceiptImage struct {
 	Source string        `json:"source"`
 	Target string        `json:"target"`
 	Digest digest.Digest `json:"digest"`
-	State  string        `json:"state"` // pushed, or present: it was there before
+	State  string        `json:"state"` // pushed; present: it was there before; refused: it is not there
 }
 
 // A ReceiptChart is a chart and the values files that were written for it.
@@ -158,8 +158,11 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 	}
 	for _, im := range images {
 		state := "present"
-		if im.Pushed {
+		switch {
+		case im.Pushed:
 			state = "pushed"
+		case im.Refused != "":
+			state, r.Complete = "refused", false
 		}
 		r.Images = append(r.Images, ReceiptImage{im.Source, im.Target, digest.Digest(im.Digest), state})
 	}
@@ -175,7 +178,7 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 			rc.Files = append(rc.Files, ReceiptFile{file, digest.FromBytes(content)})
 		}
 		r.Charts = append(r.Charts, rc)
-		r.Complete = r.Complete && len(out.Left) == 0
+		r.Complete = r.Complete && len(out.Left)+len(out.Altered) == 0
 	}
 	return r, nil
 }

@@ -29,6 +29,7 @@ const (
 	Refused                 // the registry refused: credentials, permission, TLS
 	Incomplete              // done, but something is left for the user
 	NeedsMore               // done as far as it goes: media are missing
+	Undoing                 // an older bundle would replace what a newer one put there
 	Interrupted             // the context was cancelled
 )
 
@@ -47,6 +48,8 @@ func (k Kind) Code() int {
 		return 6
 	case NeedsMore:
 		return 7
+	case Undoing:
+		return 8
 	case Interrupted:
 		return 130
 	}
@@ -171,4 +174,25 @@ func (e *ConfigError) Error() string {
 // Fault names what a configuration file may hold.
 func (e *ConfigError) Fault() (Kind, string) {
 	return Usage, "a configuration file has charts:, images: and platforms:, see the README"
+}
+
+// Both is an error of two, of which either may be nil: it is of a's kind, and says
+// what both say.
+func Both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return &both{a, b}
+}
+
+type both struct{ a, b error }
+
+func (e *both) Error() string   { return e.a.Error() + "\n" + e.b.Error() }
+func (e *both) Unwrap() []error { return []error{e.a, e.b} }
+
+func (e *both) Fault() (Kind, string) {
+	return KindOf(e.a), strings.TrimPrefix(Hint(e.a)+"\n"+Hint(e.b), "\n")
 }

@@ -6,11 +6,13 @@
 // the rest byte for byte.
 //
 //	wanted, err := image.Collect(findings)
-//	images, err := image.NewResolver(client, jobs).Images(ctx, wanted, platforms)
+//	images, err := image.NewResolver(client, jobs).Images(ctx, wanted, image.Choice{})
 package image
 
 import (
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -56,7 +58,56 @@ type Image struct {
 
 	Subject     digest.Digest // what it is attached to, where it is a referrer
 	Destination string        // path:tag on the other side, where the user chose it
-	read        int64         // bytes of manifests and configs below the root
+	Files       Files         // where it lies; nil: in the registry of Ref
+
+	Lacks     []Platform           // platforms that were asked for, and that it does not have
+	Lost      []digest.Digest      // attestations that its registry does not serve, left out
+	Elsewhere []ocispec.Descriptor // layers that may lie elsewhere, and that its registry has
+
+	wanted   []Platform           // those that it is reduced to; none: it is not
+	unserved []ocispec.Descriptor // layers that lie elsewhere alone
+	read     int64                // bytes of manifests and configs below the root
+}
+
+// Files is an image that lies in files.
+type Files interface {
+	// Root returns the manifest or index and its descriptor.
+	Root() (ocispec.Descriptor, []byte, error)
+	Has(d ocispec.Descriptor) bool
+	// Open reads a blob from an offset on; fs.ErrNotExist where it is not there.
+	Open(d ocispec.Descriptor, offset int64) (io.ReadCloser, error)
+}
+
+// Unserved reports whether a layer of the image is not where the image is.
+func (im *Image) Unserved(d digest.Digest) bool {
+	return slices.ContainsFunc(im.unserved, func(x ocispec.Descriptor) bool { return x.Digest == d })
+}
+
+// manifests are the manifests of the image, its indexes left out.
+func (im *Image) manifests() (list []ocispec.Descriptor) {
+	im.walk(func(d ocispec.Descriptor) {
+		if layout.IsManifest(d.MediaType) && !layout.IsIndex(d.MediaType) {
+			list = append(list, d)
+		}
+	})
+	return list
+}
+
+// layers are the blobs that the image needs, manifests left out.
+func (im *Image) layers() (list []digest.Digest) {
+	im.walk(func(d ocispec.Descriptor) {
+		if !layout.IsManifest(d.MediaType) {
+			list = append(list, d.Digest)
+		}
+	})
+	return list
+}
+
+func (im *Image) walk(visit func(ocispec.Descriptor)) {
+	all, _ := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch) // what is wrong with it, Size will say
+	for _, d := range all {
+		visit(d)
+	}
 }
 
 // Name is the image's name in index.json. A reference pinned to a digest that

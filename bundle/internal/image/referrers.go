@@ -3,7 +3,9 @@ package image
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,21 +29,46 @@ const (
 	maxAttached      = 1000
 )
 
+// Unasked is a registry that did not answer questions for signatures and other
+// referrers, or not serve some.
+type Unasked struct {
+	Registry  string `json:"registry"`  // host, as it stands in references
+	Questions int    `json:"questions"` // how many have no answer
+	Reason    string `json:"reason"`    // why the first has none
+}
+
+// A question is a kind of question to a registry: it may answer one and not the
+// other.
+type question struct{ host, kind string }
+
+// outcome is what came of questions of a kind.
+type outcome struct {
+	answered bool // at least one: what fails is worth to be tried again
+	dead     bool // it is not worth asking again
+}
+
 // Referrers returns what is attached to the images: OCI 1.1 referrers and
 // cosign's tags, of each index and of each manifest below it, and what is
-// attached to those in turn.
-func (r *Resolver) Referrers(ctx context.Context, images []*Image) ([]*Image, error) {
+// attached to those in turn. Those of the registries that are left out are not
+// asked for. A registry that refuses to answer, or cannot, costs its referrers
+// and nothing else: it is among those returned.
+func (r *Resolver) Referrers(ctx context.Context, images []*Image, leaveOut func(host string) bool) ([]*Image, []Unasked, error) {
 	found := make([][]*Image, len(images))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxAsking)
 	for i, im := range images {
+		if im.Files != nil || leaveOut(im.Ref.Host) || leaveOut(r.client.Host(im.Ref.Repository())) {
+			continue
+		}
 		g.Go(func() (err error) {
-			found[i], err = r.referrersOf(gctx, im, 0, new(atomic.Int64))
+			if found[i], err = r.referrersOf(gctx, im, 0, new(atomic.Int64)); err != nil {
+				err = fault.WithHint(err, "leave signatures and other referrers of this registry behind with --no-referrers="+im.Ref.Host)
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, fault.WithHint(err, "leave signatures and other referrers behind with --no-referrers")
+		return nil, nil, err
 	}
 	var all []*Image
 	names := make(map[string]bool)
@@ -57,7 +84,66 @@ func (r *Resolver) Referrers(ctx context.Context, images []*Image) ([]*Image, er
 		}
 	}
 	slices.SortFunc(all, func(a, b *Image) int { return strings.Compare(a.Name(), b.Name()) })
-	return all, nil
+	return all, r.noAnswers(), nil
+}
+
+// noAnswers lists the registries that did not answer.
+func (r *Resolver) noAnswers() (all []Unasked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, host := range slices.Sorted(maps.Keys(r.unasked)) {
+		all = append(all, *r.unasked[host])
+	}
+	return all
+}
+
+// noAnswer notes a question that has none, and returns the error where it is not
+// the registry's.
+func (r *Resolver) noAnswer(ctx context.Context, host string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.unasked[host]
+	if u == nil {
+		u = &Unasked{Registry: host, Reason: record.Printable(err.Error())}
+		r.unasked[host] = u
+	}
+	u.Questions++
+	return nil
+}
+
+// ask asks a question, unless its kind has no answer at that registry, and notes
+// the outcome. Where none of the kind was answered yet, it is not tried for long.
+func (r *Resolver) ask(ctx context.Context, q question, f func(context.Context) error) error {
+	r.mu.Lock()
+	before := r.asked[q]
+	if before.dead {
+		r.unasked[q.host].Questions++
+	}
+	r.mu.Unlock()
+	if before.dead {
+		return nil
+	}
+	asking := ctx
+	if !before.answered {
+		asking = remote.Hasty(ctx)
+	}
+	err := f(asking)
+	if err != nil {
+		if err := r.noAnswer(ctx, q.host, err); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.asked[q]
+	var said *remote.Error
+	now.answered = now.answered || err == nil
+	now.dead = now.dead || errors.As(err, &said) && (said.Kind == remote.Unreachable || said.Kind == remote.RateLimited)
+	r.asked[q] = now
+	return nil
 }
 
 // referrersOf looks at every manifest of one image, and counts what it finds. An
@@ -110,9 +196,15 @@ func (r *Resolver) attachedTo(ctx context.Context, to name.Reference, subject di
 	}
 	var found []*Image
 	for _, ref := range refs {
-		a, err := r.image(ctx, Want{ref: ref}, nil)
+		a, err := r.image(ctx, Want{ref: ref}, Choice{})
+		if err == nil {
+			err = nowhere([]*Image{a})
+		}
 		if err != nil {
-			return nil, fmt.Errorf("attached to %s@%s: %w", to.Repository(), subject, err)
+			if err := r.noAnswer(ctx, to.Host, err); err != nil {
+				return nil, fmt.Errorf("attached to %s@%s: %w", to.Repository(), subject, err)
+			}
+			continue
 		}
 		if got := subjectOf(a.Content[a.Root.Digest]); ref.Tag == "" && got != subject {
 			return nil, fmt.Errorf("%s is listed as attached to %s, but says that it is attached to %q", ref, subject, got)
@@ -132,10 +224,10 @@ func subjectOf(manifest []byte) digest.Digest {
 	return m.Subject.Digest
 }
 
-// attachments lists what is attached to one digest.
+// attachments lists what is attached to one digest, as far as the registry says.
 func (r *Resolver) attachments(ctx context.Context, to name.Reference, subject digest.Digest) (refs []name.Reference, err error) {
 	repo := to.Repository()
-	err = r.do(ctx, func() error {
+	lookUp := func(ctx context.Context) error {
 		for _, end := range record.CosignTags {
 			tag := subject.Algorithm().String() + "-" + subject.Encoded() + end
 			_, ok, err := r.client.HasManifest(ctx, repo, tag)
@@ -146,11 +238,23 @@ func (r *Resolver) attachments(ctx context.Context, to name.Reference, subject d
 				refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Tag: tag})
 			}
 		}
+		return nil
+	}
+	list := func(ctx context.Context) error {
 		descs, err := r.client.Referrers(ctx, repo, subject)
+		if err != nil {
+			return err
+		}
 		for _, d := range descs {
 			refs = append(refs, name.Reference{Host: to.Host, Path: to.Path, Digest: d.Digest})
 		}
-		return err
+		return nil
+	}
+	err = r.do(ctx, func() error {
+		if err := r.ask(ctx, question{to.Host, "tags"}, lookUp); err != nil {
+			return err
+		}
+		return r.ask(ctx, question{to.Host, "referrers"}, list)
 	})
 	return refs, err
 }

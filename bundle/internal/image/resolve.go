@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -24,10 +26,17 @@ const MaxConfig = 8 << 20
 type Resolver struct {
 	client *remote.Client
 	slots  *semaphore.Weighted
+
+	mu      sync.Mutex
+	unasked map[string]*Unasked // by registry
+	asked   map[question]outcome
 }
 
 func NewResolver(c *remote.Client, jobs int) *Resolver {
-	return &Resolver{c, semaphore.NewWeighted(int64(jobs))}
+	return &Resolver{
+		client: c, slots: semaphore.NewWeighted(int64(jobs)),
+		unasked: make(map[string]*Unasked), asked: make(map[question]outcome),
+	}
 }
 
 // do runs f, which makes requests, when there is a slot for it.
@@ -39,57 +48,77 @@ func (r *Resolver) do(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// Images asks the registries for all wanted references at once.
-func (r *Resolver) Images(ctx context.Context, wanted []Want, platforms []Platform) ([]*Image, error) {
+// Images asks the registries for all wanted references at once. What several
+// images lack is one *UnfitError that names them all.
+func (r *Resolver) Images(ctx context.Context, wanted []Want, choice Choice) ([]*Image, error) {
 	images := make([]*Image, len(wanted))
+	unfit := make([]*UnfitError, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxAsking)
 	for i, w := range wanted {
-		g.Go(func() error {
-			im, err := r.image(ctx, w, platforms)
-			images[i] = im
+		g.Go(func() (err error) {
+			images[i], err = r.image(ctx, w, choice)
+			unfit[i], err = asUnfit(err, w.found)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return images, nil
+	if err := joinUnfit(unfit); err != nil {
+		return nil, err
+	}
+	return images, nowhere(images)
 }
 
 // maxAsking bounds the goroutines that wait for a slot, of one loop.
 const maxAsking = 32
 
-func (r *Resolver) image(ctx context.Context, w Want, platforms []Platform) (*Image, error) {
-	im := &Image{Ref: w.ref, Found: w.found}
-	err := r.do(ctx, func() error {
-		root, b, err := r.client.Resolve(ctx, w.ref.Pull())
-		im.Source, im.Root, im.Content = root, root, Tree{root.Digest: b}
-		return err
-	})
-	if err != nil {
+func (r *Resolver) image(ctx context.Context, w Want, choice Choice) (*Image, error) {
+	if w.all {
+		choice = Choice{}
+	}
+	im := &Image{Ref: w.ref, Found: w.found, Files: w.files}
+	if err := r.root(ctx, im); err != nil {
 		return nil, withSeen(err, w.found)
 	}
-	root := im.Root
-	if err := r.children(ctx, im, root, 0); err != nil {
-		return nil, withSeen(fmt.Errorf("%s: %w", w.ref, err), w.found)
+	err := r.narrow(ctx, im, choice)
+	if err == nil {
+		err = r.children(ctx, im, im.Root, 0)
 	}
-	if im.Root, err = im.Content.subset(root, platforms); err != nil {
-		return nil, fmt.Errorf("%s: %w", w.ref, err)
+	if err == nil {
+		err = im.settle(choice)
 	}
-	if im.Root.Digest != root.Digest {
-		if err := im.forgetUnreachable(); err != nil {
-			return nil, fmt.Errorf("%s: %w", w.ref, err)
-		}
+	if err == nil {
+		err = r.elsewhere(ctx, im)
+	}
+	if err != nil {
+		return nil, withSeen(im.explain(err, choice), w.found)
 	}
 	im.platforms = im.Content.Platforms(im.Root)
 	return im, nil
 }
 
+// root reads the document that the reference names.
+func (r *Resolver) root(ctx context.Context, im *Image) error {
+	return r.do(ctx, func() (err error) {
+		var b []byte
+		if im.Files != nil {
+			im.Source, b, err = im.Files.Root()
+		} else {
+			im.Source, b, err = r.client.Resolve(ctx, im.Ref.Pull())
+		}
+		im.Root, im.Content = im.Source, Tree{im.Source.Digest: b}
+		return err
+	})
+}
+
+// deepest is how deep indexes may be nested that are resolved.
+const deepest = 4
+
 // children fetches the manifests below an index, and the config of a single
 // image manifest, which alone tells its platform.
 func (r *Resolver) children(ctx context.Context, im *Image, d ocispec.Descriptor, depth int) error {
-	const deepest = 4
 	if depth > deepest {
 		return fmt.Errorf("index nested more than %d levels deep", deepest)
 	}
@@ -100,30 +129,11 @@ func (r *Resolver) children(ctx context.Context, im *Image, d ocispec.Descriptor
 	missing := slices.DeleteFunc(children, func(c ocispec.Descriptor) bool {
 		return im.Content[c.Digest] != nil || !layout.IsManifest(c.MediaType) && (depth > 0 || !IsImageConfig(c))
 	})
-	for _, c := range missing {
-		if im.read += c.Size; im.read > maxSmall {
-			return fmt.Errorf("its manifests and configs have more than %d MiB", maxSmall>>20)
-		}
-	}
-	docs := make([][]byte, len(missing))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(maxAsking)
-	for i, c := range missing {
-		g.Go(func() error {
-			return r.do(gctx, func() (err error) {
-				docs[i], err = r.document(gctx, im.Ref.Repository(), c)
-				return err
-			})
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if err := r.documents(ctx, im, missing); err != nil {
 		return err
 	}
-	for i, c := range missing {
-		im.Content[c.Digest] = docs[i]
-	}
 	for _, c := range missing {
-		if layout.IsManifest(c.MediaType) {
+		if layout.IsManifest(c.MediaType) && im.Content[c.Digest] != nil {
 			if err := r.children(ctx, im, c, depth+1); err != nil {
 				return err
 			}
@@ -132,15 +142,107 @@ func (r *Resolver) children(ctx context.Context, im *Image, d ocispec.Descriptor
 	return nil
 }
 
-// document fetches a manifest or a config.
-func (r *Resolver) document(ctx context.Context, repo string, d ocispec.Descriptor) ([]byte, error) {
-	if layout.IsManifest(d.MediaType) {
-		return r.client.Manifest(ctx, repo, d)
+// documents fetches manifests and configs. Those that the registry has lost are
+// one *lostError, but for attestations of an image that is reduced: without them
+// it is whole.
+func (r *Resolver) documents(ctx context.Context, im *Image, list []ocispec.Descriptor) error {
+	for _, c := range list {
+		if im.read += c.Size; im.read > maxSmall {
+			return fmt.Errorf("its manifests and configs have more than %d MiB", maxSmall>>20)
+		}
 	}
-	return FetchBlob(ctx, r.client, repo, d, MaxConfig)
+	docs, errs := make([][]byte, len(list)), make([]error, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxAsking)
+	for i, c := range list {
+		g.Go(func() error {
+			err := r.do(gctx, func() (err error) {
+				docs[i], err = r.document(gctx, im, c)
+				return err
+			})
+			if errs[i] = err; isLost(err) || isAttestation(c) && remote.Refused(err) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	var lost lostError
+	for i, c := range list {
+		switch {
+		case errs[i] == nil:
+			im.Content[c.Digest] = docs[i]
+		case im.reduced() && isAttestation(c):
+			im.Lost = append(im.Lost, c.Digest)
+		default:
+			lost.add(c, errs[i])
+		}
+	}
+	return lost.orNil()
+}
+
+// document fetches a manifest or a config.
+func (r *Resolver) document(ctx context.Context, im *Image, d ocispec.Descriptor) ([]byte, error) {
+	switch {
+	case im.Files != nil:
+		return readFiles(im.Files, d, MaxConfig)
+	case layout.IsManifest(d.MediaType):
+		return r.client.Manifest(ctx, im.Ref.Repository(), d)
+	}
+	return FetchBlob(ctx, r.client, im.Ref.Repository(), d, MaxConfig)
 }
 
 func IsImageConfig(d ocispec.Descriptor) bool {
 	const docker = "application/vnd.docker.container.image.v1+json"
 	return d.MediaType == ocispec.MediaTypeImageConfig || d.MediaType == docker
+}
+
+// elsewhere finds out which of the layers that may lie elsewhere are where the
+// image is.
+func (r *Resolver) elsewhere(ctx context.Context, im *Image) error {
+	asked := make(map[digest.Digest]bool)
+	var list []ocispec.Descriptor
+	for _, d := range im.manifests() {
+		children, err := layout.Children(d.MediaType, im.Content[d.Digest])
+		if err != nil {
+			return err
+		}
+		for _, c := range children {
+			if !layout.IsManifest(c.MediaType) && layout.Elsewhere(c) && !asked[c.Digest] {
+				asked[c.Digest] = true
+				list = append(list, c)
+			}
+		}
+	}
+	has := make([]bool, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxAsking)
+	for i, c := range list {
+		g.Go(func() error {
+			return r.do(gctx, func() (err error) {
+				has[i], err = r.has(gctx, im, c)
+				return err
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, c := range list {
+		if has[i] {
+			im.Elsewhere = append(im.Elsewhere, c)
+			continue
+		}
+		im.unserved = append(im.unserved, c)
+	}
+	return nil
+}
+
+func (r *Resolver) has(ctx context.Context, im *Image, d ocispec.Descriptor) (bool, error) {
+	if im.Files != nil {
+		return im.Files.Has(d), nil
+	}
+	return r.client.HasBlob(ctx, im.Ref.Repository(), d)
 }

@@ -19,8 +19,8 @@ const annotationSubject = "vnd.docker.reference.digest"
 // subset reduces root to the wanted platforms and returns the new root; its
 // bytes, where they changed, are added to t. A platform that is not there is
 // an error that lists those that are. Artifacts without any platform are left
-// as they are.
-func (t Tree) subset(root ocispec.Descriptor, want []Platform) (ocispec.Descriptor, error) {
+// as they are. Children that are lost are dropped. Of t, only indexes are read.
+func (t Tree) subset(root ocispec.Descriptor, want []Platform, lost ...digest.Digest) (ocispec.Descriptor, error) {
 	have := t.Platforms(root)
 	if len(want) == 0 || len(have) == 0 {
 		return root, nil
@@ -33,7 +33,7 @@ func (t Tree) subset(root ocispec.Descriptor, want []Platform) (ocispec.Descript
 	if !layout.IsIndex(root.MediaType) {
 		return root, nil
 	}
-	r := reducer{t, want, make(map[digest.Digest]reduction)}
+	r := reducer{t, want, lost, make(map[digest.Digest]reduction)}
 	reduced, _, err := r.reduce(root)
 	return reduced, err
 }
@@ -42,6 +42,7 @@ func (t Tree) subset(root ocispec.Descriptor, want []Platform) (ocispec.Descript
 type reducer struct {
 	Tree
 	want []Platform
+	lost []digest.Digest
 	done map[digest.Digest]reduction
 }
 
@@ -106,9 +107,10 @@ func (t reducer) keepChildren(all []json.RawMessage) ([]json.RawMessage, error) 
 			return nil, fmt.Errorf("index entry: %w", err)
 		}
 		switch p, ok := platformOf(m.Platform); {
-		case !ok && m.Annotations[annotationSubject] != "":
+		case slices.Contains(t.lost, m.Digest):
+		case isAttestation(m):
 			attestations = append(attestations, raw)
-		case layout.IsIndex(m.MediaType):
+		case layout.IsIndex(m.MediaType) && mayHold(m, t.want):
 			reduced, keep, err := t.reduce(m)
 			if err != nil {
 				return nil, err
@@ -122,7 +124,7 @@ func (t reducer) keepChildren(all []json.RawMessage) ([]json.RawMessage, error) 
 				}
 			}
 			kept = append(kept, raw)
-		case ok && slices.ContainsFunc(t.want, func(w Platform) bool { return w.matches(p) }):
+		case ok && !layout.IsIndex(m.MediaType) && slices.ContainsFunc(t.want, func(w Platform) bool { return w.matches(p) }):
 			kept = append(kept, raw)
 			present[m.Digest.String()] = true
 		}

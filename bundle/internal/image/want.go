@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +32,32 @@ func Exclude(wanted []Want, refs []string) ([]Want, error) {
 type Want struct {
 	ref   name.Reference
 	found []record.Finding
+	files Files // where it lies; nil: in its registry
+	all   bool  // all platforms, whatever is chosen
+}
+
+// AllPlatforms excepts images from a choice of platforms. A reference that nobody
+// asked for is a mistake.
+func AllPlatforms(wanted []Want, refs []string) error {
+	for _, raw := range refs {
+		ref, err := name.Parse(raw)
+		if err != nil {
+			return &fault.UsageError{What: "--all-platforms: " + err.Error()}
+		}
+		i := slices.IndexFunc(wanted, func(w Want) bool { return w.ref == ref })
+		if i < 0 {
+			return &fault.UsageError{What: fmt.Sprintf("--all-platforms %s: nobody asks for it", raw), Advice: "see bundle images CHART"}
+		}
+		wanted[i].all = true
+	}
+	return nil
+}
+
+// InFiles says of wanted images, by their names, that they lie in files.
+func InFiles(wanted []Want, files map[string]Files) {
+	for i := range wanted {
+		wanted[i].files = files[wanted[i].ref.String()]
+	}
 }
 
 // Collect merges findings that name the same thing, in the order of the
@@ -59,15 +86,28 @@ func Collect(findings []record.Finding) ([]Want, error) {
 // withSeen adds to a failed resolve where the reference was seen: the user may
 // never have heard of it.
 func withSeen(err error, found []record.Finding) error {
-	if len(found) == 0 || found[0].Chart == "" {
+	where := seenIn(found)
+	if where == "" {
 		return err
 	}
-	where := "seen in " + found[0].Where()
-	if n := len(found) - 1; n > 0 {
-		where += fmt.Sprintf(" and %d more", n)
+	var unfit *UnfitError
+	if errors.As(err, &unfit) {
+		return err // it is said in the line of the image
 	}
 	if h := fault.Hint(err); h != "" {
 		where += "\n" + h
 	}
 	return fault.WithHint(err, where)
+}
+
+// seenIn says where a reference was seen; empty where the user named it.
+func seenIn(found []record.Finding) string {
+	if len(found) == 0 || found[0].Chart == "" {
+		return ""
+	}
+	where := "seen in " + found[0].Where()
+	if n := len(found) - 1; n > 0 {
+		where += fmt.Sprintf(" and %d more", n)
+	}
+	return where
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/progress"
 	"bundle/layout"
 )
@@ -46,6 +47,51 @@ func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// CopyAndCompare is Copy that reads back what it wrote. A file that differs is
+// removed.
+func CopyAndCompare(ctx context.Context, path string, src *io.SectionReader, told func(int64)) error {
+	if err := Copy(ctx, path, src, told); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	disk.DropCache(f)
+	same, err := equal(ctx, f, src)
+	if err == nil && !same {
+		err = errors.Join(fmt.Errorf("%s: read back with other content", path), os.Remove(path))
+	}
+	return err
+}
+
+// equal compares the content of two.
+func equal(ctx context.Context, a, b io.ReaderAt) (bool, error) {
+	x, y := progress.Buffers.Get().(*[]byte), progress.Buffers.Get().(*[]byte)
+	defer progress.Buffers.Put(x)
+	defer progress.Buffers.Put(y)
+	for at := int64(0); ; at += int64(len(*x)) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n, err := a.ReadAt(*x, at)
+		if err != nil && err != io.EOF {
+			return false, err
+		}
+		m, err := b.ReadAt((*y)[:len(*x)], at)
+		if err != nil && err != io.EOF {
+			return false, err
+		}
+		if n != m || string((*x)[:n]) != string((*y)[:m]) {
+			return false, nil
+		}
+		if n < len(*x) {
+			return true, nil
+		}
+	}
 }
 
 func fill(ctx context.Context, f *os.File, src *io.SectionReader, at int64, told func(int64)) error {

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/progress"
 	"bundle/layout"
+	"bundle/layout/parity"
 	"bundle/layout/parts"
 )
 
@@ -36,9 +38,10 @@ import (
 type Media struct {
 	Set        *parts.Set
 	Folders    []string // one for each medium that is there
-	Only       []int    // numbers of the parts to write; empty: all
+	Only       []int    // numbers of the parts to write; nil: all
 	NoReadBack bool     // trust the page cache
 	Progress   progress.Reporter
+	Sums       map[string]string // SHA-256 of parts that are written already, by name
 
 	// State is a folder that stays where it is when media change: it has the head,
 	// the lists and what a run has to know of parts that are gone. Empty: the first
@@ -71,7 +74,8 @@ type Written struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
-	Kept   bool   `json:"kept,omitempty"` // an earlier run wrote it
+	Kept   bool   `json:"kept,omitempty"`   // an earlier run wrote it
+	Parity int    `json:"parity,omitempty"` // number of a part of parity, which has no Part
 }
 
 // state is what goes on from one run to the next.
@@ -124,6 +128,7 @@ func (m *Media) Prepare(head func(path string) error) error {
 		return err
 	}
 	m.state = state{ID: m.Set.ID, Sums: make(map[string]string)}
+	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
 	return nil
@@ -172,7 +177,7 @@ func (m *Media) small() int64 { return m.Set.Head + 2<<20 }
 
 // wanted lists the parts that are to be written.
 func (m *Media) wanted() []int {
-	if len(m.Only) > 0 {
+	if m.Only != nil {
 		return m.Only
 	}
 	all := make([]int, len(m.Set.Parts))
@@ -206,6 +211,13 @@ func (m *Media) roomFor(folder string, list []int) error {
 	for _, k := range list {
 		path := filepath.Join(folder, m.Set.PartName(k))
 		need += m.Set.Parts[k-1].Size - max(allocated(path), allocated(path+".partial"))
+	}
+	if p := m.Set.Parity; p != nil && m.Swap == nil {
+		for k := range p.Parity {
+			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
+				need += p.Blocks*parity.BlockSize - allocated(path)
+			}
+		}
 	}
 	if need <= 0 {
 		return nil

@@ -101,7 +101,7 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, 
 	if err != nil {
 		return nil, ExplainRead(err)
 	}
-	return b, trust.CheckAge(b.Record)
+	return b, trust.CheckAge(b.Record, b.Verified)
 }
 
 func readHead(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {

@@ -231,9 +231,17 @@ func (b *Bundle) PartsReport() *PartsReport {
 		return nil
 	}
 	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Absent(), Files: b.Parts.Files()}
-	for _, err := range b.Parts.Problems() {
+	for _, err := range append(b.Parts.Problems(), b.Parts.Repaired()...) {
 		r.Problems = append(r.Problems, err.Error())
 	}
 	r.Parity, r.Spare = b.Parts.Spare()
 	return r
+}
+
+// checkParity reads what nothing but repairing needs.
+func (b *Bundle) checkParity(ctx context.Context) error {
+	if b.Parts == nil {
+		return nil
+	}
+	return b.Parts.CheckParity(ctx)
 }

@@ -5,12 +5,14 @@
 // emitted values make Helm ask for. Two contents for one name are a
 // *CollisionError.
 //
-//	names := place.NewNames(b.Record, registry, false)
-//	places, err := place.All(b, names, nil, true)
+//	names := place.NewNames(b.Record, registry, place.Full)
+//	places, err := place.All(b, names, place.Options{})
 package place
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -20,35 +22,23 @@ import (
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/record"
-	"bundle/bundle/internal/relocate"
 )
 
 // A Names maps what charts and users write to names in the target registry.
 type Names struct {
 	Registry Registry
-	keepHost bool
+	Naming   Naming
 	moved    map[string]digest.Digest // pinned source digest → digest inside, where a platform choice changed it
 	chosen   map[string]string        // full source reference → path:tag that the user chose
-}
-
-func (n Names) Target(raw string) string {
-	if len(n.chosen) > 0 {
-		if ref, err := name.Parse(raw); err == nil && n.chosen[ref.String()] != "" {
-			return n.Registry.String() + "/" + n.chosen[ref.String()]
-		}
-	}
-	t := relocate.TargetName(strings.TrimPrefix(raw, "oci://"), n.Registry.String(), n.keepHost)
-	if name, pin, ok := strings.Cut(t, "@"); ok {
-		if inside, changed := n.moved[pin]; changed {
-			return name + "@" + inside.String()
-		}
-	}
-	return t
+	excluded map[string]bool          // full source references that stay where they are
 }
 
 // NewNames reads from the record which pinned digests are no longer true.
-func NewNames(rec *record.Record, r Registry, keepHost bool) Names {
-	n := Names{Registry: r, keepHost: keepHost, moved: make(map[string]digest.Digest), chosen: make(map[string]string)}
+func NewNames(rec *record.Record, r Registry, naming Naming) Names {
+	n := Names{
+		Registry: r, Naming: naming,
+		moved: make(map[string]digest.Digest), chosen: make(map[string]string), excluded: make(map[string]bool),
+	}
 	for _, im := range rec.Images {
 		if im.Destination != "" {
 			n.chosen[im.Reference] = im.Destination
@@ -60,17 +50,103 @@ func NewNames(rec *record.Record, r Registry, keepHost bool) Names {
 	return n
 }
 
+// Exclude leaves images of the record outside: they are not pushed, and what
+// names them stays as it is. It returns how the record calls them. A reference
+// that nothing inside has is a mistake.
+func (n Names) Exclude(rec *record.Record, refs []string) ([]string, error) {
+	var all []string
+	for _, raw := range refs {
+		ref, err := name.Parse(raw)
+		if err != nil {
+			return nil, &fault.UsageError{What: "--exclude: " + err.Error()}
+		}
+		before := len(all)
+		for _, im := range rec.Images {
+			spellings := spellings(im)
+			if !slices.Contains(spellings, ref.String()) {
+				continue
+			}
+			for _, s := range spellings {
+				n.excluded[s] = true
+			}
+			all = append(all, im.Reference)
+		}
+		if len(all) == before {
+			return nil, &fault.UsageError{What: fmt.Sprintf("--exclude %s: it is not in the bundle", raw), Advice: "see bundle inspect BUNDLE"}
+		}
+	}
+	return all, nil
+}
+
+// spellings are all full references that mean an image of the record.
+func spellings(im record.Image) []string {
+	all := []string{im.Reference}
+	for _, f := range im.Found {
+		if ref, err := name.Parse(f.Raw); err == nil && !slices.Contains(all, ref.String()) {
+			all = append(all, ref.String())
+		}
+	}
+	return all
+}
+
+// Target is the name of what charts and users write as raw.
+func (n Names) Target(raw string) string {
+	if len(n.chosen) > 0 {
+		if ref, err := name.Parse(raw); err == nil && n.chosen[ref.String()] != "" {
+			return n.Registry.String() + "/" + n.chosen[ref.String()]
+		}
+	}
+	t := n.Naming.target(strings.TrimPrefix(raw, "oci://"), n.Registry.String())
+	if name, pin, ok := strings.Cut(t, "@"); ok {
+		if inside, changed := n.moved[pin]; changed {
+			return name + "@" + inside.String()
+		}
+	}
+	return t
+}
+
+// Moves reports whether raw gets that name, and is not excluded.
+func (n Names) Moves(raw string) bool {
+	if len(n.excluded) == 0 {
+		return true
+	}
+	ref, err := name.Parse(raw)
+	return err != nil || !n.excluded[ref.String()]
+}
+
+// Chart is the repository of a chart, as helm writes it without oci://.
+func (n Names) Chart(name string) string {
+	if n.Naming == Flat {
+		return n.Registry.String() + "/" + name
+	}
+	return n.Registry.String() + "/charts/" + name
+}
+
+// A Kind says what a name in the target registry is for.
+type Kind int
+
+const (
+	Image Kind = iota
+	Chart
+	Referrer // a signature, an SBOM or the like, attached to one of the others
+)
+
 // A Placement is one name that the target registry will have.
 type Placement struct {
 	Source string // reference in the bundle
 	Target name.Reference
 	Root   ocispec.Descriptor
+	Kind   Kind
+
+	Subject digest.Digest // of a referrer that its subject's list has to name, empty for one that is found by its tag
 }
 
 // placements gathers the names for all images, and refuses two sources for
 // one name.
 type placements struct {
 	naming Names
+	kind   Kind          // of what is added
+	listed digest.Digest // its subject
 	byName map[string]Placement
 	order  []string
 }
@@ -81,6 +157,9 @@ func newPlacements(n Names) *placements {
 
 // add places root under the name that raw becomes.
 func (p *placements) add(raw, source string, root ocispec.Descriptor) error {
+	if !p.naming.Moves(raw) {
+		return nil
+	}
 	return p.addAt(p.naming.Target(raw), source, root)
 }
 
@@ -93,11 +172,7 @@ func (p *placements) addAt(target, source string, root ocispec.Descriptor) error
 	if ref.Host != p.naming.Registry.Host {
 		return fmt.Errorf("%s: it would be pushed to %s, outside %s", source, ref, p.naming.Registry)
 	}
-	// A tag beside a digest is a name too: it must not be claimed twice.
-	key := ref.Repository() + ":" + ref.Tag
-	if ref.Tag == "" {
-		key = ref.Repository() + "@" + ref.Digest.String()
-	}
+	key := key(ref)
 	if old, ok := p.byName[key]; ok {
 		if old.Root.Digest == root.Digest {
 			return nil
@@ -108,7 +183,7 @@ func (p *placements) addAt(target, source string, root ocispec.Descriptor) error
 			Second: source + " (" + root.Digest.String() + ")",
 		}
 	}
-	p.byName[key] = Placement{source, ref, root}
+	p.byName[key] = Placement{Source: source, Target: ref, Root: root, Kind: p.kind, Subject: p.listed}
 	p.order = append(p.order, key)
 	return nil
 }
@@ -137,67 +212,80 @@ func (p *placements) all() []Placement {
 	return list
 }
 
-// place decides the name of every image and chart in the target registry.
-//
-// seen are, for charts rendered here, the references as they are written there:
-// values given here may show another spelling than the export saw.
-func All(b *open.Bundle, names Names, seen []map[string]string, withCharts bool) ([]Placement, error) {
+// Options say what gets a name, besides images.
+type Options struct {
+	// Seen are, for charts rendered here, the references as they are written
+	// there, with their names in the bundle: values given here may show another
+	// spelling than the export saw.
+	Seen []map[string]string
+
+	NoCharts    bool
+	NoReferrers bool
+	TagDigests  bool // names without a tag get one, see DigestTag
+}
+
+// All decides the name of everything in the target registry: images, then
+// charts, then referrers.
+func All(b *open.Bundle, names Names, o Options) ([]Placement, error) {
 	ps := newPlacements(names)
 	roots := make(map[string]ocispec.Descriptor)
 	for _, d := range b.Index.Manifests {
 		roots[d.Annotations[ocispec.AnnotationRefName]] = d
 	}
-	for _, im := range b.Record.Images {
-		if len(im.Found) == 0 {
-			if err := ps.add(im.Reference, im.Reference, roots[im.Reference]); err != nil {
-				return nil, err
-			}
-		}
-		for _, f := range im.Found {
-			if err := ps.add(f.Raw, im.Reference, roots[im.Reference]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := ps.addOfficial(b.Record, roots); err != nil {
+	if err := ps.addImages(b.Record, roots); err != nil {
 		return nil, err
 	}
-	for _, refs := range seen {
-		for raw, source := range refs {
-			if err := ps.add(raw, source, roots[source]); err != nil {
+	for _, refs := range o.Seen {
+		for _, raw := range slices.Sorted(maps.Keys(refs)) {
+			if err := ps.add(raw, refs[raw], roots[refs[raw]]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	charted := b.Record.Charts
-	if !withCharts {
-		charted = nil
+	if ps.kind = Chart; !o.NoCharts {
+		for _, c := range b.Record.Charts {
+			if err := ps.addAt(names.Chart(c.Name)+":"+record.Tag(c.Version), c.Reference, roots[c.Reference]); err != nil {
+				return nil, err
+			}
+		}
 	}
-	for _, c := range charted {
-		target := names.Registry.Charts() + "/" + c.Name + ":" + record.Tag(c.Version)
-		if err := ps.addAt(target, c.Reference, roots[c.Reference]); err != nil {
+	if ps.kind = Referrer; !o.NoReferrers {
+		if err := ps.addReferrers(b, roots); err != nil {
 			return nil, err
 		}
 	}
-	if err := ps.addReferrers(b, roots); err != nil {
-		return nil, err
+	all := ps.all()
+	if o.TagDigests {
+		for i, pl := range all {
+			if pl.Target.Tag == "" {
+				all[i].Target.Tag = DigestTag(pl.Target.Digest)
+			}
+		}
 	}
-	return ps.all(), nil
+	return all, nil
 }
 
-// A CollisionError is two sources that would land on one name in the target
-// registry.
-type CollisionError struct {
-	Target string
-	First  string // reference@digest
-	Second string
-}
+// DigestTag is the tag of what is named by digest alone, for registries whose
+// clean-up takes what has no tag. It is none that signatures and referrers have,
+// which begin with the algorithm.
+func DigestTag(d digest.Digest) string { return "digest-" + d.Encoded() }
 
-func (e *CollisionError) Error() string {
-	return fmt.Sprintf("%s and %s would both become %s", e.First, e.Second, e.Target)
-}
-
-// Fault says how to keep the two apart.
-func (e *CollisionError) Fault() (fault.Kind, string) {
-	return fault.Failed, "keep the source host in the target names with --keep-registry-host"
+// addImages places every image of a record under the names by which it was found.
+func (p *placements) addImages(rec *record.Record, roots map[string]ocispec.Descriptor) error {
+	for _, im := range rec.Images {
+		if !p.naming.Moves(im.Reference) {
+			continue
+		}
+		if len(im.Found) == 0 {
+			if err := p.add(im.Reference, im.Reference, roots[im.Reference]); err != nil {
+				return err
+			}
+		}
+		for _, f := range im.Found {
+			if err := p.add(f.Raw, im.Reference, roots[im.Reference]); err != nil {
+				return err
+			}
+		}
+	}
+	return p.addOfficial(rec, roots)
 }

@@ -20,26 +20,26 @@ func TestPlacements(t *testing.T) {
 	rec := &record.Record{Images: []record.Image{{Reference: "ghcr.io/a/pinned@" + inside.String(), Digest: inside, SourceDigest: old}}}
 	for _, tc := range []struct {
 		name, registry string
-		keepHost       bool
+		naming         Naming
 		raws           []string // "raw=content"
 		want           []string
 		collides       bool
 	}{
-		{"as the chart writes it", "reg.local:5000", false,
+		{"as the chart writes it", "reg.local:5000", Full,
 			[]string{"docker.io/nats:1", "nats:1", "docker.io/library/nats:1"},
 			[]string{"reg.local:5000/nats:1", "reg.local:5000/library/nats:1"}, false},
-		{"prefix", "reg.local/a/b", false, []string{"ghcr.io/x/y:1"}, []string{"reg.local/a/b/x/y:1"}, false},
-		{"host kept", "reg.local", true, []string{"ghcr.io/x/y:1", "nats:1"}, []string{"reg.local/ghcr.io/x/y:1", "reg.local/docker.io/nats:1"}, false},
-		{"platform choice changed the digest", "reg.local", false, []string{"ghcr.io/a/pinned@" + old.String()},
+		{"prefix", "reg.local/a/b", Full, []string{"ghcr.io/x/y:1"}, []string{"reg.local/a/b/x/y:1"}, false},
+		{"host kept", "reg.local", Host, []string{"ghcr.io/x/y:1", "nats:1"}, []string{"reg.local/ghcr.io/x/y:1", "reg.local/docker.io/nats:1"}, false},
+		{"platform choice changed the digest", "reg.local", Full, []string{"ghcr.io/a/pinned@" + old.String()},
 			[]string{"reg.local/a/pinned@" + inside.String()}, false},
-		{"no tag is latest", "reg.local", false, []string{"ghcr.io/x/y"}, []string{"reg.local/x/y:latest"}, false},
+		{"no tag is latest", "reg.local", Full, []string{"ghcr.io/x/y"}, []string{"reg.local/x/y:latest"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, err := ParseRegistry(tc.registry)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ps := newPlacements(NewNames(rec, r, tc.keepHost))
+			ps := newPlacements(NewNames(rec, r, tc.naming))
 			for _, raw := range tc.raws {
 				if err := ps.add(raw, raw, descriptor("same")); err != nil {
 					t.Fatal(err)
@@ -60,7 +60,7 @@ func TestPlacements(t *testing.T) {
 
 func TestPlacementsRefuse(t *testing.T) {
 	r := Registry{Host: "reg.local"}
-	ps := newPlacements(NewNames(&record.Record{}, r, false))
+	ps := newPlacements(NewNames(&record.Record{}, r, Full))
 	if err := ps.add("ghcr.io/a/x:1", "ghcr.io/a/x:1", descriptor("one")); err != nil {
 		t.Fatal(err)
 	}

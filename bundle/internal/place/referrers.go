@@ -37,8 +37,9 @@ func (p *placements) addReferrers(b *open.Bundle, roots map[string]ocispec.Descr
 			for ; placed[r.Reference] < len(repos[r.Subject]); placed[r.Reference]++ {
 				repo := repos[r.Subject][placed[r.Reference]]
 				name := repo + "@" + r.Digest.String()
+				p.listed = r.Subject
 				if ref.Tag != "" {
-					name = repo + ":" + ref.Tag
+					name, p.listed = repo+":"+ref.Tag, ""
 				}
 				if err := p.addAt(name, r.Reference, roots[r.Reference]); err != nil {
 					return err

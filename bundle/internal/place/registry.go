@@ -16,7 +16,7 @@ type Registry struct {
 	Prefix string // apps, or empty
 }
 
-// ParseRegistry reads HOST[:PORT][/PREFIX].
+// ParseRegistry reads HOST[:PORT][/PREFIX]. Hosts are the same in any case.
 func ParseRegistry(s string) (Registry, error) {
 	bad := func(why string) error {
 		return &fault.UsageError{
@@ -36,7 +36,7 @@ func ParseRegistry(s string) (Registry, error) {
 	if err != nil || reference.Domain(named) != host {
 		return Registry{}, bad("the host needs a dot or a port, and the prefix must be a repository path")
 	}
-	return Registry{host, prefix}, nil
+	return Registry{strings.ToLower(host), prefix}, nil
 }
 
 func (r Registry) String() string {
@@ -45,7 +45,3 @@ func (r Registry) String() string {
 	}
 	return r.Host + "/" + r.Prefix
 }
-
-// Charts returns the repository below which charts are pushed, as helm writes
-// it without oci://.
-func (r Registry) Charts() string { return r.String() + "/charts" }

@@ -10,6 +10,7 @@ func TestParseRegistry(t *testing.T) {
 		"reg.example:5000":    {"reg.example:5000", ""},
 		"localhost:5000/a/b/": {"localhost:5000", "a/b"},
 		"localhost/a":         {"localhost", "a"},
+		"Reg.Example:5000/a":  {"reg.example:5000", "a"},
 	} {
 		if got, err := ParseRegistry(in); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v; want %+v", in, got, err, want)

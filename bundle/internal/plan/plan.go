@@ -36,25 +36,32 @@ import (
 // the writer.
 type Plan struct {
 	Record  *record.Record
-	index   []byte                          // index.json
-	known   image.Tree                      // blobs whose bytes are here already
-	Fetch   []ocispec.Descriptor            // the others, in the order they stand in the bundle
-	Configs int                             // how many of them are configs: those come first
-	From    map[digest.Digest]string        // repository that has each of fetch
-	Needs   map[string][]ocispec.Descriptor // image name → those of fetch it needs
+	index   []byte                        // index.json
+	known   image.Tree                    // blobs whose bytes are here already
+	Fetch   []ocispec.Descriptor          // the others, in the order they stand in the bundle
+	Configs int                           // how many of them are configs: those come first
+	From    map[digest.Digest]string      // repository that has each of fetch, but for those in files
+	Local   map[digest.Digest]image.Files // what has those that lie in files
+	Needs   map[string][]digest.Digest    // image name → those of fetch it needs
 	Created time.Time
 	Sources []chart.Fetched // charts that came over the network, dependencies too
 }
 
-// New lays out images and charts. rec must have everything but its
-// images, charts and id.
-func New(rec *record.Record, images []*image.Image, charts []*source.Chart) (*Plan, error) {
+// Times say from when to when a bundle is.
+type Times struct {
+	Begun    func(id string) time.Time // asked where the record has no time of creation
+	ValidFor time.Duration             // from then on; 0: for ever
+}
+
+// New lays out images and charts. rec must have everything but its images,
+// charts and id, and what Times say.
+func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Times) (*Plan, error) {
 	p := &Plan{
-		Record:  rec,
-		known:   make(image.Tree),
-		From:    make(map[digest.Digest]string),
-		Needs:   make(map[string][]ocispec.Descriptor),
-		Created: rec.Created,
+		Record: rec,
+		known:  make(image.Tree),
+		From:   make(map[digest.Digest]string),
+		Local:  make(map[digest.Digest]image.Files),
+		Needs:  make(map[string][]digest.Digest),
 	}
 	if len(charts) > record.MaxCharts {
 		return nil, &fault.UsageError{What: fmt.Sprintf("%d charts, more than the %d that one bundle can hold", len(charts), record.MaxCharts)}
@@ -74,22 +81,18 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart) (*Pl
 		index = append(index, name.Entry(im.Root, im.Name()))
 		p.learn(im.Content)
 	}
-	for _, c := range charts {
-		rec.Charts = append(rec.Charts, c.Record)
-		p.Sources = append(p.Sources, c.Fetched...)
-		p.learn(c.Content)
-		entry := name.Entry(c.Root, c.Record.Reference)
-		switch twin := slices.IndexFunc(index, func(d ocispec.Descriptor) bool { return name.Of(d) == name.Of(entry) }); {
-		case twin < 0:
-			index = append(index, entry)
-		case index[twin].Digest != entry.Digest:
-			return nil, &fault.UsageError{
-				What:   fmt.Sprintf("two charts are both %s %s, and differ; the second is %s", c.Record.Name, c.Record.Version, c.Record.Source),
-				Advice: "give one of them another version, or export them apart",
-			}
-		}
+	index, err := p.addCharts(charts, index)
+	if err != nil {
+		return nil, err
 	}
 	rec.ID = contentID(index)
+	if rec.Created.IsZero() {
+		rec.Created = t.Begun(rec.ID)
+	}
+	if t.ValidFor > 0 {
+		rec.Expires = rec.Created.Add(t.ValidFor).Truncate(time.Second)
+	}
+	p.Created = rec.Created
 	record, err := p.addRecord()
 	if err != nil {
 		return nil, err
@@ -111,6 +114,31 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart) (*Pl
 		return nil, err
 	}
 	return p, nil
+}
+
+// addCharts adds charts to the record and the index. One that is named twice
+// stands in the index once.
+func (p *Plan) addCharts(charts []*source.Chart, index []ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	names := make(map[string]digest.Digest)
+	for _, d := range index {
+		names[name.Of(d)] = d.Digest
+	}
+	for _, c := range charts {
+		p.Record.Charts = append(p.Record.Charts, c.Record)
+		p.Sources = append(p.Sources, c.Fetched...)
+		p.learn(c.Content)
+		switch twin, known := names[c.Record.Reference]; {
+		case !known:
+			names[c.Record.Reference] = c.Root.Digest
+			index = append(index, name.Entry(c.Root, c.Record.Reference))
+		case twin != c.Root.Digest:
+			return nil, &fault.UsageError{
+				What:   fmt.Sprintf("two charts are both %s %s, and differ; the second is %s", c.Record.Name, c.Record.Version, c.Record.Source),
+				Advice: "give one of them another version, or export them apart",
+			}
+		}
+	}
+	return index, nil
 }
 
 // mergeEqual joins images that have one name and content: a platform choice
@@ -158,8 +186,9 @@ func (p *Plan) addRecord() (ocispec.Descriptor, error) {
 func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 	configs := make(map[digest.Digest]bool)
 	var layers []ocispec.Descriptor
-	seen := make(map[digest.Digest]bool)
+	seen := make(map[digest.Digest]digest.Digest) // to itself: the text of each is kept once
 	for _, im := range images {
+		needs := make([]digest.Digest, 0, 16)
 		all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, p.known.Fetch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", im.Ref, err)
@@ -171,13 +200,16 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 			if p.known[d.Digest] != nil {
 				continue
 			}
-			p.Needs[im.Name()] = append(p.Needs[im.Name()], d)
-			if !seen[d.Digest] {
-				seen[d.Digest] = true
-				p.From[d.Digest] = im.Ref.Repository()
+			known, ok := seen[d.Digest]
+			if !ok {
+				known = d.Digest
+				seen[known] = known
 				layers = append(layers, d)
 			}
+			p.comesFrom(known, im)
+			needs = append(needs, known)
 		}
+		p.Needs[im.Name()] = append(p.Needs[im.Name()], needs...)
 	}
 	for _, d := range layers {
 		if configs[d.Digest] {
@@ -193,6 +225,18 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 	// The same digest under two sizes, in two images, is somebody's lie.
 	_, err := layout.Reachable(index, p.known.Fetch)
 	return err
+}
+
+// comesFrom notes the first image that has a blob where it is.
+func (p *Plan) comesFrom(d digest.Digest, im *image.Image) {
+	if p.Local[d] != nil || p.From[d] != "" || im.Unserved(d) {
+		return
+	}
+	if im.Files != nil {
+		p.Local[d] = im.Files
+		return
+	}
+	p.From[d] = im.Ref.Repository()
 }
 
 func (p *Plan) markConfig(d ocispec.Descriptor, configs map[digest.Digest]bool) error {

@@ -1,42 +1,44 @@
 // Package push moves the content of a bundle into a registry.
 //
-// The contract: the registry is asked first and sent only what it lacks; blobs
-// come before manifests, manifests before tags, so nothing that a client can see
-// changes before every blob has arrived under its digest.
+// The contract: the registry is asked first and sent only what it lacks, also of
+// what an earlier import brought and it has lost since. Blobs come before
+// manifests, manifests before tags, images before what is attached to them, so
+// nothing that a client can see changes before every blob has arrived under its
+// digest. What the registry refuses does not end the rest: it is in the result,
+// with what it costs.
 //
 //	p := &push.Pusher{Client: client, Bundle: b, Jobs: 6}
-//	images, bytes, err := p.Run(ctx, places, dryRun)
+//	result, err := p.Run(ctx, places, dryRun)
+//	if err == nil {
+//		err = result.Refused()
+//	}
 package push
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"strings"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/opencontainers/go-digest"
 
-	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
-	"bundle/layout"
 )
 
 // A Pusher moves placements into the target registry: first what is missing is
-// asked for, then blobs, then manifests, then tags. Nothing that a client can
-// see is written before every blob has arrived under its digest.
+// asked for, then blobs, then manifests, then tags, each of images before those of
+// referrers.
 type Pusher struct {
-	Client *remote.Client
-	Bundle *open.Bundle
-	Jobs   int
-	Chunk  int64 // largest body of a request of an upload; 0: no limit
-	Pr     progress.Reporter
+	Client   *remote.Client
+	Bundle   *open.Bundle
+	Jobs     int
+	Chunk    int64 // largest body of a request of an upload; 0: no limit
+	FailFast bool  // the first refusal ends the run
+	// Agree, if set, is shown before the first push which tags would stand for
+	// something else, also in a dry run. An error ends everything.
+	Agree func(ctx context.Context, tags []Image) error
+	Pr    progress.Reporter
 }
 
 // An Image is one reference, old and new.
@@ -44,45 +46,13 @@ type Image struct {
 	Source string `json:"source"`
 	Target string `json:"target"`
 	Digest string `json:"digest"`
-	Pushed bool   `json:"pushed"` // false: the target had it
+	Pushed bool   `json:"pushed"` // false: the target had it, or has refused it
 
-	SourceDigest string `json:"sourceDigest,omitempty"` // where a choice of platforms changed it: what the source has
-}
+	Refused      string        `json:"refused,omitempty"`      // why the target does not have it
+	Replaces     digest.Digest `json:"replaces,omitempty"`     // what the tag stood for before
+	SourceDigest string        `json:"sourceDigest,omitempty"` // where a choice of platforms changed it: what the source has
 
-// Run compares, preflights and pushes, and says what became of each place. A
-// dry run ends before the first push, and counts what it would send.
-//
-// Where blobs that the registry lacks are on media that are not there, the others
-// are pushed, nothing that a client can see is, and the error is an
-// [*open.MissingError] beside valid results.
-func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool) ([]Image, Bytes, error) {
-	plan, err := p.plan(ctx, places)
-	if err != nil {
-		return nil, Bytes{}, err
-	}
-	images := plan.images(places, p.Bundle.Record)
-	res := Bytes{Present: plan.present}
-	if plan.empty() {
-		return images, res, nil
-	}
-	if err := p.preflight(ctx, plan); err != nil {
-		return nil, res, err
-	}
-	lacking := p.Bundle.Lacking(plan.absent)
-	if dryRun {
-		res.Sent = plan.total()
-		return images, res, lacking
-	}
-	if res, err = p.pushBlobs(ctx, plan); err == nil {
-		err = lacking
-	}
-	if err != nil {
-		return images, res, err
-	}
-	if err := p.pushManifests(ctx, plan.manifests); err != nil {
-		return images, res, err
-	}
-	return images, res, p.pushTags(ctx, plan.tags)
+	Kind place.Kind `json:"-"`
 }
 
 // A Bytes counts bytes of blobs.
@@ -92,168 +62,116 @@ type Bytes struct {
 	Present int64 `json:"present"` // there already
 }
 
-// preflight tries, for each project of the registry, whether a push would be
-// allowed, before anything is written.
-func (p *Pusher) preflight(ctx context.Context, plan *todo) error {
-	tried := make(map[string]bool)
-	try := func(repo string) error {
-		host, path, _ := strings.Cut(repo, "/")
-		project, _, _ := strings.Cut(path, "/")
-		if tried[host+"/"+project] {
-			return nil
-		}
-		tried[host+"/"+project] = true
-		return p.Client.Preflight(ctx, repo)
-	}
-	for _, u := range plan.uploads {
-		for _, repo := range u.missing {
-			if err := try(repo); err != nil {
-				return err
-			}
-		}
-	}
-	for _, m := range slices.Concat(plan.manifests, plan.tags) {
-		if err := try(m.repo); err != nil {
-			return err
-		}
-	}
-	return nil
+// A Result says what became of each placement.
+type Result struct {
+	Images []Image
+	Bytes  Bytes
+
+	refused *RefusedError // nil: nothing was
 }
 
-// pushBlobs sends blobs. One that is damaged, or that the medium does not give,
-// keeps no other from being sent: all that are so are in the error.
-func (p *Pusher) pushBlobs(ctx context.Context, plan *todo) (Bytes, error) {
-	res := Bytes{Present: plan.present}
-	var mu sync.Mutex
-	p.Pr.Phase("pushing", plan.total())
-	defer p.Pr.End()
-	damage := make([]error, len(plan.uploads))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.Jobs)
-	for i, u := range plan.uploads {
-		g.Go(func() error {
-			r, err := p.pushBlob(gctx, u)
-			mu.Lock()
-			defer mu.Unlock()
-			res.Sent += r.Sent
-			res.Mounted += r.Mounted
-			res.Present += r.Present
-			if ofBundle(err) {
-				damage[i], err = err, nil
-			}
-			return err
-		})
+// Refused is a *[RefusedError] where something did not arrive, else nil.
+func (r *Result) Refused() error {
+	if r.refused == nil {
+		return nil
 	}
-	if err := g.Wait(); err != nil {
-		return res, err
-	}
-	return res, errors.Join(damage...)
+	return r.refused
 }
 
-// ofBundle reports whether the bundle or its medium is to blame for err.
-func ofBundle(err error) bool {
-	var format *layout.FormatError
-	var unread *layout.ReadError
-	return errors.As(err, &format) || errors.As(err, &unread)
-}
-
-// pushBlob sends a blob to the first repository that lacks it and has the
-// registry mount it in the others. Progress counts it once: sent, or skipped
-// where the registry had it under another name.
-func (p *Pusher) pushBlob(ctx context.Context, u *upload) (Bytes, error) {
-	var sum Bytes
-	from := u.have
-	for i, repo := range u.missing {
-		src := remote.BlobSource{
-			Open:      func() (io.ReadCloser, error) { return p.Bundle.OpenBlob(u.desc.Digest) },
-			MountFrom: from,
-			Missing:   true, // the survey has asked
-			Chunk:     p.Chunk,
-		}
-		if i == 0 {
-			src.Progress = p.Pr.Add
-		}
-		r, err := p.Client.PushBlob(ctx, repo, u.desc, src)
-		if err != nil {
-			return sum, p.explain(u, err)
-		}
-		if i == 0 && r.Sent == 0 {
-			p.Pr.Skip(u.desc.Size)
-		}
-		sum.Sent += r.Sent
-		switch {
-		case r.Mounted:
-			sum.Mounted += u.desc.Size
-		case r.Existed:
-			sum.Present += u.desc.Size
-		}
-		from = repo
-	}
-	return sum, nil
-}
-
-// pushManifests sends manifests in order within a repository, and repositories
-// beside each other.
-func (p *Pusher) pushManifests(ctx context.Context, list []manifestPush) error {
-	byRepo := make(map[string][]manifestPush)
-	for _, m := range list {
-		byRepo[m.repo] = append(byRepo[m.repo], m)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.Jobs)
-	for _, repo := range slices.Sorted(maps.Keys(byRepo)) {
-		g.Go(func() error {
-			for _, m := range byRepo[repo] {
-				if err := p.pushManifest(ctx, m); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func (p *Pusher) pushTags(ctx context.Context, list []manifestPush) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.Jobs)
-	for _, m := range list {
-		g.Go(func() error {
-			if err := p.pushManifest(ctx, m); err != nil {
-				return err
-			}
-			p.Pr.Done(m.repo + ":" + m.ref)
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func (p *Pusher) pushManifest(ctx context.Context, m manifestPush) error {
-	doc, err := p.Bundle.Document(m.desc)
+// Run compares, preflights and pushes. A dry run ends before the first push, and
+// counts what it would send. An error ends everything: a damaged bundle, a registry
+// that cannot be reached, credentials that are wrong; with FailFast, any refusal.
+//
+// Where blobs that the registry lacks are on media that are not there, the others
+// are pushed, nothing that a client can see is, and the error is an
+// [*open.MissingError] beside a valid result.
+func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool) (*Result, error) {
+	all, err := goals(p.Bundle, places)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.source, err)
+		return nil, err
 	}
-	ref := m.ref
-	if ref == "" {
-		ref = m.desc.Digest.String()
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.Client.PushManifest(ctx, m.repo, ref, m.desc, doc); err != nil {
-		return fmt.Errorf("%s: %w", m.source, err)
+	if err := p.agree(ctx, s, all); err != nil {
+		return nil, err
 	}
-	return nil
+	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	lacking := p.Bundle.Lacking(r.todo.absent)
+	switch {
+	case dryRun:
+		r.bytes.Sent = r.todo.total()
+	case lacking != nil:
+		err = r.pushBlobs(ctx)
+	default:
+		err = r.push(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.result(s, all), lacking
 }
 
-// explain tells content of the bundle that failed its check from a registry that
-// failed, and says where it lies.
-func (p *Pusher) explain(u *upload, err error) error {
-	err = fmt.Errorf("%s: %w", u.source, err)
-	if !ofBundle(err) {
+// agree shows the tags that would stand for something else.
+func (p *Pusher) agree(ctx context.Context, s *survey, all []*goal) error {
+	if p.Agree == nil {
+		return nil
+	}
+	var tags []Image
+	for _, g := range all {
+		if old := s.replaced(g); old != "" && s.lacking(g) {
+			tags = append(tags, Image{Source: g.Source, Target: g.Target.String(), Digest: g.Root.Digest.String(), Replaces: old, Kind: g.Kind})
+		}
+	}
+	return p.Agree(ctx, tags)
+}
+
+// result says for each goal what became of it.
+func (r *run) result(s *survey, all []*goal) *Result {
+	reduced := make(map[string]string)
+	for _, im := range r.Bundle.Record.Images {
+		reduced[im.Reference] = im.SourceDigest.String()
+	}
+	res := &Result{Bytes: r.bytes}
+	refused := &RefusedError{closed: r.closed, total: len(all), hint: r.Client.AskOwner(r.closed)}
+	for _, g := range all {
+		im := Image{
+			Source:       g.Source,
+			Target:       g.Target.String(),
+			Digest:       g.Root.Digest.String(),
+			SourceDigest: reduced[g.Source],
+			Kind:         g.Kind,
+		}
+		if s.lacking(g) {
+			im.Pushed, im.Replaces = true, s.replaced(g)
+			if err := r.refusal(g); err != nil {
+				im.Pushed, im.Replaces, im.Refused = false, "", err.Error()
+				refused.add(g, err)
+			}
+		}
+		if im.Refused == "" && g.Kind != place.Referrer {
+			refused.arrived = true
+		}
+		res.Images = append(res.Images, im)
+	}
+	if refused.lost > 0 {
+		res.refused = refused
+	}
+	return res
+}
+
+// refusal finds why a goal was not reached, nil where it was.
+func (r *run) refusal(g *goal) error {
+	if err := r.closed[g.repo]; err != nil {
 		return err
 	}
-	var format *layout.FormatError
-	if errors.As(err, &format) {
-		err = fault.Damage(layout.BlobName(u.desc.Digest), err)
+	i := slices.IndexFunc(g.keys(), func(k string) bool { return r.refusals[k] != nil })
+	if i < 0 {
+		return nil
 	}
-	return open.ExplainRead(p.Bundle.Locate(u.desc.Digest, err))
+	return r.refusals[g.keys()[i]]
 }

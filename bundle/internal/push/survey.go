@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,37 +13,185 @@ import (
 
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 )
 
-// images says for each place whether the target lacks it.
-func (p *todo) images(places []place.Placement, rec *record.Record) []Image {
-	lacking := make(map[string]bool)
-	for _, t := range p.tags {
-		lacking[t.repo+":"+t.ref] = true
-	}
-	for _, m := range p.manifests {
-		lacking[m.repo+"@"+m.desc.Digest.String()] = true
-	}
-	reduced := make(map[string]string)
-	for _, im := range rec.Images {
-		reduced[im.Reference] = im.SourceDigest.String()
-	}
-	var all []Image
-	for _, pl := range places {
-		ref := pl.Target
-		byTag := ref.Tag != "" && lacking[ref.Repository()+":"+ref.Tag]
-		all = append(all, Image{
-			Source: pl.Source,
-			Target: ref.String(),
-			Digest: pl.Root.Digest.String(),
-			Pushed: byTag || lacking[ref.Repository()+"@"+pl.Root.Digest.String()],
+// A goal is one placement and all that it needs in its repository.
+type goal struct {
+	place.Placement
+	repo      string
+	manifests []ocispec.Descriptor // each after those that it names: the root is last
+	blobs     []ocispec.Descriptor
+}
 
-			SourceDigest: reduced[pl.Source],
-		})
+// What is asked for, pushed and refused goes by these keys.
+func tagKey(repo, tag string) string                  { return repo + ":" + tag }
+func manifestKey(repo string, d digest.Digest) string { return repo + "@" + d.String() }
+func blobKey(repo string, d digest.Digest) string     { return repo + "/blobs/" + d.String() }
+
+// keys are all of a goal: its tag first, then from the root down.
+func (g *goal) keys() []string {
+	var all []string
+	if g.Target.Tag != "" {
+		all = append(all, tagKey(g.repo, g.Target.Tag))
+	}
+	for _, m := range slices.Backward(g.manifests) {
+		all = append(all, manifestKey(g.repo, m.Digest))
+	}
+	for _, b := range g.blobs {
+		all = append(all, blobKey(g.repo, b.Digest))
 	}
 	return all
+}
+
+// goals reads from the bundle what each placement needs.
+func goals(b *open.Bundle, places []place.Placement) ([]*goal, error) {
+	all := make([]*goal, 0, len(places))
+	for _, pl := range places {
+		g := &goal{Placement: pl, repo: pl.Target.Repository()}
+		var err error
+		if g.manifests, g.blobs, err = b.BlobsOf(pl.Root); err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	return all, nil
+}
+
+// A survey is what the target registry has of all that is needed. A manifest says
+// nothing of what it names: a clean-up may have taken that, or somebody has copied
+// a part only.
+type survey struct {
+	client *remote.Client
+
+	mu      sync.Mutex
+	lacks   map[string]bool          // by key; false: it is there
+	stands  map[string]digest.Digest // by tag key: what it stands for
+	have    map[digest.Digest]string // a repository that has a blob
+	present int64                    // bytes of blobs that are where they are needed
+
+	known    sync.Once // who is asking
+	knownErr error
+}
+
+// survey asks for everything once.
+func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
+	p.Pr.Phase("comparing with the registry", 0)
+	defer p.Pr.End()
+	s := &survey{
+		client: p.Client, lacks: make(map[string]bool),
+		stands: make(map[string]digest.Digest), have: make(map[digest.Digest]string),
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.Jobs)
+	asked := make(map[string]bool)
+	ask := func(goal *goal, key string, f func(context.Context) error) {
+		if asked[key] {
+			return
+		}
+		asked[key] = true
+		g.Go(func() error {
+			if err := f(gctx); err != nil {
+				return fmt.Errorf("%s: %w", goal.Source, err)
+			}
+			return nil
+		})
+	}
+	for _, goal := range all {
+		repo := goal.repo
+		if tag := goal.Target.Tag; tag != "" {
+			ask(goal, tagKey(repo, tag), func(ctx context.Context) error { return s.tag(ctx, repo, tag) })
+		}
+		for _, d := range goal.manifests {
+			ask(goal, manifestKey(repo, d.Digest), func(ctx context.Context) error { return s.manifest(ctx, repo, d.Digest) })
+		}
+		for _, d := range goal.blobs {
+			ask(goal, blobKey(repo, d.Digest), func(ctx context.Context) error { return s.blob(ctx, repo, d) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return s, s.lists(ctx, all, p.Jobs)
+}
+
+// lists asks whether the referrers that are there are in the lists of their
+// subjects, which registries without the API keep under a tag.
+func (s *survey) lists(ctx context.Context, all []*goal, jobs int) error {
+	subjects := make(map[string][]*goal)
+	for _, g := range all {
+		if g.Subject != "" && !s.lacks[manifestKey(g.repo, g.Root.Digest)] {
+			key := manifestKey(g.repo, g.Subject)
+			subjects[key] = append(subjects[key], g)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for _, goals := range subjects {
+		g.Go(func() error {
+			repo := goals[0].repo
+			list, err := s.client.Referrers(ctx, repo, goals[0].Subject)
+			if err != nil {
+				return s.unanswered(ctx, repo, err)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, goal := range goals {
+				if !slices.ContainsFunc(list, func(d ocispec.Descriptor) bool { return d.Digest == goal.Root.Digest }) {
+					s.lacks[manifestKey(repo, goal.Root.Digest)] = true
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// tag notes what a tag stands for.
+func (s *survey) tag(ctx context.Context, repo, tag string) error {
+	d, ok, err := s.client.HasManifest(ctx, repo, tag)
+	if ok {
+		s.mu.Lock()
+		s.stands[tagKey(repo, tag)] = d
+		s.mu.Unlock()
+	}
+	return s.unanswered(ctx, repo, err)
+}
+
+// manifest notes whether a repository has one.
+func (s *survey) manifest(ctx context.Context, repo string, want digest.Digest) error {
+	d, ok, err := s.client.HasManifest(ctx, repo, want.String())
+	s.mu.Lock()
+	s.lacks[manifestKey(repo, want)] = !ok || d != want
+	s.mu.Unlock()
+	return s.unanswered(ctx, repo, err)
+}
+
+// blob notes whether a repository has one.
+func (s *survey) blob(ctx context.Context, repo string, d ocispec.Descriptor) error {
+	has, err := s.client.HasBlob(ctx, repo, d)
+	s.mu.Lock()
+	if s.lacks[blobKey(repo, d.Digest)] = !has; has {
+		s.have[d.Digest] = repo
+		s.present += d.Size
+	}
+	s.mu.Unlock()
+	return s.unanswered(ctx, repo, err)
+}
+
+// unanswered bears questions that are refused: the push may be taken all the same.
+// But where the credentials are wrong they are not sent again with each question,
+// which might lock the user out.
+func (s *survey) unanswered(ctx context.Context, repo string, err error) error {
+	if err == nil || !remote.Refused(err) {
+		return err
+	}
+	var e *remote.Error
+	if !errors.As(err, &e) || e.Kind != remote.Auth {
+		return nil
+	}
+	s.known.Do(func() { s.knownErr = s.client.Ping(ctx, repo) })
+	return s.knownErr
 }
 
 // A todo is what the target lacks.
@@ -50,9 +199,7 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
-	present   int64 // bytes of blobs that the target has
-
-	absent []ocispec.Descriptor // blobs that it lacks, on media that are not there
+	absent    []ocispec.Descriptor // blobs that it lacks, on media that are not there
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -64,141 +211,87 @@ type upload struct {
 }
 
 type manifestPush struct {
-	repo, ref string // ref: a tag, or empty to push by digest
+	repo, tag string // without a tag, it is pushed by digest
 	desc      ocispec.Descriptor
 	source    string
+	kind      place.Kind
+	replaces  digest.Digest // what the tag stands for so far
 }
 
-// plan asks the target what it has.
-func (p *Pusher) plan(ctx context.Context, places []place.Placement) (*todo, error) {
-	p.Pr.Phase("comparing with the registry", 0)
-	defer p.Pr.End()
-	s := &survey{uploads: make(map[digest.Digest]*upload), done: make(map[string]bool)}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.Jobs)
-	for _, pl := range places {
-		g.Go(func() error { return p.survey(gctx, s, pl) })
+func (m manifestPush) key() string {
+	if m.tag != "" {
+		return tagKey(m.repo, m.tag)
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return s.result(p.Bundle, places), nil
+	return manifestKey(m.repo, m.desc.Digest)
 }
 
-// A survey collects answers of the target registry.
-type survey struct {
-	mu        sync.Mutex
-	uploads   map[digest.Digest]*upload
-	done      map[string]bool // repo@digest asked already
-	manifests []manifestPush
-	tags      []manifestPush
-	present   int64
-}
-
-// first says whether nobody asked about key before.
-func (s *survey) first(key string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.done[key]
-	s.done[key] = true
-	return !old
-}
-
-func (p *Pusher) survey(ctx context.Context, s *survey, pl place.Placement) error {
-	repo := pl.Target.Repository()
-	if pl.Target.Tag != "" {
-		d, ok, err := p.Client.HasManifest(ctx, repo, pl.Target.Tag)
-		if err != nil && !remote.Refused(err) { // the push may be taken all the same
-			return fmt.Errorf("%s: %w", pl.Source, err)
-		}
-		if !ok || d != pl.Root.Digest {
-			s.mu.Lock()
-			s.tags = append(s.tags, manifestPush{repo, pl.Target.Tag, pl.Root, pl.Source})
-			s.mu.Unlock()
+// todo lists what has to be pushed, blobs in the order of the bundle, so that its
+// media is read from front to back.
+func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
+	plan := &todo{}
+	queued := make(map[string]bool)
+	uploads := make(map[digest.Digest]*upload)
+	queue := func(list *[]manifestPush, m manifestPush) {
+		if !queued[m.key()] {
+			queued[m.key()] = true
+			*list = append(*list, m)
 		}
 	}
-	if !s.first(repo + "@" + pl.Root.Digest.String()) {
-		return nil
-	}
-	manifests, blobs, err := p.Bundle.BlobsOf(pl.Root)
-	if err != nil {
-		return err
-	}
-	_, ok, err := p.Client.HasManifest(ctx, repo, pl.Root.Digest.String())
-	if err != nil && !remote.Refused(err) {
-		return fmt.Errorf("%s: %w", pl.Source, err)
-	}
-	if !ok {
-		s.mu.Lock()
-		for _, m := range manifests {
-			if m.Digest != pl.Root.Digest || pl.Target.Tag == "" {
-				s.manifests = append(s.manifests, manifestPush{repo, "", m, pl.Source})
+	for _, g := range all {
+		tagged := g.Target.Tag != ""
+		for _, m := range g.manifests {
+			if s.lacks[manifestKey(g.repo, m.Digest)] && !(tagged && m.Digest == g.Root.Digest) {
+				queue(&plan.manifests, manifestPush{repo: g.repo, desc: m, source: g.Source, kind: g.Kind})
 			}
 		}
-		s.mu.Unlock()
-	}
-	for _, d := range blobs {
-		if err := p.surveyBlob(ctx, s, pl, d, ok); err != nil {
-			return err
+		if tagged && s.lacksTag(g) {
+			m := manifestPush{repo: g.repo, tag: g.Target.Tag, desc: g.Root, source: g.Source, kind: g.Kind, replaces: s.replaced(g)}
+			queue(&plan.tags, m)
+		}
+		for _, d := range g.blobs {
+			key := blobKey(g.repo, d.Digest)
+			if !s.lacks[key] || queued[key] {
+				continue
+			}
+			queued[key] = true
+			u := uploads[d.Digest]
+			if u == nil {
+				u = &upload{desc: d, source: g.Source, have: s.have[d.Digest]}
+				uploads[d.Digest] = u
+			}
+			u.missing = append(u.missing, g.repo)
 		}
 	}
-	return nil
-}
-
-// surveyBlob notes whether repo has d. A repository that has a manifest has
-// its blobs: registries check that when the manifest is pushed.
-func (p *Pusher) surveyBlob(ctx context.Context, s *survey, pl place.Placement, d ocispec.Descriptor, known bool) error {
-	repo := pl.Target.Repository()
-	if !s.first(repo + "/blobs/" + d.Digest.String()) {
-		return nil
-	}
-	has := known
-	if !known {
-		var err error
-		if has, err = p.Client.HasBlob(ctx, repo, d); err != nil && !remote.Refused(err) {
-			return fmt.Errorf("%s: %w", pl.Source, err)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.uploads[d.Digest]
-	if u == nil {
-		u = &upload{desc: d, source: pl.Source}
-		s.uploads[d.Digest] = u
-	}
-	if has {
-		u.have = repo
-		s.present += d.Size
-	} else {
-		u.missing = append(u.missing, repo)
-	}
-	return nil
-}
-
-// result puts the uploads in the order of the bundle, so that its media is
-// read from front to back.
-func (s *survey) result(b *open.Bundle, places []place.Placement) *todo {
-	rank := make(map[string]int)
-	for i, pl := range places {
-		if _, ok := rank[pl.Target.Repository()]; !ok {
-			rank[pl.Target.Repository()] = i
-		}
-	}
-	plan := &todo{manifests: s.manifests, tags: s.tags, present: s.present}
 	for _, d := range b.Blobs {
-		u := s.uploads[d.Digest]
-		if u == nil || len(u.missing) == 0 {
-			continue
+		if u := uploads[d.Digest]; u != nil {
+			delete(uploads, d.Digest)
+			if !b.Has(d.Digest) {
+				plan.absent = append(plan.absent, d)
+				continue
+			}
+			plan.uploads = append(plan.uploads, u)
 		}
-		delete(s.uploads, d.Digest)
-		if !b.Has(d.Digest) {
-			plan.absent = append(plan.absent, d)
-			continue
-		}
-		slices.SortFunc(u.missing, func(x, y string) int { return rank[x] - rank[y] })
-		plan.uploads = append(plan.uploads, u)
 	}
 	return plan
+}
+
+// lacksTag reports whether the tag of a goal has to be pushed: also where it
+// stands for a manifest that is not there by its digest.
+func (s *survey) lacksTag(g *goal) bool {
+	return s.stands[tagKey(g.repo, g.Target.Tag)] != g.Root.Digest || s.lacks[manifestKey(g.repo, g.Root.Digest)]
+}
+
+// replaced is what the tag of a goal stands for where that is something else.
+func (s *survey) replaced(g *goal) digest.Digest {
+	if old := s.stands[tagKey(g.repo, g.Target.Tag)]; old != g.Root.Digest {
+		return old
+	}
+	return ""
+}
+
+// lacking reports whether anything of a goal has to be pushed.
+func (s *survey) lacking(g *goal) bool {
+	return g.Target.Tag != "" && s.lacksTag(g) || slices.ContainsFunc(g.keys(), func(k string) bool { return s.lacks[k] })
 }
 
 // total is the number of bytes that have to be read from the bundle.
@@ -210,6 +303,26 @@ func (p *todo) total() int64 {
 	return n
 }
 
-func (p *todo) empty() bool {
-	return len(p.uploads)+len(p.absent)+len(p.manifests)+len(p.tags) == 0
+// repositories are those that something is pushed to, each once.
+func (p *todo) repositories() []string {
+	var all []string
+	for _, u := range p.uploads {
+		all = append(all, u.missing...)
+	}
+	for _, m := range slices.Concat(p.manifests, p.tags) {
+		all = append(all, m.repo)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// without drops what would be pushed to some repositories.
+func (p *todo) without(closed map[string]error) {
+	dropped := func(m manifestPush) bool { return closed[m.repo] != nil }
+	p.manifests = slices.DeleteFunc(p.manifests, dropped)
+	p.tags = slices.DeleteFunc(p.tags, dropped)
+	for _, u := range p.uploads {
+		u.missing = slices.DeleteFunc(u.missing, func(repo string) bool { return closed[repo] != nil })
+	}
+	p.uploads = slices.DeleteFunc(p.uploads, func(u *upload) bool { return len(u.missing) == 0 })
 }

@@ -29,7 +29,7 @@ const MaxChart = 20 << 20
 // RenderOptions are the inputs every render of the chart uses, here and on the
 // far side, with further values files laid over them.
 func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, error) {
-	values, err := MergeOnto(r.Values, over, r.Set, nil)
+	values, err := MergeOnto(r.Values, nil, over, r.Set, nil)
 	return chart.RenderOptions{
 		Values:      values,
 		ReleaseName: r.Release,
@@ -39,9 +39,15 @@ func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, err
 	}, err
 }
 
+// maxTag is the longest tag that registries take (OCI distribution-spec 1.1).
+const maxTag = 128
+
 // CheckName requires a name and version that charts can have in a registry: they
 // become a repository and a tag.
 func (r Chart) CheckName() error {
+	if n := len(r.Version); n > maxTag {
+		return fmt.Errorf("chart %q: a version of %d characters; it becomes a tag, which has at most %d", r.Name, n, maxTag)
+	}
 	path := "charts/" + r.Name
 	ref, err := name.Parse(name.LocalHost + "/" + path + ":" + Tag(r.Version))
 	if err != nil || ref.Path != path || ref.Tag != Tag(r.Version) || strings.Contains(r.Name, "/") {

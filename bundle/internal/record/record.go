@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -45,14 +46,17 @@ const MaxCharts = 1000
 // inside the bundle as an OCI artifact, under the signature like all the rest.
 type Record struct {
 	FormatVersion int       `json:"formatVersion"`
-	Tool          string    `json:"tool"`    // name and version of the program that wrote the bundle
-	Created       time.Time `json:"created"` // whole seconds, UTC; also the mtime of every entry
-	ID            string    `json:"id"`      // names the content: the same images and charts have the same id
+	Tool          string    `json:"tool"`             // name and version of the program that wrote the bundle
+	Created       time.Time `json:"created"`          // whole seconds, UTC; also the mtime of every entry
+	ID            string    `json:"id"`               // names the content: the same images and charts have the same id
+	Serial        int64     `json:"serial,omitempty"` // counts bundles, for who compares them and not their times; 0: none
+	Expires       time.Time `json:"expires,omitzero"` // not to be used after, whole seconds, UTC
 
 	Charts     []Chart   `json:"charts,omitempty"`
 	Images     []Image   `json:"images,omitempty"`
 	Referrers  []Image   `json:"referrers,omitempty"`  // signatures, SBOMs and the like, attached to images
 	Unresolved []Finding `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
+	Accepted   []Finding `json:"accepted,omitempty"`   // the same, but the user knows of it: with an answer, or ignored
 }
 
 // A Chart is one chart and the inputs it was rendered with; the far side
@@ -96,6 +100,7 @@ type Finding struct {
 	Path       string   `json:"path,omitempty"`       // spec.template.spec.containers[0].image
 	Confidence string   `json:"confidence,omitempty"` // image, repository, placeholder
 	Keys       []string `json:"keys,omitempty"`       // values keys that move it
+	Answer     string   `json:"answer,omitempty"`     // of one that is accepted: the image that it becomes at run time
 }
 
 // Where says where the reference stands, in words for people.
@@ -107,6 +112,12 @@ func (f Finding) Where() string {
 		return f.Chart + ": Chart.yaml"
 	}
 	return f.Template + ": " + f.Kind + " " + f.Path
+}
+
+// Accepts reports whether the user knows of a reference in a chart, as it is
+// written there, and that it is not to be pulled as it stands.
+func (r *Record) Accepts(chart, raw string) bool {
+	return slices.ContainsFunc(r.Accepted, func(f Finding) bool { return f.Chart == chart && f.Raw == raw })
 }
 
 // Encode returns the record as the JSON that travels: indented, keys in a

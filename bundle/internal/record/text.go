@@ -10,7 +10,7 @@ import (
 // texts calls visit for every text of the record that is shown to people.
 func (r *Record) texts(visit func(*string)) {
 	finding := func(f *Finding) {
-		for _, s := range []*string{&f.Raw, &f.Chart, &f.Template, &f.Kind, &f.Path, &f.Confidence} {
+		for _, s := range []*string{&f.Raw, &f.Chart, &f.Template, &f.Kind, &f.Path, &f.Confidence, &f.Answer} {
 			visit(s)
 		}
 		for i := range f.Keys {
@@ -44,8 +44,10 @@ func (r *Record) texts(visit func(*string)) {
 			}
 		}
 	}
-	for i := range r.Unresolved {
-		finding(&r.Unresolved[i])
+	for _, list := range [][]Finding{r.Unresolved, r.Accepted} {
+		for i := range list {
+			finding(&list[i])
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func TestExactIntegers(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for _, set := range got {
-		merged, err := MergeOnto(nil, nil, []string{set}, nil)
+		merged, err := MergeOnto(nil, nil, nil, []string{set}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,8 @@ package relocate
 import (
 	"regexp"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // A slot is a place in the values that may hold the beginning of references: a
@@ -126,7 +128,7 @@ func (c *candidates) addValue(p path, v string, known prefixSet) {
 	}
 	for _, part := range known.find(v) {
 		s := &slot{path: p, text: v, from: part[0], to: part[1]}
-		host, _ := splitValue(s.was())
+		host, _ := chart.CutHost(s.was())
 		if host != "" || kindOf(p) != otherKey || strings.ContainsAny(s.was(), "/:") {
 			c.leaves = append(c.leaves, s)
 		} else {
@@ -167,10 +169,6 @@ func prefixes(raws []string) prefixSet {
 	return set
 }
 
-// token matches what may be a reference, or the beginning of one, in a longer
-// text.
-var token = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._/:@+-]*`)
-
 // find returns the parts of a value that begin a reference: the whole value,
 // with a slash at its end or without, or else each word of it that names a
 // host and a path, or a whole reference with tag or digest.
@@ -181,15 +179,16 @@ func (set prefixSet) find(v string) [][2]int {
 		return [][2]int{{start, start + len(trimmed)}}
 	}
 	var parts [][2]int
-	for _, at := range token.FindAllStringIndex(v, -1) {
-		word := v[at[0]:at[1]]
+	for _, w := range chart.Words(v) {
+		word := strings.TrimLeft(w.Text, "._:/@+~-")
+		from := w.End - len(word)
 		for end := len(word); end > 0; end = strings.LastIndexAny(word[:end], "/:@") {
 			begin := word[:end]
 			if !set[begin] {
 				continue
 			}
-			if host, rest := splitValue(begin); host != "" && (rest != "" || opensTemplate(v[at[0]+end:])) || host == "" && end == len(word) && strings.ContainsAny(begin, ":@") {
-				parts = append(parts, [2]int{at[0], at[0] + end})
+			if host, rest := chart.CutHost(begin); host != "" && (rest != "" || opensTemplate(v[from+end:])) || host == "" && end == len(word) && strings.ContainsAny(begin, ":@") {
+				parts = append(parts, [2]int{from, from + end})
 			}
 			break
 		}

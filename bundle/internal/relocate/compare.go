@@ -1,8 +1,6 @@
 package relocate
 
 import (
-	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,7 +10,7 @@ import (
 // compare fills in what the overrides did to the references; out is the strict
 // render with them.
 func (d *derivation) compare(r *Result, out *chart.Output) {
-	spots := map[string]spot{}
+	spots := map[chart.Position]spot{}
 	for _, s := range d.spots {
 		spots[s.finding.Position] = s
 	}
@@ -21,16 +19,16 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 		s, wanted := spots[f.Position]
 		switch {
 		case f.Confidence == chart.Placeholder:
-			r.Left = append(r.Left, Left{f, reads, reasonPlaceholder})
+			r.Left = append(r.Left, Left{Finding: f, Reads: reads, Reason: reasonPlaceholder})
 		case wanted && reads == s.final:
 			r.Moved = append(r.Moved, Move{Finding: f, Target: s.final})
 		case wanted:
-			r.Left = append(r.Left, Left{f, reads, d.reason(f, reads)})
+			r.Left = append(r.Left, d.left(f, reads))
 		default:
 			if target, ok := d.target(f.Raw); ok && target == reads {
 				r.Moved = append(r.Moved, Move{Finding: f, Target: target})
 			} else {
-				r.Left = append(r.Left, Left{f, reads, reasonAsked})
+				r.Left = append(r.Left, Left{Finding: f, Reads: reads, Reason: reasonAsked})
 			}
 		}
 	}
@@ -40,79 +38,66 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 // residual adds what the overrides brought along, and the places that still
 // name a host that references were moved away from.
 func (d *derivation) residual(r *Result, out *chart.Output) {
-	own, known := map[string]bool{}, map[string]bool{}
+	own, known := map[string]bool{}, map[chart.Position]bool{}
 	for _, s := range d.spots {
-		host, _ := splitHost(s.final)
-		own[host] = true
+		own[chart.CutReference(s.final).Host] = true
 	}
 	for _, f := range d.found {
-		known[f.Position], known[scalarOf(f.Position)] = true, true
+		known[f.Position], known[f.Scalar()] = true, true
 	}
 	for _, f := range out.Findings() {
-		host, _ := splitHost(f.Raw)
-		if !known[f.Position] && f.Confidence != chart.Placeholder && !own[host] {
-			known[scalarOf(f.Position)] = true
-			r.Left = append(r.Left, Left{f, f.Raw, reasonNew})
+		if !known[f.Position] && f.Confidence != chart.Placeholder && !own[chart.CutReference(f.Raw).Host] {
+			known[f.Scalar()] = true
+			r.Left = append(r.Left, Left{Finding: f, Reads: f.Raw, Reason: reasonNew})
 		}
 	}
 	d.named(r, out, known)
 }
 
-// scalarOf cuts the token off a position: what is left is the scalar that the
-// reference stands in.
-func scalarOf(position string) string {
-	if i := strings.LastIndexByte(position, '~'); i >= 0 && !strings.ContainsAny(position[i:], `"]|`) {
-		return position[:i]
-	}
-	return position
-}
-
-// changes lists the scalars that differ and are no part of a reference that
-// moved; out is the lenient render with the overrides. Where there are any, the chart is rendered once more without the
-// overrides: what differs then too is random.
-func (d *derivation) changes(ctx context.Context, r *Result, out *chart.Output) error {
+// changes lists what differs and is no part of a reference that moved; out is the
+// lenient render with the overrides.
+func (d *derivation) changes(r *Result, out *chart.Output, set overlay) {
 	before, after := d.before.Leaves(), out.Leaves()
-	var differ []string
-	for at, was := range before {
-		if now, ok := after[at]; !ok || now != was && !explained(at, was, now, r.Moved) {
-			differ = append(differ, at)
-		}
-	}
-	for at := range after {
-		if _, ok := before[at]; !ok {
-			differ = append(differ, at)
-		}
-	}
-	if len(differ) == 0 {
-		return nil
-	}
-	second, err := d.probe(ctx, nil)
-	if err != nil {
-		return err
-	}
-	again := second.Leaves()
-	slices.Sort(differ)
-	for _, at := range differ {
-		was, had := before[at]
-		if d.secretChange(at, before, after) || slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == at && n.Reads != n.Raw }) {
+	j := d.judge(d.before, out, r.Moved, set)
+	for _, x := range d.before.Differences(out) {
+		named := slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == x.Position && n.Reads != n.Raw })
+		if named || d.onlySecrets(x, before, after) {
 			continue
 		}
-		if v, has := again[at]; has == had && v == was {
-			r.Changed = append(r.Changed, change(at, was, after[at]))
+		switch j.verdict(x) {
+		case noted:
+			r.Changed = append(r.Changed, change(x))
+		case alteredIt:
+			r.Altered = append(r.Altered, Alteration{Change: change(x)})
 		}
 	}
-	return nil
+}
+
+// onlySecrets tells whether something differs only because the pull secret is
+// named there now.
+func (d *derivation) onlySecrets(x chart.Difference, before, after map[chart.Position]string) bool {
+	if d.secret == "" {
+		return false
+	}
+	for _, leaves := range []map[chart.Position]string{before, after} {
+		for at := range leaves {
+			was, had := before[at]
+			now, has := after[at]
+			if at.Document == x.Document && at.Path.Within(x.Path) && (was != now || had != has) && !d.secretChange(at, before, after) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // secretChange tells whether a scalar changed only because the pull secret is
 // named there now.
-func (d *derivation) secretChange(at string, before, after map[string]string) bool {
-	if d.secret == "" {
-		return false
-	}
+func (d *derivation) secretChange(at chart.Position, before, after map[chart.Position]string) bool {
 	if now, ok := after[at]; ok {
-		if entry, found := strings.CutSuffix(at, ".name"); found {
-			if value, isEnv := after[entry+".value"]; isEnv {
+		if at.Path.Last() == (chart.Step{Kind: chart.KeyStep, Text: "name"}) {
+			entry := at.At(at.Path.Parent())
+			if value, isEnv := after[entry.At(entry.Path.Key("value"))]; isEnv {
 				now, at = value, entry // a new entry of an env list
 			}
 		}
@@ -121,32 +106,23 @@ func (d *derivation) secretChange(at string, before, after map[string]string) bo
 	return aboutSecrets(at, before) && slices.Contains([]string{"", "null", "~"}, before[at])
 }
 
-// manifestOf cuts the path off a position.
-func manifestOf(position string) string {
-	template, rest, _ := strings.Cut(position, "#")
-	kind, rest, _ := strings.Cut(rest, "/")
-	path := strings.TrimLeft(rest, "0123456789")
-	return template + "#" + kind + "/" + strings.TrimSuffix(rest, path)
-}
-
 // hidden stands in a Change for what a Secret holds.
 const hidden = "(hidden)"
 
-// change takes a position apart: template#Kind/ordinal.path.
-func change(position, before, after string) Change {
-	c := Change{Position: position, Before: before, After: after}
-	var rest string
-	c.Template, rest, _ = strings.Cut(position, "#")
-	c.Kind, rest, _ = strings.Cut(rest, "/")
-	c.Path = strings.TrimPrefix(strings.TrimLeft(rest, "0123456789"), ".")
-	if secretData.MatchString(position) {
-		c.Before, c.After = hide(before), hide(after)
+func change(d chart.Difference) Change {
+	c := Change{Position: d.Position, Before: d.Before, After: d.After}
+	if inSecret(d.Position) {
+		c.Before, c.After = hide(d.Before), hide(d.After)
 	}
 	return c
 }
 
-// secretData matches positions inside of Secrets, also of those in a List.
-var secretData = regexp.MustCompile(`#Secret/|\|base64|\.stringData[.["]`)
+// inSecret tells whether a position is inside of a Secret, also of one in a List.
+func inSecret(p chart.Position) bool {
+	return p.Kind == "Secret" || slices.ContainsFunc(p.Path.Steps(), func(s chart.Step) bool {
+		return s.Kind == chart.IntoStep && s.Text == "base64" || s.Kind == chart.KeyStep && s.Text == "stringData"
+	})
+}
 
 // hide keeps what stands in a Secret out of reports.
 func hide(value string) string {
@@ -156,30 +132,27 @@ func hide(value string) string {
 	return hidden
 }
 
-// hexSum matches a checksum: of a configuration, say, that a reference in it
-// changed.
-var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
-
 // explained tells whether a scalar changed only because references in it moved:
 // word by word, a reference became its target, or a part of one that is spread
-// over several scalars of this manifest became the same part of the target.
-func explained(at, was, now string, moved []Move) bool {
-	if hexSum.MatchString(was) && hexSum.MatchString(now) && len(was) == len(now) {
-		return true
-	}
-	a, b := token.FindAllString(was, -1), token.FindAllString(now, -1)
-	if len(a) != len(b) || token.ReplaceAllString(was, "\x00") != token.ReplaceAllString(now, "\x00") {
+// over several scalars of this document became the same part of the target.
+func explained(at chart.Position, was, now string, moved []Move) bool {
+	a, b := chart.Words(was), chart.Words(now)
+	if len(a) != len(b) {
 		return false
 	}
-	manifest := manifestOf(at)
+	endA, endB := 0, 0
 	for i := range a {
-		if a[i] != b[i] && !slices.ContainsFunc(moved, func(m Move) bool {
-			return becomes(a[i], b[i], m, manifestOf(m.Position) == manifest)
+		if was[endA:a[i].Start] != now[endB:b[i].Start] {
+			return false
+		}
+		endA, endB = a[i].End, b[i].End
+		if a[i].Text != b[i].Text && !slices.ContainsFunc(moved, func(m Move) bool {
+			return becomes(a[i].Text, b[i].Text, m, m.Document == at.Document)
 		}) {
 			return false
 		}
 	}
-	return true
+	return was[endA:] == now[endB:]
 }
 
 // becomes tells whether move m turns the word a into b: all of a reference, a
@@ -193,5 +166,5 @@ func becomes(a, b string, m Move, here bool) bool {
 		return false
 	}
 	namespace := strings.Contains(a, "/") && strings.HasPrefix(rest, "/")
-	return namespace || here && strings.HasSuffix(m.Position, "~ref")
+	return namespace || here && m.Spread
 }

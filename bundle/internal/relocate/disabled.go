@@ -164,7 +164,7 @@ func findSwitches(c *chart.Chart, values map[string]any) ([]switchSet, map[strin
 			}
 		}
 	}
-	all, err := c.Coalesced(merge(values, on.values(base)))
+	all, err := c.Coalesced(chart.Merge(values, on.values(base)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("values of chart %s: %w", c.Name(), err)
 	}

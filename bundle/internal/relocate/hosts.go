@@ -2,6 +2,7 @@ package relocate
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,12 +16,12 @@ import (
 func (d *derivation) foreign() map[string]string {
 	own := map[string]bool{}
 	for _, s := range d.spots {
-		host, _ := splitHost(s.final)
-		own[host] = true
+		own[chart.CutReference(s.final).Host] = true
 	}
 	hosts := map[string]string{}
 	for _, s := range d.spots {
-		host, rest := splitHost(s.finding.Raw)
+		raw := chart.CutReference(s.finding.Raw)
+		host, rest := raw.Host, raw.Short()
 		if host == "" || own[host] {
 			continue
 		}
@@ -43,17 +44,21 @@ func namesHost(hosts []string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|[^\w./:@-])(` + strings.Join(quoted, "|") + `)(?:$|[^\w.-])`)
 }
 
-func namedAt(position, host string) chart.Finding {
-	c := change(position, "", "")
-	return chart.Finding{
-		Position: position, Template: c.Template, Kind: c.Kind, Path: c.Path,
-		Raw: host, Confidence: chart.Repository,
-	}
+func namedAt(at chart.Position, host string) chart.Finding {
+	return chart.Finding{Position: at, Raw: host, Confidence: chart.Repository}
 }
 
-// pullsFrom matches the last key, env entry or flag in front of a host that some
-// program pulls images from.
-var pullsFrom = regexp.MustCompile(`(?i)(registry|hub)("\])?(\.value)?$`)
+// pullsFrom tells whether the last key, or the name of an env entry, in front of a
+// host says that some program pulls images from there.
+func pullsFrom(p chart.Path) bool {
+	last := p.Last()
+	if item := p.Parent().Last(); last.Kind == chart.KeyStep && last.Text == "value" && item.Kind == chart.ItemStep {
+		last = item
+	}
+	return pullKeys.MatchString(last.Text)
+}
+
+var pullKeys = regexp.MustCompile(`(?i)(registry|hub)$`)
 
 // hosts moves settings too that name the host of moved references under a key
 // that says registry, such as a controller has for images that it adds. It is
@@ -64,7 +69,7 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 	if len(settings) == 0 {
 		return nil
 	}
-	p.hostKeys = map[string][]string{}
+	p.hostKeys = map[chart.Position][]string{}
 	pr := *d.prober
 	pr.spots = slices.Concat(d.spots, settings)
 	s := newSolver(&pr, d.form.mark, p.probed)
@@ -83,10 +88,11 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 		}
 		return !globalCopy(at, d.templates().charts)
 	})
-	if err := s.stage(ctx, slots, open, true); err != nil {
+	err := s.stage(ctx, slots, open, true)
+	d.renders = pr.renders
+	if err := d.unlessSpent(err); err != nil {
 		return err
 	}
-	d.renders = pr.renders
 	for _, i := range open {
 		if at := pr.spots[i]; len(s.keys[i]) > 0 && s.right(i) {
 			p.hostKeys[at.finding.Position] = s.keys[i]
@@ -98,7 +104,7 @@ func (d *derivation) hosts(ctx context.Context, p *plan, banned map[string]bool)
 
 // named fills in the settings that were moved, and the places that still name a
 // host that references were moved away from.
-func (d *derivation) named(r *Result, out *chart.Output, known map[string]bool) {
+func (d *derivation) named(r *Result, out *chart.Output, known map[chart.Position]bool) {
 	bases := d.foreign()
 	if len(bases) == 0 {
 		return
@@ -110,35 +116,36 @@ func (d *derivation) named(r *Result, out *chart.Output, known map[string]bool) 
 			r.Named = append(r.Named, Named{Finding: s.finding, Reads: s.final})
 		}
 	}
+	whole := map[chart.Position]bool{} // maps with all parts of a reference, its registry too
 	for _, f := range d.found {
-		if ref, ok := strings.CutSuffix(f.Position, "~ref"); ok {
-			known[parentOf(ref)+"~"] = true // its registry is in the same map
+		if f.Spread && f.Word == 0 {
+			whole[f.At(f.Path.Parent())] = true
 		}
 	}
 	hosts := namesHost(sortedKeys(bases))
-	for _, at := range sortedKeys(leaves) {
-		if m := hosts.FindStringSubmatch(leaves[at]); m != nil && !known[at] && !(known[parentOf(at)+"~"] && pullsFrom.MatchString(at)) {
+	for _, at := range sortedPositions(leaves) {
+		m := hosts.FindStringSubmatch(leaves[at])
+		if m != nil && !known[at] && !(whole[at.At(at.Path.Parent())] && pullsFrom(at.Path)) {
 			r.Named = append(r.Named, Named{Finding: namedAt(at, m[1]), Reads: m[1]})
 		}
 	}
 }
 
-// parentOf cuts the last key off a position.
-func parentOf(position string) string {
-	return position[:max(0, strings.LastIndexAny(position, ".["))]
+func sortedPositions[V any](m map[chart.Position]V) []chart.Position {
+	return slices.SortedFunc(maps.Keys(m), chart.Position.Compare)
 }
 
 // hostSettings are scalars outside of references that are one of the hosts,
 // under a key that says registry.
 func (d *derivation) hostSettings(out *chart.Output, bases map[string]string) []spot {
-	known := map[string]bool{}
+	known := map[chart.Position]bool{}
 	for _, f := range d.found {
 		known[f.Position] = true
 	}
 	var list []spot
 	leaves := out.Leaves()
-	for _, at := range sortedKeys(leaves) {
-		if base := bases[leaves[at]]; base != "" && !known[at] && pullsFrom.MatchString(at) {
+	for _, at := range sortedPositions(leaves) {
+		if base := bases[leaves[at]]; base != "" && !known[at] && pullsFrom(at.Path) {
 			list = append(list, spot{namedAt(at, leaves[at]), base, base})
 		}
 	}

@@ -74,7 +74,11 @@ func TestSecretsAreHidden(t *testing.T) {
 		if len(res.Moved) != 1 || len(res.Changed) == 0 {
 			t.Errorf("%s: moved %d, changed %+v", name, len(res.Moved), res.Changed)
 		}
-		if text := fmt.Sprint(res.Changed); strings.Contains(text, "hunter2") || !strings.Contains(text, hidden) {
+		text := ""
+		for _, c := range res.Changed {
+			text += fmt.Sprintln(c.Position, c.Before, c.After)
+		}
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, hidden) {
 			t.Errorf("%s: %s", name, text)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // A path leads to a value: each step is a string, the key of a map, or an int,
@@ -170,7 +172,7 @@ func put(out, base map[string]any, s setting) {
 		case int:
 			l, _ := at.([]any)
 			if l == nil {
-				l, _ = clone(from).([]any)
+				l, _ = chart.Clone(from).([]any)
 				replace(l)
 			}
 			if step >= len(l) {
@@ -181,44 +183,7 @@ func put(out, base map[string]any, s setting) {
 			at = l[step]
 		}
 		if last {
-			replace(clone(s.value))
+			replace(chart.Clone(s.value))
 		}
 	}
-}
-
-// merge lays b over a, as helm does with several values files: maps are
-// merged, all else is replaced. Neither is changed.
-func merge(a, b map[string]any) map[string]any {
-	out := make(map[string]any, len(a)+len(b))
-	for k, v := range a {
-		out[k] = clone(v)
-	}
-	for k, v := range b {
-		bm, ok := v.(map[string]any)
-		am, also := out[k].(map[string]any)
-		if ok && also {
-			out[k] = merge(am, bm)
-			continue
-		}
-		out[k] = clone(v)
-	}
-	return out
-}
-
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = clone(e)
-		}
-		return m
-	case []any:
-		l := make([]any, len(v))
-		for i, e := range v {
-			l[i] = clone(e)
-		}
-		return l
-	}
-	return v
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // pins changes tags and digests where a target has others than the chart
 // writes: digests that a choice of platforms changed, and names that the user
 // gave. Nothing else ever touches a tag or a digest.
-func (s *solver) pins(ctx context.Context) error {
+func (s *solver) pins(ctx context.Context, banned map[string]bool) error {
 	for _, part := range []func(raw, final string) (was, want string){digestPart, tagPart} {
 		s.below, s.chosen = s.overlay(nil), choice{}
 		old := map[string]bool{}
@@ -25,9 +27,10 @@ func (s *solver) pins(ctx context.Context) error {
 		if len(old) == 0 {
 			continue
 		}
-		values := merge(s.base, s.below.values(s.base))
+		values := chart.Merge(s.base, s.below.values(s.base))
 		s.mark = markPins
-		if err := s.solve(ctx, [][]*slot{pinSlots(values, old)}); err != nil {
+		slots := pick(pinSlots(values, old), func(c *slot) bool { return !banned[c.path.String()] })
+		if err := s.solve(ctx, [][]*slot{slots}); err != nil {
 			return err
 		}
 	}
@@ -37,19 +40,16 @@ func (s *solver) pins(ctx context.Context) error {
 
 // digestPart returns the digest of ref, and ref with the digest of final.
 func digestPart(ref, final string) (was, want string) {
-	name, tag, digest := splitSuffix(ref)
-	_, _, other := splitSuffix(final)
-	if digest == "" || other == "" {
+	r, other := chart.CutReference(ref), chart.CutReference(final).Digest
+	if r.Digest == "" || other == "" {
 		return "", ref
 	}
-	return strings.TrimPrefix(digest, "@"), name + tag + other
+	was, r.Digest = r.Digest, other
+	return was, r.String()
 }
 
 // tagPart returns the tag of ref, and final, of which the tag is what is left.
-func tagPart(ref, final string) (was, want string) {
-	_, tag, _ := splitSuffix(ref)
-	return strings.TrimPrefix(tag, ":"), final
-}
+func tagPart(ref, final string) (was, want string) { return chart.CutReference(ref).Tag, final }
 
 // pinSlots finds values that are or contain one of the old tags or digests; a
 // digest also without its algorithm.

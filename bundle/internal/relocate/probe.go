@@ -27,8 +27,12 @@ type prober struct {
 	spots   []spot
 	stay    []chart.Finding // references that must stay as they are
 	// reached are keys that show up at a position without moving it there.
-	reached map[string]string
-	renders int
+	reached map[chart.Position]string
+	// altering are keys that would move a position, and are not used.
+	altering map[chart.Position]altering
+	random   map[chart.Position]bool // what differs from one render to the next
+	like     *chart.Output           // what positions are those of
+	renders  int
 }
 
 // maxTime limits all renders of one call together: each of a hundred may stay
@@ -39,6 +43,15 @@ func limited(ctx context.Context, c *chart.Chart) (context.Context, context.Canc
 	return context.WithTimeoutCause(ctx, maxTime, &chart.LimitError{Chart: c.Name(), What: "more than " + maxTime.String() + " in all renders"})
 }
 
+// maxRenders limits the renders of one derivation: there is no probing beyond it,
+// but for the proof. A variable for the tests.
+var maxRenders = 400
+
+var errSpent = errors.New("as many renders as one derivation may have")
+
+// spent tells whether a probe was not made because there were enough.
+func spent(err error) bool { return errors.Is(err, errSpent) }
+
 // strict renders as helm install does.
 func (p *prober) strict(ctx context.Context, o overlay) (*chart.Output, error) {
 	opt := p.options
@@ -46,8 +59,16 @@ func (p *prober) strict(ctx context.Context, o overlay) (*chart.Output, error) {
 	return p.render(ctx, opt, o)
 }
 
-// probe renders leniently and fast.
+// probe renders leniently and fast, until there were enough renders.
 func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
+	if p.renders >= maxRenders {
+		return nil, errSpent
+	}
+	return p.lenient(ctx, o)
+}
+
+// lenient renders leniently, however many renders there were.
+func (p *prober) lenient(ctx context.Context, o overlay) (*chart.Output, error) {
 	opt := p.options
 	opt.Strict, opt.StubKeys = false, true
 	return p.render(ctx, opt, o)
@@ -55,8 +76,12 @@ func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
 	p.renders++
-	opt.Values = merge(opt.Values, o.values(p.base))
-	return p.chart.Render(ctx, opt)
+	opt.Values = chart.Merge(opt.Values, o.values(p.base))
+	out, err := p.chart.Render(ctx, opt)
+	if err == nil && p.like != nil {
+		out = out.Like(p.like)
+	}
+	return out, err
 }
 
 // A choice gives values to slots.

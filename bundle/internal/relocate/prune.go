@@ -12,7 +12,8 @@ import (
 // key of values.yaml falls back to its own default, never to another key of its
 // batch. So those of one batch are tested together, and only the keys that lose
 // nothing then are looked at alone; those of the last batch need no test at
-// all, since their spots were wrong with all other keys in place.
+// all, since their spots were wrong with all other keys in place. With an error come
+// the keys that are not yet dropped.
 func (s *solver) prune(ctx context.Context, slots []*slot) (overlay, error) {
 	all := s.overlay(nil)
 	guessed := map[string]bool{}
@@ -40,11 +41,11 @@ func (s *solver) prune(ctx context.Context, slots []*slot) (overlay, error) {
 		}
 		idle, err := s.idle(ctx, all, known)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		for _, key := range append(idle, guesses...) {
 			if all, err = s.drop(ctx, all, key); err != nil {
-				return nil, err
+				return all, err
 			}
 		}
 	}

@@ -45,14 +45,13 @@ type Left struct {
 	chart.Finding
 	Reads  string // what stands there with the overrides
 	Reason string
+	Keys   []string // dotted paths of values that would move it, were it not for the reason
 }
 
-// A Change is a scalar that the overrides change besides references.
+// A Change is a scalar that the overrides change besides references: a checksum, a
+// label, or a text that one of the values is written into.
 type Change struct {
-	Position      string // as in chart.Finding
-	Template      string
-	Kind          string
-	Path          string
+	chart.Position
 	Before, After string // empty where there is nothing; "(hidden)" in a Secret
 }
 
@@ -63,18 +62,25 @@ type Result struct {
 	Unlocked  []string       // those of Keys that only make the chart accept the others
 	Moved     []Move         // in the order of the manifests
 	Left      []Left
-	Named     []Named  // no matter of Complete: nothing is pulled from there by the name alone
-	Changed   []Change // sorted by position
+	Named     []Named      // no matter of Complete: nothing is pulled from there by the name alone
+	Changed   []Change     // sorted by position
+	Altered   []Alteration // sorted by position
 
 	SecretKeys  []string     // those of Keys that name the pull secret
 	Secrets     []SecretMove // sorted by position, pods first
 	SecretsLeft []SecretLeft // sorted by position; never an error, and no matter of Complete
 
 	Renders int
+	// Short tells that there were as many renders as one derivation may have: other
+	// values may move more.
+	Short bool
+	// Before is the chart without overrides, rendered leniently: what the positions
+	// are those of. Another render has them too once it is like it.
+	Before *chart.Output
 }
 
-// Complete tells whether every reference moved.
-func (r *Result) Complete() bool { return len(r.Left) == 0 }
+// Complete tells whether every reference moved, and nothing else.
+func (r *Result) Complete() bool { return len(r.Left) == 0 && len(r.Altered) == 0 }
 
 // Derive finds the smallest values file it can that makes the chart pull its
 // images from where Target says, and proves it by rendering as helm install
@@ -104,17 +110,57 @@ func Derive(ctx context.Context, r Request) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(refused) == 0 {
+		if len(refused) > 0 && (d.short || !d.ban(plan, refused, banned)) {
+			proved, err = d.settle(ctx, plan, refused)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if proved != nil {
 			return d.result(ctx, proved)
 		}
-		for _, key := range refused {
-			if s, ok := plan.secrets[key]; ok {
-				key = shapeKey(key, shapeOf(s.value))
-			}
-			banned[key] = true
-		}
-		d.noteRefused(plan, refused)
 	}
+}
+
+// ban notes keys that the chart refuses, and tells whether any of them was not
+// known for that: if there are none, another plan would be the same.
+func (d *derivation) ban(p *plan, refused []string, banned map[string]bool) bool {
+	d.noteRefused(p, refused)
+	known := len(banned)
+	for _, key := range refused {
+		if s, ok := p.secrets[key]; ok {
+			key = shapeKey(key, shapeOf(s.value))
+		}
+		banned[key] = true
+	}
+	return len(banned) > known
+}
+
+// settle drops keys that the chart refuses without looking for others, until it
+// renders with the rest.
+func (d *derivation) settle(ctx context.Context, p *plan, refused []string) (*plan, error) {
+	for len(refused) > 0 {
+		d.short = true
+		d.noteRefused(p, refused)
+		p.overlay, p.secrets = p.overlay.without(refused...), p.secrets.without(refused...)
+		var err error
+		if _, refused, err = d.prove(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	p.probed, err = d.lenient(ctx, p.overlay)
+	return p, err
+}
+
+// unlessSpent swallows the error of a probe that was not made because there were
+// enough, and remembers it.
+func (d *derivation) unlessSpent(err error) error {
+	if spent(err) {
+		d.short = true
+		return nil
+	}
+	return err
 }
 
 // A derivation is one run of Derive or Verify.
@@ -123,11 +169,12 @@ type derivation struct {
 	target  func(string) (string, bool)
 	secret  string // name of the pull secret, or empty
 	form    form
+	short   bool          // probing stopped because there were enough renders
 	before  *chart.Output // lenient, without overrides
 	found   []chart.Finding
 	guesses []path
-	reader  *reader           // see templates
-	refused map[string]string // position → key that would move it, or name the pull secret, but that the chart refuses
+	reader  *reader                   // see templates
+	refused map[chart.Position]string // position → key that would move it, or name the pull secret, but that the chart refuses
 }
 
 // A plan is a set of values, and the keys that move each spot.
@@ -138,9 +185,9 @@ type plan struct {
 	probed   *chart.Output // lenient, with overlay less what was unlocked
 	out      *chart.Output // strict, with overlay
 
-	hostKeys   map[string][]string // position of a setting → keys that move it
-	secrets    overlay             // the part of overlay that names the pull secret
-	secretKeys map[string][]string // place → keys that name it there
+	hostKeys   map[chart.Position][]string // position of a setting → keys that move it
+	secrets    overlay                     // the part of overlay that names the pull secret
+	secretKeys map[chart.Position][]string // place → keys that name it there
 }
 
 // begin renders the chart as it is and lists the spots. A lenient render does:
@@ -148,10 +195,10 @@ type plan struct {
 // that it does is part of the proof.
 func begin(ctx context.Context, r Request) (*derivation, error) {
 	d := &derivation{
-		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[string]string{}},
+		prober:  &prober{chart: r.Chart, options: r.Render, reached: map[chart.Position]string{}, random: map[chart.Position]bool{}, altering: map[chart.Position]altering{}},
 		target:  r.Target,
 		secret:  r.PullSecret,
-		refused: map[string]string{},
+		refused: map[chart.Position]string{},
 	}
 	var err error
 	if d.before, err = d.probe(ctx, nil); err != nil {
@@ -166,6 +213,17 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 	if d.base, err = r.Chart.Coalesced(r.Render.Values); err != nil {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
+	if !r.Chart.Deterministic(d.base) {
+		again, err := d.probe(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		d.before = d.before.Steady(again)
+		for _, x := range d.before.Differences(again.Like(d.before)) {
+			d.random[x.Position] = true
+		}
+	}
+	d.prober.like = d.before
 	d.found = d.before.Findings()
 	d.list(r.Target)
 	return d, nil
@@ -183,9 +241,8 @@ func (d *derivation) list(target func(string) (string, bool)) {
 			d.stay = append(d.stay, f)
 			continue
 		}
-		name, _, _ := splitSuffix(final)
-		_, tag, digest := splitSuffix(f.Raw)
-		d.spots = append(d.spots, spot{f, name + tag + digest, final})
+		want := chart.CutReference(final).Repository() + chart.CutReference(f.Raw).Suffix()
+		d.spots = append(d.spots, spot{f, want, final})
 		if len(d.spots) == 1 {
 			d.form = formOf(f.Raw, final)
 		}
@@ -210,17 +267,17 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 		stages[i] = pick(stages[i], func(s *slot) bool { return !banned[s.path.String()] })
 	}
 	s := newSolver(d.prober, d.form.mark, d.before)
-	if err := s.solve(ctx, stages); err != nil {
+	if err := d.unlessSpent(s.solve(ctx, stages)); err != nil {
 		return nil, err
 	}
-	if err := s.pins(ctx); err != nil {
+	if err := d.unlessSpent(s.pins(ctx, banned)); err != nil {
 		return nil, err
 	}
 	o, err := s.prune(ctx, slices.Concat(stages...))
-	if err != nil {
+	if err := d.unlessSpent(err); err != nil {
 		return nil, err
 	}
-	if err := s.attribute(ctx, o, d.form.mark); err != nil {
+	if err := d.unlessSpent(s.attribute(ctx, o, d.form.mark)); err != nil {
 		return nil, err
 	}
 	return &plan{overlay: o, keys: s.keys, probed: s.now.out}, nil
@@ -257,20 +314,21 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	r := &Result{Overrides: p.overlay.values(d.base), Keys: sortedKeys(p.overlay), Unlocked: p.unlocked}
 	if len(p.unlocked) > 0 {
 		var err error
-		if p.probed, err = d.probe(ctx, p.overlay); err != nil {
+		if p.probed, err = d.lenient(ctx, p.overlay); err != nil {
 			return nil, err
 		}
 	}
 	d.compare(r, p.out)
 	d.secrets(r, p)
-	if err := d.changes(ctx, r, p.probed); err != nil {
+	d.changes(r, p.probed, p.overlay)
+	if err := d.blame(ctx, r, p.overlay); err != nil {
 		return nil, err
 	}
 	for i, n := range r.Named {
 		r.Named[i].Keys = p.hostKeys[n.Position]
 	}
 	r.Named = slices.DeleteFunc(r.Named, func(n Named) bool { return n.Reads != n.Raw && n.Keys == nil }) // parts of references
-	keys := map[string][]string{}
+	keys := map[chart.Position][]string{}
 	for i, s := range d.spots {
 		if i < len(p.keys) {
 			keys[s.finding.Position] = p.keys[i]
@@ -279,7 +337,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	for i := range r.Moved {
 		r.Moved[i].Keys = keys[r.Moved[i].Position]
 	}
-	r.Renders = d.renders
+	r.Renders, r.Before, r.Short = d.renders, d.before, d.short
 	return r, nil
 }
 
@@ -291,28 +349,36 @@ const (
 	reasonNew         = "it appears only with the overrides"
 )
 
-// reason says why a spot was not moved.
-func (d *derivation) reason(f chart.Finding, reads string) string {
-	if reads != f.Raw && reads != "" {
-		return "values move it, but not to its target"
-	}
+// left says why a spot was not moved.
+func (d *derivation) left(f chart.Finding, reads string) Left {
+	l := Left{Finding: f, Reads: reads, Reason: reasonNoValue}
 	if key := d.refused[f.Position]; key != "" {
-		return "the chart refuses the key that would move it: " + key
+		l.Reason, l.Keys = "the chart refuses the key that would move it: "+key, []string{key}
+		return l
+	}
+	if reads != f.Raw && reads != "" {
+		l.Reason = "values move it, but not to its target"
+		return l
+	}
+	if a, ok := d.altering[f.Position]; ok {
+		l.Reason, l.Keys = "the key that would move it does more: "+a.key+" "+a.does, []string{a.key}
+		return l
 	}
 	if key := d.reached[f.Position]; key != "" {
-		return "a value reaches it, but the chart makes something else of it: " + key
+		l.Reason, l.Keys = "a value reaches it, but the chart makes something else of it: "+key, []string{key}
+		return l
 	}
 	if file := d.writtenIn(f); file != "" {
-		return file
+		l.Reason = file
 	}
-	return reasonNoValue
+	return l
 }
 
 // writtenIn says which file of the chart has the reference in its text: best
 // the template itself, then any template, then files that templates read.
 func (d *derivation) writtenIn(f chart.Finding) string {
-	name, _, _ := splitSuffix(f.Raw)
-	_, rest := splitHost(name) // in its own template the parts may stand apart
+	r := chart.CutReference(f.Raw)
+	name, rest := r.Repository(), r.Path // in its own template the parts may stand apart
 	templates := d.chart.Templates()
 	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
 		templates = slices.Concat(templates[i:i+1], templates)

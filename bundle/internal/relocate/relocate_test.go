@@ -192,6 +192,12 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 			fmt.Fprintf(&b, "%s\n    at %s\n    reads %s by %s\n", n.Raw, n.Position, n.Reads, strings.Join(n.Keys, ", "))
 		}
 	}
+	if len(r.Altered) > 0 {
+		b.WriteString("# altered\n")
+		for _, a := range r.Altered {
+			fmt.Fprintf(&b, "%s\n    %q\n    %q\n    by %s\n", a.Position, a.Before, a.After, strings.Join(a.Keys, ", "))
+		}
+	}
 	b.WriteString("# changed\n")
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)
@@ -199,7 +205,11 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 	if req.PullSecret != "" {
 		b.WriteString("# pull secret\n")
 		for _, m := range r.Secrets {
-			fmt.Fprintf(&b, "%s\n    through %q by %s\n", m.Position, m.Through, strings.Join(m.Keys, ", "))
+			through := ""
+			if m.Through != (chart.Position{}) {
+				through = m.Through.String()
+			}
+			fmt.Fprintf(&b, "%s\n    through %q by %s\n", m.Position, through, strings.Join(m.Keys, ", "))
 		}
 		b.WriteString("# no pull secret\n")
 		for _, l := range r.SecretsLeft {
@@ -222,7 +232,7 @@ func foreign(t *testing.T, req Request, r *Result) []string {
 	t.Helper()
 	opt := req.Render
 	opt.Strict = true
-	opt.Values = merge(opt.Values, r.Overrides)
+	opt.Values = chart.Merge(opt.Values, r.Overrides)
 	out, err := req.Chart.Render(t.Context(), opt)
 	if err != nil {
 		t.Fatalf("with the derived values: %v", err)
@@ -237,6 +247,8 @@ func foreign(t *testing.T, req Request, r *Result) []string {
 	}
 	return lines
 }
+
+var paths = cmp.AllowUnexported(chart.Path{})
 
 // Verify comes to the same result from the overrides alone.
 func TestVerify(t *testing.T) {
@@ -259,30 +271,31 @@ func TestVerify(t *testing.T) {
 				derived.Moved[i].Keys = nil // only Derive knows them
 			}
 			for i := range derived.Left {
-				derived.Left[i].Reason = "" // Derive knows more
+				derived.Left[i].Reason, derived.Left[i].Keys = "", nil // Derive knows more
 			}
 			for i := range verified.Left {
 				verified.Left[i].Reason = ""
 			}
-			for _, r := range []*Result{derived, verified} {
-				for i := range r.Moved {
-					r.Moved[i].Name = "" // may be random
-				}
-			}
-			if diff := cmp.Diff(derived.Moved, verified.Moved); diff != "" {
+			if diff := cmp.Diff(derived.Moved, verified.Moved, paths); diff != "" {
 				t.Errorf("moved (-Derive +Verify):\n%s", diff)
 			}
-			if diff := cmp.Diff(derived.Left, verified.Left); diff != "" {
+			if diff := cmp.Diff(derived.Left, verified.Left, paths); diff != "" {
 				t.Errorf("left (-Derive +Verify):\n%s", diff)
 			}
 			for i := range derived.Secrets {
 				derived.Secrets[i].Keys = nil
 			}
-			if diff := cmp.Diff(derived.Secrets, verified.Secrets); diff != "" {
+			if diff := cmp.Diff(derived.Secrets, verified.Secrets, paths); diff != "" {
 				t.Errorf("pull secret (-Derive +Verify):\n%s", diff)
 			}
-			if diff := cmp.Diff(derived.Changed, verified.Changed); diff != "" {
+			if diff := cmp.Diff(derived.Changed, verified.Changed, paths); diff != "" {
 				t.Errorf("changed (-Derive +Verify):\n%s", diff)
+			}
+			for i := range derived.Altered {
+				derived.Altered[i].Keys = nil
+			}
+			if diff := cmp.Diff(derived.Altered, verified.Altered, paths); diff != "" {
+				t.Errorf("altered (-Derive +Verify):\n%s", diff)
 			}
 		})
 	}
@@ -332,7 +345,7 @@ func TestDeriveAgain(t *testing.T) {
 			if err != nil {
 				return
 			}
-			req.Render.Values = merge(req.Render.Values, first.Overrides)
+			req.Render.Values = chart.Merge(req.Render.Values, first.Overrides)
 			second, err := Derive(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
@@ -346,7 +359,7 @@ func TestDeriveAgain(t *testing.T) {
 
 // cut returns values without the key; a path through a list loses the list.
 func cut(values map[string]any, key string) map[string]any {
-	values = clone(values).(map[string]any)
+	values = chart.Clone(values).(map[string]any)
 	key, _, _ = strings.Cut(key, "[")
 	steps := strings.Split(strings.ReplaceAll(key, `\.`, "\x00"), ".")
 	m := values
@@ -392,8 +405,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Changed) != 1 || res.Changed[0].Path != "spec.replicas" || res.Changed[0].After != "3" {
-		t.Errorf("changed %v, want spec.replicas", res.Changed)
+	if len(res.Altered) != 1 || res.Altered[0].Path.String() != "spec.replicas" || res.Altered[0].After != "3" || res.Complete() {
+		t.Errorf("altered %v, want spec.replicas", res.Altered)
 	}
 }
 

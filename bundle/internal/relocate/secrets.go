@@ -13,32 +13,30 @@ import (
 // A SecretMove is a place that names the pull secret: a pod, or else a custom
 // resource or setting that tells a controller which secret its pods need.
 type SecretMove struct {
-	Position string // of the pod spec, or of the setting; as in chart.Finding
-	Template string
-	Kind     string
-	Name     string   // of the object; it may be random, never part of Position
-	Through  string   // position of the ServiceAccount that gives the secret to the pod; "" when its own spec does
-	Keys     []string // dotted paths of the values that put it there; none when it is there anyway
+	chart.Position                // of the pod spec, or of the setting
+	Kind           string         // Deployment, CronJob, …
+	Name           string         // of the object; it may be random
+	Through        chart.Position // the ServiceAccount that gives the secret to the pod; zero when its own spec does
+	Keys           []string       // dotted paths of the values that put it there; none when it is there anyway
 }
 
 // A SecretLeft is a pod whose images moved and that does not get the pull
 // secret.
 type SecretLeft struct {
-	Position string // of the pod spec
-	Template string
-	Kind     string
-	Name     string
-	Reason   string
+	chart.Position // of the pod spec
+	Kind           string
+	Name           string
+	Reason         string
 }
 
 // A secretSolver looks for values that put the pull secret into pods.
 type secretSolver struct {
 	*derivation
-	base   overlay         // what moves images
-	open   map[string]bool // positions of pods that need the secret, and have it not
+	base   overlay                 // what moves images
+	open   map[chart.Position]bool // of pods that need the secret, and have it not
 	before *coverage
 	chosen overlay
-	keys   map[string][]string // place → keys
+	keys   map[chart.Position][]string // place → keys
 	now    *coverage
 }
 
@@ -50,8 +48,8 @@ func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string
 		return nil
 	}
 	s := &secretSolver{
-		derivation: d, base: p.overlay, chosen: overlay{}, keys: map[string][]string{},
-		open: map[string]bool{},
+		derivation: d, base: p.overlay, chosen: overlay{}, keys: map[chart.Position][]string{},
+		open: map[chart.Position]bool{},
 	}
 	s.before = s.cover(p.probed)
 	s.now = s.before
@@ -67,11 +65,11 @@ func (d *derivation) pullSecrets(ctx context.Context, p *plan, banned map[string
 		for _, slot := range slots {
 			slot.shapes = slices.DeleteFunc(slot.shapes, func(sh shape) bool { return banned[shapeKey(slot.path.String(), sh)] })
 		}
-		if err := s.stage(ctx, slots); err != nil {
+		if err := d.unlessSpent(s.stage(ctx, slots)); err != nil {
 			return err
 		}
 	}
-	if err := s.prune(ctx); err != nil {
+	if err := d.unlessSpent(s.prune(ctx)); err != nil {
 		return err
 	}
 	p.overlay, p.probed = p.overlay.with(s.chosen), s.now.out
@@ -122,7 +120,7 @@ func (s *secretSolver) stage(ctx context.Context, slots []*secretSlot) error {
 		for i, c := range slots {
 			c.sentinel = fmt.Sprintf("zs%dz-pull", i)
 		}
-		seen := map[*secretSlot][]string{}
+		seen := map[*secretSlot][]chart.Position{}
 		if err := s.observe(ctx, slots, seen); err != nil {
 			return err
 		}
@@ -158,7 +156,7 @@ func (s *secretSolver) render(ctx context.Context, o overlay) (*coverage, error)
 // observe puts sentinels into all slots and notes the places of each that still
 // lack the secret. Slots that the chart does not render with are found by
 // halving.
-func (s *secretSolver) observe(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
+func (s *secretSolver) observe(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]chart.Position) error {
 	o := s.base.with(s.chosen)
 	for _, c := range slots {
 		o = o.with(overlay{c.path.String(): {c.path, c.with(c.sentinel)}})
@@ -203,15 +201,15 @@ func namesSecret(text, name string) bool {
 // A secretPick is a slot with the places that it serves.
 type secretPick struct {
 	slot   *secretSlot
-	places []string
+	places []chart.Position
 }
 
 // adopt takes the fewest slots that serve all places seen, those that serve most
 // first: all together, or else one after the other.
-func (s *secretSolver) adopt(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]string) error {
-	served := map[string]bool{}
-	news := func(c *secretSlot) []string {
-		return slices.DeleteFunc(slices.Clone(seen[c]), func(at string) bool { return served[at] })
+func (s *secretSolver) adopt(ctx context.Context, slots []*secretSlot, seen map[*secretSlot][]chart.Position) error {
+	served := map[chart.Position]bool{}
+	news := func(c *secretSlot) []chart.Position {
+		return slices.DeleteFunc(slices.Clone(seen[c]), func(at chart.Position) bool { return served[at] })
 	}
 	var picks []secretPick
 	for {
@@ -252,7 +250,7 @@ func (s *secretSolver) take(ctx context.Context, picks []secretPick) (done bool,
 		return false, err
 	}
 	for _, p := range picks {
-		if slices.ContainsFunc(p.places, func(at string) bool { return !s.has(now, at) }) {
+		if slices.ContainsFunc(p.places, func(at chart.Position) bool { return !s.has(now, at) }) {
 			return false, nil
 		}
 	}
@@ -267,7 +265,7 @@ func (s *secretSolver) take(ctx context.Context, picks []secretPick) (done bool,
 }
 
 // has tells whether a place names the secret.
-func (s *secretSolver) has(c *coverage, at string) bool {
+func (s *secretSolver) has(c *coverage, at chart.Position) bool {
 	if pod, ok := c.pods[at]; ok {
 		return slices.Contains(pod.names, s.secret)
 	}
@@ -327,13 +325,13 @@ func (d *derivation) secrets(r *Result, p *plan) {
 	}
 	r.SecretKeys = sortedKeys(p.secrets)
 	c := d.cover(p.out)
-	for _, at := range sortedKeys(c.pods) {
+	for _, at := range sortedPositions(c.pods) {
 		pod := c.pods[at]
 		if !d.private(pod.Pod) {
 			continue
 		}
 		if slices.Contains(pod.names, d.secret) {
-			r.Secrets = append(r.Secrets, SecretMove{at, pod.Template, pod.Kind, pod.Name, pod.through, p.secretKeys[at]})
+			r.Secrets = append(r.Secrets, SecretMove{at, pod.Kind, pod.Name, pod.through, p.secretKeys[at]})
 			continue
 		}
 		reason := reasonNoSecret
@@ -342,12 +340,11 @@ func (d *derivation) secrets(r *Result, p *plan) {
 		} else if len(pod.names) > 0 {
 			reason = reasonOtherSecret
 		}
-		r.SecretsLeft = append(r.SecretsLeft, SecretLeft{at, pod.Template, pod.Kind, pod.Name, reason})
+		r.SecretsLeft = append(r.SecretsLeft, SecretLeft{at, pod.Kind, pod.Name, reason})
 	}
-	for _, at := range sortedKeys(c.others) {
+	for _, at := range sortedPositions(c.others) {
 		if namesSecret(c.others[at], d.secret) {
-			where := change(at, "", "")
-			r.Secrets = append(r.Secrets, SecretMove{Position: at, Template: where.Template, Kind: where.Kind, Keys: p.secretKeys[at]})
+			r.Secrets = append(r.Secrets, SecretMove{Position: at, Kind: at.Kind, Keys: p.secretKeys[at]})
 		}
 	}
 }

@@ -181,10 +181,10 @@ func podMaps(values map[string]any) []path {
 
 // A coverage says which pods get a pull secret.
 type coverage struct {
-	pods map[string]podSecrets // by position
+	pods map[chart.Position]podSecrets
 	// others are further places where a secret's name stands: custom resources,
 	// settings of controllers, service accounts of pods that are made later.
-	others map[string]string // place → its text
+	others map[chart.Position]string // place → its text
 	// wrong are scalars where a name has no business to be: a list of names where
 	// Kubernetes wants maps, or a map or list as Go prints it.
 	wrong  []string
@@ -202,21 +202,21 @@ func (c *coverage) mistaken(name string) bool {
 type podSecrets struct {
 	chart.Pod
 	names   []string
-	through string // the position of the ServiceAccount they come from
+	through chart.Position // the ServiceAccount they come from
 }
 
 // cover reads the pull secrets of all pods. The secrets of a service account
 // count for the pods that run under it and have none of their own: that is how
 // Kubernetes admits pods.
 func cover(out *chart.Output, namespace string) *coverage {
-	space, broken := map[string]string{}, 0
+	space, broken := map[chart.Document]string{}, 0
 	for i := range out.Manifests {
 		m := &out.Manifests[i]
 		if m.Kind == "" {
 			broken++
 		}
-		if space[m.Position()] = m.Namespace; m.Namespace == "" {
-			space[m.Position()] = namespace
+		if space[m.ID] = m.Namespace; m.Namespace == "" {
+			space[m.ID] = namespace
 		}
 	}
 	account := func(p chart.Pod) string {
@@ -224,17 +224,17 @@ func cover(out *chart.Output, namespace string) *coverage {
 		if name == "" {
 			name = "default"
 		}
-		return space[manifestOf(p.Position)] + "/" + name
+		return space[p.Document] + "/" + name
 	}
-	c := &coverage{pods: map[string]podSecrets{}, others: map[string]string{}, broken: broken, out: out}
-	accounts, used := map[string]chart.Pod{}, map[string]bool{}
+	c := &coverage{pods: map[chart.Position]podSecrets{}, others: map[chart.Position]string{}, broken: broken, out: out}
+	accounts, used := map[string]chart.Pod{}, map[chart.Position]bool{}
 	all := out.Pods()
 	for _, p := range all {
 		if p.Kind == "ServiceAccount" {
 			accounts[account(p)] = p
 		}
 	}
-	skip := map[string]bool{}
+	skip := map[chart.Position]bool{}
 	for _, p := range all {
 		if p.Kind == "ServiceAccount" {
 			continue
@@ -256,49 +256,81 @@ func cover(out *chart.Output, namespace string) *coverage {
 	return c
 }
 
-var (
-	secretPlace = regexp.MustCompile(`(?i)pull[_-]?secret`)
-	podSecret   = regexp.MustCompile(`^(.*)\.imagePullSecrets\[\d+\]\.name$`)
-	wrongSecret = regexp.MustCompile(`\.imagePullSecrets(\[\d+\](\.name.+)?)?$|\.env\[[^\]]*\]\.value[.\[]`)
-	itemOf      = regexp.MustCompile(`^(.*(?i:pull[_-]?secrets?)[^\[|]*)\[`)
-)
-
 // readOthers collects the scalars outside of pods whose path, or name of an env
 // entry, or flag speaks of pull secrets.
-func (c *coverage) readOthers(out *chart.Output, skip map[string]bool) {
+func (c *coverage) readOthers(out *chart.Output, skip map[chart.Position]bool) {
 	leaves := out.Leaves()
-	for _, at := range sortedKeys(leaves) {
+	for _, at := range sortedPositions(leaves) {
 		if !aboutSecrets(at, leaves) {
 			continue
 		}
-		if strings.Contains(leaves[at], "map[name:") || strings.HasPrefix(leaves[at], "[") || wrongSecret.MatchString(at) && !strings.Contains(at, "|") {
+		if strings.Contains(leaves[at], "map[name:") || strings.HasPrefix(leaves[at], "[") || misplaced(at.Path) {
 			c.wrong = append(c.wrong, leaves[at])
 			continue
 		}
-		if m := podSecret.FindStringSubmatch(at); m != nil && skip[m[1]] {
+		if pod, ok := podOf(at.Path); ok && skip[at.At(pod)] {
 			continue
 		}
-		place := at
-		if m := itemOf.FindStringSubmatch(at); m != nil {
-			place = m[1]
-		}
-		c.others[place] += " " + leaves[at]
+		c.others[at.At(placeOf(at.Path))] += " " + leaves[at]
 	}
 }
 
+var secretPlace = regexp.MustCompile(`(?i)pull[_-]?secret`)
+
 // aboutSecrets tells whether a scalar is about pull secrets: by its path, by
 // the name of an env entry, or by its flag.
-func aboutSecrets(at string, leaves map[string]string) bool {
-	if secretPlace.MatchString(pathIn(at)) {
+func aboutSecrets(at chart.Position, leaves map[chart.Position]string) bool {
+	if slices.ContainsFunc(at.Path.Steps(), func(s chart.Step) bool { return secretPlace.MatchString(s.Text) }) {
 		return true
 	}
-	if entry, ok := strings.CutSuffix(at, ".value"); ok && secretPlace.MatchString(leaves[entry+".name"]) {
+	if at.Path.Last() == key("value") && secretPlace.MatchString(leaves[at.At(at.Path.Parent().Key("name"))]) {
 		return true
 	}
 	return strings.HasPrefix(leaves[at], "-") && secretPlace.MatchString(leaves[at])
 }
 
-// pathIn is the part of a position within its document.
-func pathIn(position string) string {
-	return strings.TrimPrefix(position, manifestOf(position))
+func key(name string) chart.Step { return chart.Step{Kind: chart.KeyStep, Text: name} }
+
+func isElement(s chart.Step) bool { return s.Kind == chart.IndexStep || s.Kind == chart.ItemStep }
+
+// podOf is the pod specification to whose pull secrets a path leads: as the name
+// of one of them.
+func podOf(p chart.Path) (pod chart.Path, ok bool) {
+	list := p.Parent().Parent()
+	return list.Parent(), p.Last() == key("name") && isElement(p.Parent().Last()) && list.Last() == key("imagePullSecrets")
+}
+
+// misplaced tells whether a scalar has no business to be at a path: where pods
+// have a list of maps, or below the value of an env entry.
+func misplaced(p chart.Path) bool {
+	if p.Embedded() {
+		return false
+	}
+	steps := p.Steps()
+	for i, s := range steps {
+		below := steps[i+1:]
+		switch {
+		case s == key("imagePullSecrets"):
+			if len(below) == 0 || isElement(below[0]) && (len(below) == 1 || below[1] == key("name") && len(below) > 2) {
+				return true
+			}
+		case s == key("env") && len(below) > 2 && isElement(below[0]) && below[1] == key("value"):
+			return true
+		}
+	}
+	return false
+}
+
+// placeOf cuts a path behind the last key that speaks of pull secrets, if it leads
+// to elements of a list below.
+func placeOf(p chart.Path) chart.Path {
+	place, listed := p, false
+	for at := p; at != (chart.Path{}) && at.Last().Kind != chart.IntoStep; at = at.Parent() {
+		listed = listed || isElement(at.Last())
+		if parent := at.Parent(); listed && parent.Last().Kind == chart.KeyStep && secretPlace.MatchString(parent.Last().Text) {
+			place = parent
+			break
+		}
+	}
+	return place
 }

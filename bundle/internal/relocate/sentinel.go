@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // A form says what the registry of the targets looks like. Sentinels get the
@@ -16,10 +18,9 @@ type form struct {
 
 // formOf reads the form from a reference and its target.
 func formOf(raw, target string) form {
-	_, rest := splitHost(raw)
-	base, found := strings.CutSuffix(target, "/"+rest)
+	base, found := strings.CutSuffix(target, "/"+chart.CutReference(raw).Short())
 	if !found {
-		base, _ = splitHost(target)
+		base = chart.CutReference(target).Host
 	}
 	host, prefix, _ := strings.Cut(base, "/")
 	var f form
@@ -37,7 +38,7 @@ func formOf(raw, target string) form {
 func (f form) mark(slots []*slot) {
 	for i, s := range slots {
 		s.sentinel = fmt.Sprintf("zs%dz.probe.io%s%s", i, f.port, f.prefix)
-		switch _, rest := splitValue(s.was()); {
+		switch _, rest := chart.CutHost(s.was()); {
 		case rest != "":
 			s.sentinel += "/" + rest
 		case strings.HasSuffix(s.was(), "/"):

@@ -18,7 +18,7 @@ func (c *candidates) stages() [][]*slot {
 	local := func(s *slot) bool { return !global(s) }
 	registry := func(s *slot) bool { return kindOf(s.path) == registryKey }
 	other := func(s *slot) bool { return !registry(s) }
-	host := func(s *slot) bool { _, rest := splitValue(s.was()); return rest == "" || registry(s) }
+	host := func(s *slot) bool { _, rest := chart.CutHost(s.was()); return rest == "" || registry(s) }
 	return [][]*slot{
 		pick(slices.Concat(known, guessed), global, registry),
 		pick(known, global, other),
@@ -170,6 +170,14 @@ func (s *solver) try(ctx context.Context, proposals []proposal) ([]proposal, err
 	if err != nil || v == nil || s.loses(v) {
 		return nil, err
 	}
+	if slices.ContainsFunc(proposals, func(p proposal) bool { return !p.slot.isRegistry() }) {
+		if x := s.alters(v, more.overlay()); x != nil {
+			if len(proposals) == 1 {
+				s.leave(proposals[0], x, v)
+			}
+			return nil, nil
+		}
+	}
 	var useful []proposal
 	for _, p := range proposals {
 		if slices.ContainsFunc(p.spots, func(i int) bool { return v.reads[i] == s.spots[i].want }) {
@@ -180,6 +188,22 @@ func (s *solver) try(ctx context.Context, proposals []proposal) ([]proposal, err
 		s.keep(useful, v)
 	}
 	return useful, nil
+}
+
+// leave notes what else a proposal would do. When the references that it would move
+// stand elsewhere then, it adds something, and moves nothing.
+func (s *solver) leave(p proposal, x *chart.Difference, v *view) {
+	elsewhere := map[string]bool{}
+	for _, f := range v.out.Findings() {
+		if _, ok := s.now.out.Lookup(f.Position); !ok {
+			elsewhere[f.Raw] = true
+		}
+	}
+	for _, i := range p.all {
+		if at := s.spots[i].finding; !elsewhere[at.Raw] {
+			s.altering[at.Position] = altering{p.slot.path.String(), does(*x)}
+		}
+	}
 }
 
 // keep takes proposals over for good.

@@ -59,10 +59,6 @@ func FuzzTargetName(f *testing.F) {
 				t.Errorf("TargetName(%q) = %q moves on to %q", raw, got, again)
 			}
 		}
-		name, tag, digest := splitSuffix(raw)
-		if name+tag+digest != raw {
-			t.Errorf("splitSuffix(%q) = %q %q %q", raw, name, tag, digest)
-		}
 	})
 }
 
@@ -292,43 +288,42 @@ empty: null
 	}
 }
 
-func TestMerge(t *testing.T) {
-	a := map[string]any{"a": map[string]any{"x": 1, "y": []any{1, 2}}, "b": nil}
-	b := map[string]any{"a": map[string]any{"y": []any{3}, "z": nil}, "b": map[string]any{"k": 1}}
-	want := map[string]any{"a": map[string]any{"x": 1, "y": []any{3}, "z": nil}, "b": map[string]any{"k": 1}}
-	if diff := cmp.Diff(want, merge(a, b)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]any{"x": 1, "y": []any{1, 2}}, a["a"]); diff != "" {
-		t.Errorf("merge changed its argument:\n%s", diff)
-	}
-}
-
 func TestExplained(t *testing.T) {
+	var root chart.Path
+	spec := root.Key("spec")
+	at := func(n int, p chart.Path) chart.Position {
+		return chart.Document{Template: "t", Kind: "A", Ordinal: n}.At(p)
+	}
+	spread := at(0, spec.Key("repository"))
+	spread.Spread = true
 	moved := []Move{
-		{Finding: chart.Finding{Position: "t#A/0.spec.image", Raw: "quay.io/a:1"}, Target: "reg/a:1"},
-		{Finding: chart.Finding{Position: "t#A/0.spec.repository~ref", Raw: "docker.io/b/c:1"}, Target: "reg/b/c:1"},
+		{Finding: chart.Finding{Position: at(0, spec.Key("image")), Raw: "quay.io/a:1"}, Target: "reg/a:1"},
+		{Finding: chart.Finding{Position: spread, Raw: "docker.io/b/c:1"}, Target: "reg/b/c:1"},
 	}
 	sum := strings.Repeat("0123456789abcdef", 4)
 	tests := []struct {
-		at, was, now string
-		want         bool
+		at       chart.Position
+		was, now string
+		want     bool
 	}{
-		{"t#A/0.spec.image", "quay.io/a:1", "reg/a:1", true},
-		{"t#A/0.spec.image", "oci://quay.io/a:1", "oci://reg/a:1", true},
-		{"t#A/0.args[0]", "--x=quay.io/a:1,docker.io/b/c:1", "--x=reg/a:1,reg/b/c:1", true},
-		{"t#A/0.args[0]", "--x=quay.io/a:1", "--y=reg/a:1", false},
-		{"t#A/0.args[0]", "quay.io/a:1", "reg/a:2", false},
-		{"t#A/0.spec.registry", "docker.io", "reg", true},
-		{"t#A/1.spec.registry", "docker.io", "reg", false},
-		{"t#A/0.spec.registry", "quay.io", "reg", false},
-		{"t#A/0.spec.url", "https://docker.io/b/c", "https://reg/b/c", false},
-		{"t#A/0.metadata.annotations.checksum", sum, strings.Repeat("fedcba9876543210", 4), true},
-		{"t#A/0.spec.replicas", "1", "2", false},
+		{at(0, spec.Key("image")), "quay.io/a:1", "reg/a:1", true},
+		{at(0, spec.Key("image")), "oci://quay.io/a:1", "oci://reg/a:1", true},
+		{at(0, root.Key("args").Index(0)), "--x=quay.io/a:1,docker.io/b/c:1", "--x=reg/a:1,reg/b/c:1", true},
+		{at(0, root.Key("args").Index(0)), "--x=quay.io/a:1", "--y=reg/a:1", false},
+		{at(0, root.Key("args").Index(0)), "x = quay.io/a:1", "x: quay.io/a:1", false},
+		{at(0, root.Key("args").Index(0)), "quay.io/a:1", "reg/a:2", false},
+		{at(0, root.Key("args").Index(0)), "quay.io/a:1", "reg/a:1 and more", false},
+		{at(0, root.Key("args").Index(0)), "quay.io/a:1", "reg/a:1!", false},
+		{at(0, spec.Key("registry")), "docker.io", "reg", true},
+		{at(1, spec.Key("registry")), "docker.io", "reg", false},
+		{at(0, spec.Key("registry")), "quay.io", "reg", false},
+		{at(0, spec.Key("url")), "https://docker.io/b/c", "https://reg/b/c", false},
+		{at(0, root.Key("checksum")), sum, strings.Repeat("fedcba9876543210", 4), false},
+		{at(0, spec.Key("replicas")), "1", "2", false},
 	}
 	for _, tt := range tests {
 		if got := explained(tt.at, tt.was, tt.now, moved); got != tt.want {
-			t.Errorf("explained(%s, %q, %q) = %v, want %v", tt.at, tt.was, tt.now, got, tt.want)
+			t.Errorf("explained(%v, %q, %q) = %v, want %v", tt.at, tt.was, tt.now, got, tt.want)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/chart"
 )
 
 // Verify is the proof alone: it renders the chart as helm install does, without
@@ -17,7 +19,7 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	d.options.Values = merge(r.Render.Values, overrides)
+	d.options.Values = chart.Merge(r.Render.Values, overrides)
 	out, err := d.strict(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -38,10 +40,13 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	})
 	d.compare(res, out)
 	d.secrets(res, &plan{out: out})
-	if err := d.changes(ctx, res, probed); err != nil {
-		return nil, err
-	}
-	res.Renders = d.renders
+	set := overlay{}
+	walk(nil, overrides, func(p path, v any) bool {
+		set[p.String()] = setting{p, v}
+		return true
+	})
+	d.changes(res, probed, set)
+	res.Renders, res.Before = d.renders, d.before
 	return res, nil
 }
 
@@ -107,7 +112,7 @@ func (d *derivation) culprits(ctx context.Context, all overlay, keys []string) (
 	if refusal(err) == nil {
 		return nil, err
 	}
-	if len(keys) == 1 {
+	if len(keys) == 1 || d.renders >= 2*maxRenders {
 		return keys, nil
 	}
 	half := len(keys) / 2

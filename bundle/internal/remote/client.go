@@ -42,6 +42,12 @@ type Options struct {
 	Waiting func(Wait)
 }
 
+// Plain reports whether a host is contacted without TLS.
+func (o Options) Plain(host string) bool { return hostSet(o.PlainHTTP)[wireHost(host)] }
+
+// Insecure reports whether a host's certificate is not verified.
+func (o Options) Insecure(host string) bool { return hostSet(o.InsecureSkipTLS)[wireHost(host)] }
+
 // Credential is a user name with a password or an access token.
 type Credential struct{ Username, Password string }
 

@@ -80,6 +80,16 @@ func Refused(err error) bool {
 	return errors.As(err, &e) && e.Status != 0 && (e.Kind == Auth || e.Kind == Denied || e.Kind == Protocol)
 }
 
+// Fixed reports whether the refusal of a tag that exists may be for the reason that
+// it exists, by the statuses that registries have for that.
+func (e *Error) Fixed() bool {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusPreconditionFailed:
+		return true
+	}
+	return false
+}
+
 var (
 	withoutScheme = regexp.MustCompile(`^https?://`)
 

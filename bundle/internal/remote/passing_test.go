@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/remote"
@@ -52,6 +53,11 @@ func storesWithLastPart(size int64, digest string, header ...string) regtest.Inj
 	}
 }
 
+func once(f regtest.Fault) regtest.Fault {
+	f.Times = 1
+	return f
+}
+
 // Refusals that come from lost sessions and replicas are looked into, and the blob
 // is sent anew at most once.
 func TestPushPassingRefusals(t *testing.T) {
@@ -82,6 +88,10 @@ func TestPushPassingRefusals(t *testing.T) {
 		{name: "202", faults: []regtest.Fault{put(1, butSays(regtest.Status(202)))}, posts: 1},
 		{name: "202, not stored", faults: []regtest.Fault{put(1, regtest.Status(202))}, posts: 2},
 		{name: "202, never stored", faults: []regtest.Fault{put(0, regtest.Status(202))}, posts: 2, kind: remote.Protocol},
+		{name: "201, not stored", faults: []regtest.Fault{once(regtest.Forget(regtest.Upload))}, posts: 2},
+		{name: "201, never stored", faults: []regtest.Fault{regtest.Forget(regtest.Upload)}, posts: 2, kind: remote.Protocol},
+		{name: "201, and seen later", faults: []regtest.Fault{{Method: "HEAD", Skip: 1, Times: 3, Do: regtest.Status(404)}}, posts: 1},
+		{name: "201, and no answer to whether it is there", faults: []regtest.Fault{{Method: "HEAD", Skip: 1, Do: regtest.Status(401)}}, posts: 1},
 		{name: "stored with the last part", chunk: size / 4, faults: []regtest.Fault{
 			patch(0, storesWithLastPart(size, d.Digest.String())), put(0, says(404, "BLOB_UPLOAD_UNKNOWN")),
 		}, posts: 1},
@@ -154,6 +164,9 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 	put := func(times int, do regtest.Injector) regtest.Fault {
 		return regtest.Fault{Method: "PUT", Class: regtest.Manifest, Times: times, Do: do}
 	}
+	other := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("Docker-Content-Digest", digest.FromString("other").String())
+	}
 	for _, tt := range []struct {
 		name   string
 		faults []regtest.Fault
@@ -164,6 +177,12 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 		{name: "204", faults: []regtest.Fault{put(0, butSays(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(204) }))}},
 		{name: "202, and stored later", faults: []regtest.Fault{put(2, regtest.Status(202))}},
 		{name: "202, never stored", faults: []regtest.Fault{put(0, regtest.Status(202))}, kind: remote.Protocol},
+		{name: "201, not stored", faults: []regtest.Fault{regtest.Forget(regtest.Manifest)}, kind: remote.Protocol},
+		{name: "201, and seen later", faults: []regtest.Fault{{Class: regtest.Manifest, Method: "HEAD", Times: 2, Do: regtest.Status(404)}, {Class: regtest.Manifest, Method: "GET", Times: 2, Do: regtest.Status(404)}}},
+		{name: "201, and another is seen", faults: []regtest.Fault{{Class: regtest.Manifest, Method: "HEAD", Times: 2, Do: other}}},
+		{name: "201, and always another", faults: []regtest.Fault{{Class: regtest.Manifest, Method: "HEAD", Do: other}}, kind: remote.Protocol},
+		{name: "201, HEAD finds nothing, GET does", faults: []regtest.Fault{{Class: regtest.Manifest, Method: "HEAD", Times: 1, Do: regtest.Status(404)}}},
+		{name: "201, and no answer to whether it is there", faults: []regtest.Fault{{Class: regtest.Manifest, Method: "HEAD", Times: 1, Do: regtest.Status(401)}}},
 		{name: "blobs not seen yet", faults: []regtest.Fault{put(3, says(400, "MANIFEST_BLOB_UNKNOWN"))}},
 		{name: "blobs not seen yet, as 404", faults: []regtest.Fault{put(1, says(404, "BLOB_UNKNOWN"))}},
 		{name: "children not seen yet", faults: []regtest.Fault{put(1, says(404, "MANIFEST_UNKNOWN"))}},

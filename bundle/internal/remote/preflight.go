@@ -10,22 +10,39 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
+const opAccess = "check access to"
+
 // Preflight finds out whether repo can be pushed to, before anything is: the
-// registry answers, the credentials are right, and they permit an upload (one is
-// begun and cancelled). The Kind of its error tells these apart, and Hint says
-// what to do.
+// registry answers and the credentials are right ([Client.Ping]), and they permit
+// an upload ([Client.MayPush]). The Kind of its error tells these apart, and Hint
+// says what to do.
 func (c *Client) Preflight(ctx context.Context, repo string) error {
+	if err := c.Ping(ctx, repo); err != nil {
+		return err
+	}
+	return c.MayPush(ctx, repo)
+}
+
+// Ping finds out whether the host of repo is a registry, and knows the user.
+func (c *Client) Ping(ctx context.Context, repo string) error {
 	r, err := c.repository(repo)
 	if err != nil {
 		return err
 	}
-	const op = "check access to"
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
-	if err := r.retry(ctx, op, repo, r.ping); err != nil {
-		return r.unknown(err)
+	return r.unknown(r.retry(ctx, opAccess, repo, r.ping))
+}
+
+// MayPush finds out whether repo, which may not exist yet, takes uploads: one is
+// begun and cancelled.
+func (c *Client) MayPush(ctx context.Context, repo string) error {
+	r, err := c.repository(repo)
+	if err != nil {
+		return err
 	}
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
 	var s session
-	err = r.retry(ctx, op, repo, func(ctx context.Context) error {
+	err = r.retry(ctx, opAccess, repo, func(ctx context.Context) error {
 		s, err = r.startUpload(ctx, "")
 		return err
 	})

@@ -113,6 +113,9 @@ func (u *upload) run(ctx context.Context) error {
 	ctx = u.retry.attach(ctx)
 	for {
 		err := u.attempt(ctx)
+		if err == nil && !u.done {
+			err = u.confirm(ctx)
+		}
 		u.meter.retire()
 		u.result.Sent = u.meter.total()
 		if err == nil {
@@ -197,6 +200,18 @@ func (u *upload) arrived(ctx context.Context) bool {
 		u.done = true
 	}
 	return u.done
+}
+
+// confirm asks for a blob that was taken. Once, it is sent anew where the registry
+// does not have it all the same.
+func (u *upload) confirm(ctx context.Context) error {
+	err := u.repo.confirm(ctx, func(ctx context.Context) (bool, error) { return u.repo.headBlob(ctx, u.desc) })
+	var lost *policyError
+	if errors.As(err, &lost) && !u.renewed {
+		u.renewed, u.location = true, ""
+		return &statusError{Host: u.repo.host, Status: http.StatusNotFound, Message: lost.Msg, Again: true}
+	}
+	return err
 }
 
 // doubt looks into a refusal that may come from a session that got lost, or from

@@ -37,6 +37,9 @@ func (c *Client) PushManifest(ctx context.Context, repo, ref string, d ocispec.D
 	late := 0
 	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
 		err := r.oras.PushReference(ctx, d, bytes.NewReader(data), ref)
+		if err == nil {
+			return r.confirm(ctx, func(ctx context.Context) (bool, error) { return r.stands(ctx, ref, d.Digest) })
+		}
 		if !tooEarly(err) {
 			return err
 		}
@@ -67,7 +70,7 @@ func notTaken(err error, data []byte) error {
 	case strings.HasPrefix(m.Config.MediaType, "application/vnd.cncf.helm."):
 		e.Hint = "the registry may not take Helm charts: import --skip-charts leaves them out"
 	case m.Subject != nil:
-		e.Hint = "the registry may not take referrers (signatures, SBOMs): export with --no-referrers leaves them out"
+		e.Hint = "the registry may not take referrers (signatures, SBOMs): --no-referrers leaves them out"
 	case m.Config.MediaType != "" && m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != mediaTypeDockerConfig:
 		e.Hint = "the registry may not take artifacts with a config of type " + printable(m.Config.MediaType)
 	}

@@ -15,6 +15,7 @@ type backoff struct {
 	host     string
 	answered func() bool // the host has answered in this run
 	notices  *notices
+	hasty    bool      // little is lost by an early end
 	failures int       // in a row without progress
 	attempts int       // in all
 	since    time.Time // of the first of these failures
@@ -51,7 +52,7 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	if b.failures++; b.failures == 1 {
 		b.since = time.Now()
 	}
-	if !retryable(err) || b.failures >= b.budget() {
+	if !retryable(err) || b.failures >= b.budget() || b.hasty && time.Since(b.since) > hastyTime && !tooMany(err) {
 		return err
 	}
 	wait, ok := b.wait(err, time.Now())
@@ -89,6 +90,12 @@ func (b *backoff) wait(err error, now time.Time) (time.Duration, bool) {
 	return d, true
 }
 
+// tooMany reports whether a registry is asked too often.
+func tooMany(err error) bool {
+	var status *statusError
+	return errors.As(err, &status) && status.Status == http.StatusTooManyRequests
+}
+
 // retryAfter reads the header of that name: seconds or a date (RFC 9110, 10.2.3).
 func retryAfter(header string, now time.Time) (time.Duration, bool) {
 	if s, err := strconv.ParseUint(header, 10, 31); err == nil {
@@ -100,9 +107,20 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+type hastyKey struct{}
+
+// hastyTime is how long such a question is tried again.
+const hastyTime = 5 * time.Second
+
+// Hasty returns a context for questions that little is lost by: a registry that
+// cannot answer them is asked again for a few seconds. One that wants to be asked more slowly
+// can.
+func Hasty(ctx context.Context) context.Context { return context.WithValue(ctx, hastyKey{}, true) }
+
 // retry runs f until it succeeds or fails for good.
 func (p *peer) retry(ctx context.Context, op, subject string, f func(context.Context) error) error {
 	b := p.client.backoff(p.host)
+	b.hasty = ctx.Value(hastyKey{}) != nil
 	ctx = b.attach(ctx)
 	for {
 		err := f(ctx)

@@ -27,6 +27,7 @@ type transport struct {
 	named           map[string]bool // hosts that stand in the options
 	stall           time.Duration
 	hosts           sync.Map // those that have answered
+	flavours        sync.Map // host → flavour
 	notices         *notices
 
 	mu      sync.Mutex
@@ -95,6 +96,7 @@ func (t *transport) send(req *http.Request, may access) (*http.Response, error) 
 		return nil, w.explain(err)
 	}
 	t.hosts.Store(host, true)
+	t.note(host, resp)
 	resp.Request = req
 	resp.Body = &receivedBody{ReadCloser: resp.Body, watch: w, left: resp.ContentLength}
 	if retryableStatus(resp.StatusCode) {

@@ -58,11 +58,11 @@ type Chart struct {
 
 // Load reads the chart that spec names, wherever it is.
 func Load(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
-	files, err := record.ReadValues(spec.ValueFiles)
+	files, err := record.ReadValues(ctx, spec.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
-	values, err := record.MergeOnto(spec.Values, files, spec.Set, spec.SetString)
+	values, err := record.MergeOnto(spec.Values, nil, files, spec.Set, spec.SetString)
 	if err != nil {
 		return nil, err
 	}

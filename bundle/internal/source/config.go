@@ -1,10 +1,14 @@
 package source
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +16,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/input"
 )
 
 // A Config is the content of an export's configuration file: what --config
@@ -33,10 +38,13 @@ type Config struct {
 	Platforms []image.Platform
 }
 
+// maxConfig bounds a configuration file or a list of images, in bytes.
+const maxConfig = 16 << 20
+
 // LoadConfig reads a configuration file. Paths in it are relative to its
 // folder.
-func LoadConfig(path string) (*Config, error) {
-	b, err := os.ReadFile(path)
+func LoadConfig(ctx context.Context, path string) (*Config, error) {
+	b, err := input.File(ctx, path, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -50,11 +58,30 @@ func LoadConfig(path string) (*Config, error) {
 		for j, f := range spec.ValueFiles {
 			spec.ValueFiles[j] = under(dir, f)
 		}
-		if spec.Repo == "" && !strings.HasPrefix(spec.Ref, "oci://") {
-			spec.Ref = under(dir, spec.Ref)
+		if spec.Repo == "" {
+			spec.Ref = chartUnder(dir, spec.Ref)
 		}
 	}
 	return c, nil
+}
+
+// aliased matches ALIAS/NAME, as helm writes a chart of a repository that the user
+// added.
+var aliased = regexp.MustCompile(`^[^./\\][^/\\]*/[^/\\]+$`)
+
+// chartUnder is a chart that a file in dir names: a path, unless it is a URL, or
+// can only be one of a repository that the user added.
+func chartUnder(dir, ref string) string {
+	path := under(dir, ref)
+	if strings.Contains(ref, "://") || aliased.MatchString(ref) && !exists(path) && !exists(ref) {
+		return ref
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func under(dir, path string) string {

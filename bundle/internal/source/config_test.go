@@ -2,6 +2,8 @@ package source
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -86,6 +88,42 @@ func TestParseConfigRefuses(t *testing.T) {
 		}
 		if fault.KindOf(err) != fault.Usage {
 			t.Errorf("%q: kind %d", tc.text, fault.KindOf(err))
+		}
+	}
+}
+
+// A chart in a configuration file is a path below the file's folder, unless it can
+// be none.
+func TestLoadConfigPaths(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "charts", "there"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]string{
+		"https://example.com/app-1.0.0.tgz": "https://example.com/app-1.0.0.tgz",
+		"http://example.com/app-1.0.0.tgz":  "http://example.com/app-1.0.0.tgz",
+		"oci://ghcr.io/acme/charts/app":     "oci://ghcr.io/acme/charts/app",
+		"bitnami/nginx":                     "bitnami/nginx",
+		"charts/there":                      filepath.Join(dir, "charts/there"),
+		"./bitnami/nginx":                   filepath.Join(dir, "bitnami/nginx"),
+		"../bitnami":                        filepath.Join(filepath.Dir(dir), "bitnami"),
+		"a/b/c":                             filepath.Join(dir, "a/b/c"),
+		"app-1.0.0.tgz":                     filepath.Join(dir, "app-1.0.0.tgz"),
+		"/srv/app":                          "/srv/app",
+	} {
+		file := filepath.Join(dir, "c.yaml")
+		if err := os.WriteFile(file, []byte("charts:\n  - chart: "+ref+"\n    values: [site.yaml]\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := LoadConfig(t.Context(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Charts[0].Ref; got != want {
+			t.Errorf("%s: %s, want %s", ref, got, want)
+		}
+		if got := c.Charts[0].ValueFiles[0]; got != filepath.Join(dir, "site.yaml") {
+			t.Errorf("values file %s", got)
 		}
 	}
 }

@@ -76,33 +76,8 @@ func Finding(c record.Chart, f chart.Finding, keys []string) record.Finding {
 		Chart:      c.Label(),
 		Template:   record.Printable(f.Template),
 		Kind:       record.Printable(f.Kind),
-		Path:       record.Printable(f.Path),
+		Path:       record.Printable(f.Path.String()),
 		Confidence: string(f.Confidence),
 		Keys:       record.Printables(keys),
 	}
-}
-
-// Split parts what can be pulled from what cannot. A reference without
-// a tag that is put together at run time counts as answered when the user names
-// an image of that repository.
-func Split(all []record.Finding) (pullable, open []record.Finding) {
-	answered := make(map[string]bool)
-	var rest []record.Finding
-	for _, f := range all {
-		ref, err := name.Parse(f.Raw)
-		if err != nil || f.Confidence != string(chart.Image) {
-			rest = append(rest, f)
-			continue
-		}
-		pullable = append(pullable, f)
-		if f.Chart == "" {
-			answered[ref.Repository()] = true
-		}
-	}
-	for _, f := range rest {
-		if ref, err := name.Parse(f.Raw); err != nil || !answered[ref.Repository()] {
-			open = append(open, f)
-		}
-	}
-	return pullable, open
 }

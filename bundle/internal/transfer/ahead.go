@@ -44,16 +44,15 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // An ahead fetches blobs in the order of the plan. It waits where the one who
 // reads them is behind.
 type ahead struct {
-	client *remote.Client
-	plan   *plan.Plan
-	jobs   int // blobs at once
-	blobs  map[digest.Digest]*aheadBlob
-	room   *semaphore.Weighted // chunks that may be held
+	origins
+	jobs  int // blobs at once
+	blobs map[digest.Digest]*aheadBlob
+	room  *semaphore.Weighted // chunks that may be held
 }
 
 func newAhead(client *remote.Client, p *plan.Plan, jobs int) *ahead {
 	a := &ahead{
-		client: client, plan: p, jobs: jobs,
+		origins: origins{client, p}, jobs: jobs,
 		blobs: make(map[digest.Digest]*aheadBlob, len(p.Fetch)),
 		room:  semaphore.NewWeighted(AheadBytes / chunkSize),
 	}
@@ -80,7 +79,7 @@ func (a *ahead) run(ctx context.Context) error {
 		b.free = func() { a.room.Release(b.needs) }
 		fetches.Go(func() error {
 			defer close(b.chunks)
-			b.err = b.fetch(ctx, a.client, a.plan.From[d.Digest], d)
+			b.err = b.fetch(ctx, a.origins, d)
 			return nil
 		})
 	}
@@ -98,8 +97,8 @@ type aheadBlob struct {
 	err    error  // set before chunks is closed; nil: all of it was sent
 }
 
-func (b *aheadBlob) fetch(ctx context.Context, client *remote.Client, repo string, d ocispec.Descriptor) error {
-	rc, err := client.Blob(ctx, repo, d)
+func (b *aheadBlob) fetch(ctx context.Context, from origins, d ocispec.Descriptor) error {
+	rc, err := from.open(ctx, d, remote.BlobRange{To: d.Size})
 	if err != nil {
 		return err
 	}

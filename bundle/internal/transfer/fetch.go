@@ -26,15 +26,14 @@ import (
 // For a writer that wants them in order, they come in order, and no further ahead
 // of the first that is not complete than a window.
 type fetcher struct {
-	client *remote.Client
-	plan   *plan.Plan
-	w      *layout.Writer
-	pr     progress.Reporter
-	tally  *tally
-	jobs   int // at one host
+	origins
+	w     *layout.Writer
+	pr    progress.Reporter
+	tally *tally
+	jobs  int // at one host
 
 	mu    sync.Mutex
-	queue []ocispec.Descriptor
+	queue queue
 	begun []*fetching
 	busy  map[string]int // host → transfers
 
@@ -46,7 +45,6 @@ type fetcher struct {
 // A fetching is a blob under way.
 type fetching struct {
 	desc     ocispec.Descriptor
-	repo     string
 	host     string
 	asm      *layout.Assembly
 	segments []*segment
@@ -79,17 +77,16 @@ const window = 32 << 20
 
 func newFetcher(client *remote.Client, p *plan.Plan, w *layout.Writer, jobs int, pr progress.Reporter) *fetcher {
 	f := &fetcher{
-		client: client, plan: p, w: w, pr: pr, jobs: jobs,
+		origins: origins{client, p}, w: w, pr: pr, jobs: jobs,
 		tally: newTally(p.Needs, pr), busy: make(map[string]int),
 	}
-	for _, d := range p.Fetch {
-		if w.Takes(d.Digest) {
-			f.queue = append(f.queue, d)
-		}
-	}
 	f.turn = sync.NewCond(&f.mu)
+	all := slices.DeleteFunc(slices.Clone(p.Fetch), func(d ocispec.Descriptor) bool { return !w.Takes(d.Digest) })
 	if !w.InOrder() {
-		slices.SortStableFunc(f.queue, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
+		slices.SortStableFunc(all, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
+	}
+	f.queue.fill(all, f.host)
+	if !w.InOrder() {
 		return f
 	}
 	f.ends = make(map[digest.Digest]int64)
@@ -102,13 +99,7 @@ func newFetcher(client *remote.Client, p *plan.Plan, w *layout.Writer, jobs int,
 }
 
 // workers is how many transfers run at once.
-func (f *fetcher) workers() int {
-	hosts := make(map[string]bool)
-	for _, d := range f.queue {
-		hosts[f.client.Host(f.plan.From[d.Digest])] = true
-	}
-	return f.jobs * min(len(hosts), maxHosts)
-}
+func (f *fetcher) workers() int { return f.jobs * min(len(f.queue.lines), maxHosts) }
 
 // work fetches until there is nothing left to begin or to help with.
 func (f *fetcher) work(ctx context.Context) error {
@@ -122,7 +113,7 @@ func (f *fetcher) work(ctx context.Context) error {
 		}
 		if err := f.fetch(ctx, b, s); err != nil {
 			f.fail()
-			return f.tally.about(b.desc.Digest, remote.About(b.repo, err))
+			return f.tally.about(b.desc.Digest, f.about(b.desc.Digest, err))
 		}
 	}
 }
@@ -140,7 +131,7 @@ func (f *fetcher) next() (*fetching, *segment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b, s, err := f.choose()
-	for b == nil && err == nil && f.ends != nil && len(f.queue) > 0 && !f.failed {
+	for b == nil && err == nil && f.ends != nil && f.queue.left > 0 && !f.failed {
 		f.turn.Wait()
 		b, s, err = f.choose()
 	}
@@ -159,40 +150,39 @@ func (f *fetcher) choose() (*fetching, *segment, error) {
 	return b, s, err
 }
 
-// open is how many blobs of the queue may be begun.
-func (f *fetcher) open() int {
-	if f.ends == nil || len(f.queue) == 0 {
-		return len(f.queue)
-	}
-	d := f.queue[0]
+// far reports whether a blob is too far ahead to be begun in order.
+func (f *fetcher) far(d ocispec.Descriptor) bool {
 	for _, b := range f.begun {
 		if f.ends[d.Digest]-(f.ends[b.desc.Digest]-b.desc.Size) > window {
-			return 0
+			return true
 		}
 	}
-	return 1
+	return false
 }
 
-// begin takes the first blob of the queue, from the host that is least busy.
-func (f *fetcher) begin() (*fetching, *segment, error) {
-	best, host := -1, ""
-	for i, d := range f.queue[:f.open()] {
-		h := f.client.Host(f.plan.From[d.Digest])
-		if f.busy[h] < f.jobs && (best < 0 || f.busy[h] < f.busy[host]) {
-			best, host = i, h
-		}
+// pick chooses the host to begin the next blob from: the least busy one or, in
+// order, that of the first blob.
+func (f *fetcher) pick() (host string, ok bool) {
+	if f.ends == nil {
+		return f.queue.leastBusy(f.busy, f.jobs)
 	}
-	if best < 0 {
+	d, host, ok := f.queue.first()
+	return host, ok && f.busy[host] < f.jobs && !f.far(d)
+}
+
+// begin takes the next blob of the queue.
+func (f *fetcher) begin() (*fetching, *segment, error) {
+	host, ok := f.pick()
+	if !ok {
 		return nil, nil, nil
 	}
-	d := f.queue[best]
-	f.queue = slices.Delete(f.queue, best, best+1)
+	d := f.queue.take(host)
 	asm, err := f.w.Assemble(d.Digest)
 	if err != nil {
 		return nil, nil, err
 	}
 	piece := asm.Piece()
-	b := &fetching{desc: d, repo: f.plan.From[d.Digest], host: host, asm: asm, had: piece.To - piece.From}
+	b := &fetching{desc: d, host: host, asm: asm, had: piece.To - piece.From}
 	for _, r := range asm.Missing() {
 		b.segments = append(b.segments, &segment{at: r.From, to: r.To})
 		b.had -= r.To - r.From
@@ -273,7 +263,7 @@ func (f *fetcher) move(ctx context.Context, b *fetching, s *segment) error {
 	}
 	if rc == nil {
 		var err error
-		if rc, err = f.client.BlobRange(ctx, b.repo, b.desc, part); err != nil {
+		if rc, err = f.open(ctx, b.desc, part); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -93,14 +94,21 @@ func recordOf(r *layout.Reader) (*record.Record, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
+// goOn is how long ago a run may have begun that is gone on with under its own
+// date.
+const goOn = 7 * 24 * time.Hour
+
 // Begun is the time of creation where none was given: that of the run that this
-// one goes on with, else now. head is where the head of a set stays; empty for a
+// one goes on with, else now. A partial file of other content, or one that claims
+// to be old or of the future, has no say in what is signed: who can write to the
+// medium could have left it. head is where the head of a set stays; empty for a
 // bundle in one file.
-func Begun(output, head string) time.Time {
-	if l := findLeftover(output, head); l != nil {
+func Begun(output, head, id string) time.Time {
+	now := time.Now().UTC().Truncate(time.Second)
+	if l := findLeftover(output, head); l != nil && l.record.ID == id && !l.created.After(now) && now.Sub(l.created) < goOn {
 		return l.created
 	}
-	return time.Now().UTC().Truncate(time.Second)
+	return now
 }
 
 // signature signs the list of checksums. A signature that the run before made of
@@ -128,8 +136,8 @@ type Change struct {
 
 // changes lists the references that moved.
 func (l *leftover) changes(p *plan.Plan) []Change {
-	if l == nil {
-		return nil
+	if l == nil || !sameReferences(l.record.Images, p.Record.Images) {
+		return nil // another bundle
 	}
 	was := make(map[string]digest.Digest)
 	for _, im := range l.record.Images {
@@ -142,4 +150,10 @@ func (l *leftover) changes(p *plan.Plan) []Change {
 		}
 	}
 	return all
+}
+
+// sameReferences reports whether two lists, each in order, have the same images,
+// whatever is behind their names by now.
+func sameReferences(a, b []record.Image) bool {
+	return slices.EqualFunc(a, b, func(x, y record.Image) bool { return x.Reference == y.Reference })
 }

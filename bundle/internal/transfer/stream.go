@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -35,11 +36,18 @@ func streams(output string) bool {
 func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (err error) {
 	w := o.Stream
 	if o.Output != StreamOutput {
-		f, openErr := os.OpenFile(o.Output, os.O_WRONLY, 0)
+		f, openErr := openStream(ctx, o.Output)
 		if openErr != nil {
 			return openErr
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
+		// Who reads the pipe may have stopped to do so: it has a deadline then.
+		stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
+		defer func() {
+			stop()
+			if err = errors.Join(err, f.Close()); err != nil && ctx.Err() != nil {
+				err = ctx.Err()
+			}
+		}()
 		w = f
 	}
 	if w == nil {
@@ -50,11 +58,11 @@ func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan
 	}
 	o.Progress.Phase("fetching", p.Payload())
 	defer o.Progress.End()
-	ctx, cancel := context.WithCancel(ctx)
+	fetching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g errgroup.Group
 	a := newAhead(client, p, o.Jobs)
-	g.Go(func() error { return a.run(ctx) })
+	g.Go(func() error { return a.run(fetching) })
 	t := newTally(p.Needs, o.Progress)
 	var at digest.Digest
 	err = layout.Stream(w, lp, func(d digest.Digest) (io.ReadCloser, error) {
@@ -66,7 +74,7 @@ func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan
 	var failed *remote.Error
 	var wrong *layout.ContentError
 	if errors.As(err, &failed) || errors.As(err, &wrong) {
-		return t.about(at, remote.About(p.From[at], err))
+		return t.about(at, a.about(at, err))
 	}
 	if err != nil {
 		return err

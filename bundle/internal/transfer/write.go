@@ -84,6 +84,15 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 	return res, nil
 }
 
+// CheckOutput refuses a file that stands where a bundle is to be written, and is
+// none: a key, a chart.
+func CheckOutput(output string) error {
+	if streams(output) {
+		return nil
+	}
+	return explainWrite(layout.CheckOutput(output))
+}
+
 // writeFile fills the file and gives it its name. It returns how much of it an
 // earlier run had fetched.
 func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (resumed int64, err error) {
@@ -107,10 +116,13 @@ func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.P
 // explainWrite says beside an error of the output what to do about it.
 func explainWrite(err error) error {
 	var (
-		space *layout.SpaceError
-		known fault.Fault
+		space    *layout.SpaceError
+		occupied *layout.OccupiedError
+		known    fault.Fault
 	)
 	switch {
+	case errors.As(err, &occupied):
+		return &fault.UsageError{What: err.Error(), Advice: "name another file with -o, or remove this one first"}
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &space):

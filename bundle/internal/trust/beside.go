@@ -93,10 +93,15 @@ func besideNames(path string) (names []string, err error) {
 
 // readSignature reads a file as far as a signature can go, and one byte more.
 func readSignature(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	// Asked before: opening a pipe waits for who writes to it.
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w: not a regular file", name, fs.ErrNotExist)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &fault.UsageError{What: fmt.Sprintf("signature: %v", err)}
 	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("signature: %w", err)
 	}

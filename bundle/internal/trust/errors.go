@@ -25,6 +25,18 @@ func (e *StaleError) Fault() (fault.Kind, string) {
 	return fault.Untrusted, "have the newest bundle carried again; --newer-than sets the time"
 }
 
+// An ExpiredError is a bundle whose signers said until when it may be used.
+type ExpiredError struct{ Expired time.Time }
+
+func (e *ExpiredError) Error() string {
+	return fmt.Sprintf("the bundle was to be used until %s", e.Expired.UTC().Format(time.RFC3339))
+}
+
+// Fault is that of a bundle that is not trusted any more.
+func (e *ExpiredError) Fault() (fault.Kind, string) {
+	return fault.Untrusted, "have a new one carried; --allow-expired takes this one all the same.\nIf the time is not over, check the clock of this machine"
+}
+
 // explain says beside an error of trust what to do about it.
 func explain(err error) error {
 	var trust *checksum.TrustError
@@ -45,5 +57,6 @@ var trustHints = map[checksum.Reason]string{
 	checksum.WrongNamespace: "ask the sender to sign with `bundle export --key`, and allow the namespace bundle in allowed_signers",
 	checksum.Unsupported:    "ask the sender to sign with an Ed25519, ECDSA, RSA or FIDO key, or a user certificate for one",
 	checksum.TooFew:         "have somebody else who is trusted run `bundle sign`, and carry the .sig file beside the bundle",
+	checksum.Revoked:        "whoever has that key may be somebody else: have the bundle signed with another, and ask why it was revoked",
 	checksum.WeakKey:        "use an Ed25519, ECDSA or RSA key of at least 2048 bits",
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/input"
 	"bundle/checksum"
 )
 
@@ -29,13 +31,13 @@ type KeyOptions struct {
 // other half in the ssh-agent, so that keys on hardware tokens work too. Given
 // a certificate, KEY-cert.pub, it takes the key from the agent or from KEY, and
 // signatures show the certificate.
-func LoadSigner(path string, o KeyOptions) (*Signer, error) {
-	b, err := os.ReadFile(path)
+func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error) {
+	b, err := input.File(ctx, path, maxKey)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
 	if cert, cerr := checksum.ParseCertificate(b); cerr == nil {
-		return certSigner(path, cert, o)
+		return certSigner(ctx, path, cert, o)
 	}
 	if pub, perr := checksum.ParsePublicKey(b); perr == nil {
 		return agentSigner(path, pub, o)
@@ -64,11 +66,11 @@ func agentSigner(path string, pub checksum.PublicKey, o KeyOptions) (*Signer, er
 
 // certSigner finds the key that a certificate is for, as ssh-keygen does: in
 // the agent, else in the file whose name lacks -cert.pub.
-func certSigner(path string, cert checksum.Certificate, o KeyOptions) (*Signer, error) {
+func certSigner(ctx context.Context, path string, cert checksum.Certificate, o KeyOptions) (*Signer, error) {
 	keyFile, named := strings.CutSuffix(path, "-cert.pub")
 	s, err := agentSigner(path, cert.Key(), o)
 	if err != nil && named {
-		b, rerr := os.ReadFile(keyFile)
+		b, rerr := input.File(ctx, keyFile, maxKey)
 		if errors.Is(rerr, fs.ErrNotExist) {
 			return nil, err
 		}

@@ -5,18 +5,19 @@
 // The contract: a nil [Trust] believes nobody; errors about signatures are of
 // the kind Untrusted and carry advice; existing key files are never replaced.
 //
-//	t, err := trust.LoadTrust([]string{"release-key.pub"}, "")
+//	t, err := trust.LoadTrust(ctx, []string{"release-key.pub"}, "")
 //	vouched, err := t.Check(list, signatures, time.Now())
 package trust
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/record"
 	"bundle/checksum"
 )
@@ -34,18 +35,26 @@ type Trust struct {
 	// NewerThan refuses bundles that were made before it, so that nobody slips
 	// in an old one that is signed as well as any; zero: none.
 	NewerThan time.Time
+	// AllowExpired takes bundles after the time that their signers set.
+	AllowExpired bool
 
 	keys    checksum.Trust
 	skip    bool // signatures are not looked at
 	Anybody bool // every signature has to be valid, whoever made it
 }
 
+// Bounds of the files that keys stand in, in bytes.
+const (
+	maxKey     = 1 << 20
+	maxSigners = 16 << 20
+)
+
 // LoadTrust reads public key files and, where named, an OpenSSH
 // allowed_signers file.
-func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
+func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	t := new(Trust)
 	for _, name := range keyFiles {
-		b, err := os.ReadFile(name)
+		b, err := input.File(ctx, name, maxKey)
 		if err != nil {
 			return nil, trustFile("trusted key", err)
 		}
@@ -56,7 +65,7 @@ func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
 		t.keys.AddKey(pub)
 	}
 	if allowedSigners != "" {
-		b, err := os.ReadFile(allowedSigners)
+		b, err := input.File(ctx, allowedSigners, maxSigners)
 		if err != nil {
 			return nil, trustFile("allowed signers", err)
 		}
@@ -71,6 +80,9 @@ func LoadTrust(keyFiles []string, allowedSigners string) (*Trust, error) {
 // nobody may trust.
 func trustFile(what string, err error) error {
 	var weak *checksum.TrustError
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	if errors.As(err, &weak) {
 		return explain(fmt.Errorf("%s: %w", what, err))
 	}
@@ -125,13 +137,32 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 	return v, nil
 }
 
-// CheckAge refuses a bundle that is older than wanted, by the time that its
-// signers vouch for.
-func (t *Trust) CheckAge(rec *record.Record) error {
-	if t == nil || !rec.Created.Before(t.NewerThan) {
-		return nil
+// Revoke reads files with keys that nobody may sign with any more.
+func (t *Trust) Revoke(ctx context.Context, files []string) error {
+	for _, name := range files {
+		b, err := input.File(ctx, name, maxSigners)
+		if err != nil {
+			return trustFile("revoked keys", err)
+		}
+		if err := t.keys.Revoke(b); err != nil {
+			return trustFile("revoked keys "+name, err)
+		}
 	}
-	return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+	return nil
+}
+
+// CheckAge refuses a bundle that is older than wanted, by the time that its
+// signers vouch for, and one that they want to be used no more.
+func (t *Trust) CheckAge(rec *record.Record, now time.Time) error {
+	switch {
+	case t == nil:
+		return nil
+	case rec.Created.Before(t.NewerThan):
+		return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+	case !rec.Expires.IsZero() && now.After(rec.Expires) && !t.AllowExpired:
+		return &ExpiredError{Expired: rec.Expires}
+	}
+	return nil
 }
 
 // identify says who signed, and not whether to believe them.

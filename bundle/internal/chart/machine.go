@@ -1,0 +1,266 @@
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// A machine executes the templates of a set. One render uses it at a time.
+type machine struct {
+	engine   *engine
+	set      *templateSet
+	root     *template.Template
+	included map[string]int
+	mode     mode
+
+	texts   map[string]*fileTrees // that tpl was called with
+	notices map[int]notice        // of these
+	size    int                   // bytes of these
+
+	dot     map[string]any // of this render
+	view    *view
+	rec     *recording // of the template under way
+	stubbed bool       // what templates see may hold stubs
+}
+
+// machine returns one that nobody uses.
+func (e *engine) machine(set *templateSet, how mode) *machine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, m := range set.idle {
+		if m.mode == how {
+			set.idle = slices.Delete(set.idle, i, i+1)
+			return m
+		}
+	}
+	m := &machine{engine: e, set: set, mode: how, included: map[string]int{}, texts: map[string]*fileTrees{}, notices: map[int]notice{}}
+	m.root = template.Must(set.root.Clone()).Option("missingkey=zero").Funcs(m.functions())
+	m.root.Funcs(m.calls(m.root))
+	return m
+}
+
+func (e *engine) release(set *templateSet, m *machine) {
+	m.dot, m.view, m.rec = nil, nil, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	set.idle = append(set.idle, m)
+}
+
+// begin prepares for a render of templates that see root.
+func (m *machine) begin(root map[string]any) {
+	m.dot, m.stubbed = root, false
+	clear(m.included)
+	if m.size > maxTexts {
+		clear(m.texts)
+		clear(m.notices)
+		m.size = 0
+	}
+	m.measure()
+}
+
+func (m *machine) measure() {
+	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks})
+}
+
+// A mode says what functions do.
+type mode struct {
+	stub   bool // keys are not generated
+	checks bool // fail and required count, and notes are executed too
+}
+
+// Looks at what is no field: the parts of the mode.
+const (
+	stubLook  = "\x00\x00stub"
+	checkLook = "\x00\x00checks"
+)
+
+func (m *machine) looksAt(path string) {
+	m.rec.looks[m.engine.ledger.id(look{path: path})] = true
+}
+
+// execute executes one template.
+func (m *machine) execute(s source, rec *recording) (text string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			text, err = "", fmt.Errorf("rendering template failed: %v", r)
+		}
+	}()
+	m.rec = rec
+	var b strings.Builder
+	if err := m.root.ExecuteTemplate(&b, s.name, s.dot); err != nil {
+		return "", execError(s.name, err)
+	}
+	return noValue(b.String()), nil
+}
+
+// noValue removes what text/template prints for a missing value.
+func noValue(text string) string { return strings.ReplaceAll(text, "<no value>", "") }
+
+// functions are those that know what is rendered.
+func (m *machine) functions() template.FuncMap {
+	f := functions()
+	for _, name := range randomFunctions {
+		f[name] = before(f[name], func([]reflect.Value) { m.rec.again = true })
+	}
+	if m.mode.stub {
+		for name, value := range keyStubs() {
+			f[name] = func(...any) any {
+				m.looksAt(stubLook)
+				return value
+			}
+		}
+	}
+	f["fail"], f["required"] = m.fail, m.required
+	for _, name := range changingFunctions {
+		f[name] = m.merge(f[name])
+	}
+	changes := func(args []reflect.Value) {
+		if d, ok := args[0].Interface().(map[string]any); ok && m.view.node(d) != nil {
+			m.rec.wrote = true
+		}
+	}
+	f["set"] = before(f["set"], changes)
+	f["unset"] = before(f["unset"], changes)
+	f["lookup"] = func(_, _, _, _ string) map[string]any { return map[string]any{} }
+	f[seenFunction] = m.seen
+	return f
+}
+
+// seen notices what a pipeline is about to read.
+func (m *machine) seen(id int, values ...any) string {
+	if m.rec.wrote || m.rec.again {
+		return ""
+	}
+	n, ok := m.set.notices[id]
+	if !ok {
+		n = m.notices[id]
+	}
+	for _, o := range n.operands {
+		m.rec.read(m.view, values[o.of], o)
+	}
+	if n.template != "" {
+		m.rec.calls[n.template] = m.set.trees[n.template]
+	}
+	return ""
+}
+
+func (m *machine) fail(message string) (string, error) {
+	m.looksAt(checkLook)
+	if m.mode.checks {
+		return "", errors.New(warnStart + message + warnEnd)
+	}
+	return "", nil
+}
+
+func (m *machine) required(message string, value any) (any, error) {
+	if value != nil && value != "" {
+		return value, nil
+	}
+	m.looksAt(checkLook)
+	if m.mode.checks {
+		return value, errors.New(warnStart + message + warnEnd)
+	}
+	return "", nil
+}
+
+// merge is a function that merges maps into the first, one at a time: what an
+// earlier one brought may be changed by a later one.
+func (m *machine) merge(fn any) any {
+	v := reflect.ValueOf(fn)
+	return reflect.MakeFunc(v.Type(), func(args []reflect.Value) (out []reflect.Value) {
+		sources := args[1]
+		for i := range max(1, sources.Len()) {
+			part := sources.Slice(i, min(i+1, sources.Len()))
+			if part.Len() > 0 && m.view.holds(args[0].Interface(), 0) {
+				m.rec.wrote = true
+			}
+			out = v.CallSlice([]reflect.Value{args[0], part})
+			if _, ok := out[0].Interface().(map[string]any); !ok {
+				break // it failed
+			}
+		}
+		return out
+	}).Interface()
+}
+
+const maxIncludes = 1000 // nested ones of one template, as in Helm
+
+// calls are the functions that execute other templates of t.
+func (m *machine) calls(t *template.Template) template.FuncMap {
+	return template.FuncMap{
+		"include": func(name string, data any) (string, error) {
+			if m.included[name] > maxIncludes {
+				return "", fmt.Errorf("rendering template has a nested reference name: %s: unable to execute template", name)
+			}
+			m.included[name]++
+			m.rec.calls[name] = m.set.trees[name]
+			var b strings.Builder
+			err := t.ExecuteTemplate(&b, name, data)
+			m.included[name]--
+			return b.String(), err
+		},
+		"tpl": func(text string, data any) (string, error) { return m.tpl(t, text, data) },
+	}
+}
+
+// tpl renders a text as a template that may call those of parent.
+func (m *machine) tpl(parent *template.Template, text string, data any) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return noValue(text), nil
+	}
+	f, err := m.text(parent.Name(), text)
+	if err != nil {
+		return "", fmt.Errorf("cannot parse template %q: %w", text, err)
+	}
+	t := parent.New(parent.Name())
+	if len(f.trees) == 1 && f.trees[parent.Name()] != nil {
+		t.Tree = f.trees[parent.Name()] // nothing else is defined: it needs no copy of all templates
+	} else if t, err = m.defining(parent, f); err != nil {
+		return "", fmt.Errorf("cannot parse template %q: %w", text, err)
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, data); err != nil {
+		return "", fmt.Errorf("error during tpl function execution for %q: %w", text, err)
+	}
+	return noValue(b.String()), nil
+}
+
+// defining returns a copy of parent with all that a text defines.
+func (m *machine) defining(parent *template.Template, f *fileTrees) (*template.Template, error) {
+	c, err := parent.Clone()
+	if err != nil {
+		return nil, err
+	}
+	c.Option("missingkey=zero").Funcs(m.calls(c))
+	t := c.New(parent.Name())
+	for name, tree := range f.trees {
+		if _, err := t.AddParseTree(name, tree); err != nil {
+			return nil, err
+		}
+	}
+	if t.Tree == nil {
+		return nil, errors.New("incomplete template")
+	}
+	return t, nil
+}
+
+// text parses a text for tpl, once.
+func (m *machine) text(name, text string) (*fileTrees, error) {
+	if f := m.texts[text]; f != nil {
+		return f, nil
+	}
+	f, err := m.engine.parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range f.notices {
+		m.notices[f.base+i] = n
+	}
+	m.texts[text] = f
+	m.size += len(text)
+	return f, nil
+}

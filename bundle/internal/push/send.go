@@ -1,0 +1,269 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/remote"
+	"bundle/layout"
+)
+
+// A run carries a todo out.
+type run struct {
+	*Pusher
+	todo   *todo
+	closed map[string]error // repositories that cannot be pushed to
+
+	mu       sync.Mutex
+	bytes    Bytes
+	refusals map[string]error // by key
+	trouble  int              // see bear
+}
+
+// preflight tries for every repository whether a push would be allowed, before
+// anything is written, and takes those that are closed out of the plan.
+func (r *run) preflight(ctx context.Context) error {
+	repos := r.todo.repositories()
+	if len(repos) == 0 {
+		return nil
+	}
+	if err := r.Client.Ping(ctx, repos[0]); err != nil {
+		return err
+	}
+	r.closed = make(map[string]error)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Jobs)
+	for _, repo := range repos {
+		g.Go(func() error {
+			err := r.Client.MayPush(gctx, repo)
+			if err == nil || !answered(err) {
+				return err
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.closed[repo] = err
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.todo.without(r.closed)
+	if len(r.closed) > 0 && r.FailFast {
+		return &RefusedError{closed: r.closed, total: len(repos), hint: r.Client.AskOwner(r.closed)}
+	}
+	return nil
+}
+
+// push sends blobs, then manifests, then tags: first of images and charts, so that
+// nobody waits for a signature.
+func (r *run) push(ctx context.Context) error {
+	if err := r.pushBlobs(ctx); err != nil {
+		return err
+	}
+	attached := func(m manifestPush) bool { return m.kind == place.Referrer }
+	for _, want := range []bool{false, true} {
+		other := func(m manifestPush) bool { return attached(m) != want }
+		if err := r.pushManifests(ctx, slices.DeleteFunc(slices.Clone(r.todo.manifests), other)); err != nil {
+			return err
+		}
+		if err := r.pushTags(ctx, slices.DeleteFunc(slices.Clone(r.todo.tags), other)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pushBlobs sends blobs. One that is damaged, or that the medium does not give,
+// keeps no other from being sent: all that are so are in the error.
+func (r *run) pushBlobs(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	defer r.Pr.End()
+	damage := make([]error, len(r.todo.uploads))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Jobs)
+	for i, u := range r.todo.uploads {
+		g.Go(func() error {
+			err := r.pushBlob(ctx, u)
+			if ofBundle(err) {
+				damage[i], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(damage...)
+}
+
+// ofBundle reports whether the bundle or its medium is to blame for err.
+func ofBundle(err error) bool {
+	var format *layout.FormatError
+	var unread *layout.ReadError
+	return errors.As(err, &format) || errors.As(err, &unread)
+}
+
+// pushBlob sends a blob to the first repository that lacks it and has the
+// registry mount it in the others. Progress counts it once: sent, or skipped
+// where the registry had it under another name.
+func (r *run) pushBlob(ctx context.Context, u *upload) error {
+	from := u.have
+	for i, repo := range u.missing {
+		src := remote.BlobSource{
+			Open:      func() (io.ReadCloser, error) { return r.Bundle.OpenBlob(u.desc.Digest) },
+			MountFrom: from,
+			Missing:   true, // the survey has asked
+			Chunk:     r.Chunk,
+		}
+		if i == 0 {
+			src.Progress = r.Pr.Add
+		}
+		res, err := r.Client.PushBlob(ctx, repo, u.desc, src)
+		if err != nil {
+			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(u.desc, err)); err != nil {
+				return fmt.Errorf("%s: %w", u.source, err)
+			}
+			continue
+		}
+		if i == 0 && res.Sent == 0 {
+			r.Pr.Skip(u.desc.Size)
+		}
+		r.count(u, res)
+		from = repo
+	}
+	return nil
+}
+
+func (r *run) count(u *upload, res remote.PushResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = 0
+	r.bytes.Sent += res.Sent
+	switch {
+	case res.Mounted:
+		r.bytes.Mounted += u.desc.Size
+	case res.Existed:
+		r.bytes.Present += u.desc.Size
+	}
+}
+
+// pushManifests sends manifests in order within a repository, and repositories
+// beside each other.
+func (r *run) pushManifests(ctx context.Context, list []manifestPush) error {
+	byRepo := make(map[string][]manifestPush)
+	for _, m := range list {
+		byRepo[m.repo] = append(byRepo[m.repo], m)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Jobs)
+	for _, repo := range slices.Sorted(maps.Keys(byRepo)) {
+		g.Go(func() error {
+			for _, m := range byRepo[repo] {
+				if _, err := r.pushManifest(ctx, m); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (r *run) pushTags(ctx context.Context, list []manifestPush) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Jobs)
+	for _, m := range list {
+		g.Go(func() error {
+			ok, err := r.pushManifest(ctx, m)
+			if ok {
+				r.Pr.Done(m.key())
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// pushManifest sends one, unless something that it names was refused, and reports
+// whether the registry has it.
+func (r *run) pushManifest(ctx context.Context, m manifestPush) (bool, error) {
+	doc, err := r.Bundle.Document(m.desc)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", m.source, err)
+	}
+	if lost, err := r.lost(m, doc); lost || err != nil {
+		return false, err
+	}
+	if err := r.Client.PushManifest(ctx, m.repo, m.tag, m.desc, doc); err != nil {
+		if err := r.bear(m.key(), m.explain(err)); err != nil {
+			return false, fmt.Errorf("%s: %w", m.source, err)
+		}
+		return false, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = 0
+	return true, nil
+}
+
+// lost reports whether something that a manifest names was refused. Then the
+// manifest is, for the same reason.
+func (r *run) lost(m manifestPush, doc []byte) (bool, error) {
+	children, err := layout.Children(m.desc.MediaType, doc)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", m.source, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range children {
+		key := blobKey(m.repo, c.Digest)
+		if layout.IsManifest(c.MediaType) {
+			key = manifestKey(m.repo, c.Digest)
+		}
+		if cause := r.refusals[key]; cause != nil {
+			r.refusals[m.key()] = cause
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// explain adds what is known of a push to the hint of its refusal.
+func (m manifestPush) explain(err error) error {
+	var e *remote.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case m.replaces != "" && e.Fixed():
+		return fault.WithHint(err, "the tag stands for "+m.replaces.String()+", and the registry may not let tags be changed;\nhave it deleted, or push below another path with --registry HOST/PREFIX")
+	case m.kind == place.Referrer && e.Hint == "":
+		return fault.WithHint(err, "--no-referrers leaves signatures, SBOMs and the like out")
+	}
+	return err
+}
+
+// explain tells content of the bundle that failed its check from a registry that
+// failed, and says where it lies.
+func (r *run) explain(d ocispec.Descriptor, err error) error {
+	if !ofBundle(err) {
+		return err
+	}
+	var format *layout.FormatError
+	if errors.As(err, &format) {
+		err = fault.Damage(layout.BlobName(d.Digest), err)
+	}
+	return open.ExplainRead(r.Bundle.Locate(d.Digest, err))
+}

@@ -1,0 +1,77 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/history"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/remote"
+)
+
+// A memory is what the target registry knows of its imports: it is asked before
+// the first push, and told after the last.
+type memory struct {
+	store    history.Store
+	past     history.Past
+	warnings []string
+}
+
+// recall reads what there is. A registry that does not say is taken as it is: tags
+// that change are told all the same, and only what came before is not known.
+func recall(ctx context.Context, client *remote.Client, o *ImportOptions) (*memory, error) {
+	m := &memory{store: history.Store{Client: client, Registry: o.Registry}}
+	var err error
+	m.past, err = m.store.Read(ctx)
+	switch {
+	case err != nil && remote.Refused(err):
+		m.warnings = append(m.warnings, fmt.Sprintf("earlier imports are not known, so that an older bundle is not told from a newer one: %v", err))
+	case err != nil:
+		return nil, err
+	}
+	for _, u := range m.past.Unread {
+		m.warnings = append(m.warnings, fmt.Sprintf("the record of an import, %s:%s, is left out: %v", m.store.Repository(), u.Tag, u.Err))
+	}
+	return m, nil
+}
+
+// agree refuses to put an older bundle in the place of a newer one.
+func (m *memory) agree(b *open.Bundle, o *ImportOptions) func(context.Context, []push.Image) error {
+	return func(_ context.Context, tags []push.Image) error {
+		var changes []history.Replacement
+		for _, t := range tags {
+			c, err := history.NewReplacement(o.Registry, t)
+			if err != nil {
+				return err
+			}
+			changes = append(changes, c)
+		}
+		if o.NoOverwrite && len(changes) > 0 {
+			return &history.OverwriteError{Registry: o.Registry.String(), Names: changes}
+		}
+		undone := m.past.Undone(history.NewBundle(b), changes)
+		if len(undone) > 0 && !o.AllowOlder {
+			return &history.UndoError{Bundle: history.NewBundle(b), Registry: o.Registry.String(), Names: undone}
+		}
+		return nil
+	}
+}
+
+// add leaves a record of the import. Where the registry does not take it, the
+// import is none the worse.
+func (m *memory) add(ctx context.Context, b *open.Bundle, images []push.Image, o *ImportOptions) error {
+	if o.NoRecord {
+		return nil
+	}
+	im, err := history.NewImport(b, o.Registry, images, o.Tool)
+	if err == nil {
+		err = m.store.Add(ctx, m.past, im)
+	}
+	if err != nil && fault.KindOf(err) != fault.Interrupted {
+		m.warnings = append(m.warnings, fmt.Sprintf("no record of this import stays in the registry: %v", err))
+		err = nil
+	}
+	return err
+}
