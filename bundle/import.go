@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
+	More            []string // further files, folders and mount points, where the bundle is in parts
 	Registry        place.Registry
 	Names           place.Naming // how paths become paths there; empty: place.Full
 	Trust           *trust.Trust
@@ -57,6 +59,8 @@ type ImportReport struct {
 	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Parts     *open.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
+	Missing   *open.MissingError `json:"missing,omitempty"`   // what is still to be brought; then nothing but blobs was pushed
 	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
@@ -69,12 +73,17 @@ type ImportReport struct {
 // do not stop it, nor does what the registry refuses: they are in the report, and
 // the error is an *IncompleteError or a *RefusedError beside a valid report. Where
 // nothing arrived there is no report.
+//
+// Of a bundle in parts, path and o.More may have some and not all. Then the blobs
+// that are there are pushed, and the error is a *MissingError beside a valid
+// report: the same call with other media goes on, since the registry knows what it
+// has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust)
+	b, err := open.File(ctx, path, o.Trust, o.More...)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +117,12 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := p.Run(ctx, places, o.DryRun)
+	var missing *open.MissingError
+	if errors.As(err, &missing) && pushed != nil {
+		report := importReport(path, b, charts, o)
+		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, excluded, missing
+		return report, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +214,7 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 }
 
 func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}
