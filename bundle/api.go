@@ -7,6 +7,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
@@ -53,6 +54,13 @@ type (
 	Trust      = trust.Trust
 	Voucher    = trust.Voucher
 	Vouched    = trust.Vouched
+)
+
+// What a registry knows of its imports.
+type (
+	PastImport = history.Import
+	Standing   = history.Standing // what stands under a name
+	Lost       = history.Lost     // what a name needs, and is not there
 )
 
 // Parts of reports.

@@ -251,6 +251,10 @@ func TestImportDryRun(t *testing.T) {
 	}
 	o.DryRun = false
 	wet := mustImport(t, r.Output, o)
+	if !dry.DryRun || wet.DryRun {
+		t.Errorf("a dry run: %v, and %v", dry.DryRun, wet.DryRun)
+	}
+	dry.DryRun = false
 	if dry.Bytes.Sent != wet.Bytes.Sent {
 		t.Errorf("%d bytes announced, %d sent", dry.Bytes.Sent, wet.Bytes.Sent)
 	}

@@ -14,9 +14,9 @@ import (
 // An InspectReport shows a bundle without judging it, unless a Trust was
 // given.
 type InspectReport struct {
-	Bundle  emit.ReceiptBundle `json:"bundle"`
-	Entries int                `json:"entries"`
-	Claimed []trust.Voucher    `json:"claimed"` // who signed, as far as the signature in the bundle says it; not checked
+	Bundle  emit.ReceiptBundle `json:"-"`
+	Entries int                `json:"-"`
+	Claimed []trust.Voucher    `json:"-"` // who signed, as far as the signature in the bundle says it; not checked
 	Path    string             `json:"path"`
 	Size    int64              `json:"size"`
 	Signed  bool               `json:"signed"`

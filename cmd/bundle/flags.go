@@ -60,6 +60,19 @@ func (f *registryFlags) options() (bundle.RegistryOptions, error) {
 	return o, nil
 }
 
+// at are the options for one registry, which gets the credential that was given.
+func (f *registryFlags) at(cmd *cobra.Command, host string) (bundle.RegistryOptions, error) {
+	o, err := f.options()
+	if err != nil {
+		return o, err
+	}
+	c, ok, err := f.credential(cmd.Context(), cmd.InOrStdin())
+	if ok {
+		o.Credentials = map[string]bundle.Credential{host: c}
+	}
+	return o, err
+}
+
 // credential reads --username and --password-stdin. ok is false when none was
 // given.
 func (f *registryFlags) credential(ctx context.Context, in io.Reader) (c bundle.Credential, ok bool, err error) {

@@ -97,15 +97,8 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 
 func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
 	var err error
-	if o.RegistryOptions, err = reg.options(); err != nil {
+	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 		return err
-	}
-	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	if ok {
-		o.RegistryOptions.Credentials = map[string]bundle.Credential{o.Registry.Host: c}
 	}
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err

@@ -70,7 +70,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/emit", "rewrite push place open source trust record name disk fault relocate chart remote input words checksum"},
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "plan open trust record progress fault remote checksum layout"},
-		{"bundle/internal/history", "push place open image trust record name fault remote layout/strict"},
+		{"bundle/internal/history", "words push place open image trust record name fault remote layout/strict"},
 		{"bundle/internal/push", "place open progress fault remote words layout"},
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},

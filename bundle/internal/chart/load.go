@@ -121,9 +121,11 @@ func readFile(name string) (*parcel, error) {
 	if err := checkKind(name, b); err != nil {
 		return nil, err
 	}
-	prov, err := os.ReadFile(name + ".prov")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	var prov []byte
+	if fi, err := os.Stat(name + ".prov"); err == nil && fi.Mode().IsRegular() && fi.Size() <= maxArchiveSize {
+		if prov, err = os.ReadFile(name + ".prov"); err != nil {
+			return nil, err
+		}
 	}
 	return &parcel{archive: b, prov: prov, source: name}, nil
 }

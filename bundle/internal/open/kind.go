@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -42,12 +43,31 @@ func otherKind(path string, r io.ReaderAt, size int64) error {
 	case isText(head):
 		return not("a text file", "a bundle is what bundle export writes")
 	}
-	// A damaged header has a checksum that is wrong.
-	h, err := tar.NewReader(io.NewSectionReader(r, 0, size)).Next()
-	if err == nil && h.Name != layout.LayoutFile {
-		return not("another tar archive", "a bundle is what bundle export writes; what it holds must not be packed anew")
+	if otherTar(io.NewSectionReader(r, 0, size)) {
+		return not("another tar archive", "a bundle is what bundle export writes")
 	}
 	return nil
+}
+
+// otherTar reports whether an archive, as far as it is looked at, has headers that
+// are good, and no file that a bundle begins with: a bundle that somebody packed
+// anew has.
+func otherTar(r io.Reader) bool {
+	archive := tar.NewReader(r)
+	for i := range 8 {
+		h, err := archive.Next()
+		if err == io.EOF {
+			return i > 0
+		}
+		if err != nil {
+			return false
+		}
+		switch strings.TrimPrefix(h.Name, "./") {
+		case layout.LayoutFile, layout.IndexFile, layout.SumsFile, layout.SignatureFile:
+			return false
+		}
+	}
+	return true
 }
 
 func isText(b []byte) bool {
