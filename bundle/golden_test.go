@@ -22,15 +22,17 @@ import (
 
 var update = flag.Bool("update", false, "write the golden bundle of the current format version anew")
 
-// The golden bundles are history: one of each format version stays as it is,
-// with the key that signed it, and stays readable for ever. When the bytes of
-// the format change on purpose, the next one gets a name of its own.
+// The golden bundles are history: one of each format version, and of each writer
+// that made other bytes of the same inputs, stays as it is, with the key that signed
+// it, and stays readable for ever. When the bytes change on purpose, the next one
+// gets a name of its own.
 const (
 	golden     = "../testdata/golden/"
-	goldenFile = golden + "v1.bundle.tar"
+	current    = "v1b" // says where images were found by the names of containers, not by numbers
+	goldenFile = golden + current + ".bundle.tar"
 )
 
-var goldenVersions = []string{"v1"}
+var goldenVersions = []string{"v1", current}
 
 func goldenTrust(t testing.TB) *trust.Trust {
 	t.Helper()
@@ -183,13 +185,15 @@ func writeGolden(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	}
-	write("v1.bundle.tar", []byte(regtest.ReadFile(t, path)))
-	write("v1.inspect.json", inspectGolden(t, path, goldenTrust(t)))
+	write(current+".bundle.tar", []byte(regtest.ReadFile(t, path)))
+	for _, v := range goldenVersions {
+		write(v+".inspect.json", inspectGolden(t, golden+v+".bundle.tar", goldenTrust(t)))
+	}
 	var images bytes.Buffer
 	r := mustImport(t, path, onto(startRegistry(t), goldenTrust(t)))
 	for _, im := range r.Images {
 		_, name, _ := strings.Cut(im.Target, "/apps/")
 		fmt.Fprintln(&images, name, im.Digest)
 	}
-	write("v1.images.txt", images.Bytes())
+	write(current+".images.txt", images.Bytes())
 }

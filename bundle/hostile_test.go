@@ -112,6 +112,10 @@ func testHostile(t *testing.T) {
 		}
 		t.Run(c.Class+"/"+c.Name, func(t *testing.T) {
 			took, memory := testHostileCase(t, c, trust, priv)
+			if took > limit { // the machine may have become slower since
+				limit = max(limit, hostileTime(t))
+				took, memory = testHostileCase(t, c, trust, priv)
+			}
 			if memory > hostileMemory || took > limit {
 				t.Errorf("took %s and %d MB; %s and %d MB are allowed", took, memory>>20, limit, hostileMemory>>20)
 			}
@@ -210,7 +214,7 @@ func TestHostileGood(t *testing.T) {
 
 func wantHostile(t *testing.T, c hostile.Case, err error) {
 	t.Helper()
-	exits := map[fault.Kind]int{fault.Untrusted: hostile.Untrusted, fault.Damaged: hostile.Damaged}
+	exits := map[fault.Kind]int{fault.Untrusted: hostile.Untrusted, fault.Damaged: hostile.Damaged, fault.Usage: hostile.Usage}
 	switch {
 	case err == nil:
 		t.Error("not refused")

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	repo NAME CHART.tgz… [auth]           start an HTTP chart repository; $NAME is its URL
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
+//	odd NAME REF KIND                     push a Windows image with a layer that is foreign, has urls, or is absent
 //	fill NAME                             push everything that testdata/charts/operator needs
 //	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
 //	heal NAME                             take all faults away
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"image":    cmdImage,
 			"index":    cmdIndex,
 			"fill":     cmdFill,
+			"odd":      cmdOdd,
 			"fault":    cmdFault,
 			"heal":     cmdHeal,
 			"refuse":   cmdRefuse,
@@ -214,6 +216,20 @@ func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := registry(ts, args[0]).PushArtifact(context.Background(), ref, regtest.Wasm([]byte("\x00asm"+ref)))
 		ts.Check(err)
 	}
+}
+
+func cmdOdd(ts *testscript.TestScript, neg bool, args []string) {
+	urls := []string{"https://mcr.example.com/layer"}
+	layer, ok := map[string]regtest.OddLayer{
+		"foreign": {MediaType: regtest.ForeignLayer, URLs: urls, Content: "base"},
+		"urls":    {URLs: urls, Content: "base"},
+		"absent":  {MediaType: regtest.ForeignLayer, URLs: urls, Content: "absent", Absent: true},
+	}[args[2]]
+	if !ok {
+		ts.Fatalf("odd: %s?", args[2])
+	}
+	_, err := registry(ts, args[0]).PushOdd(context.Background(), args[1], "windows/amd64", layer, regtest.OddLayer{Content: "app"})
+	ts.Check(err)
 }
 
 func cmdFault(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,6 +1,6 @@
 // Package judge finds the programs from outside that judge our work: helm,
-// crane, oras and kustomize, which `make judges` builds into .bin, and what the
-// operating system has, such as ssh-keygen. On a developer's machine a test whose
+// crane, oras and kustomize, which `make judges` builds into .bin, helm4 of `make
+// helm4`, and what the operating system has, such as ssh-keygen. On a developer's machine a test whose
 // judge is missing is skipped; with CI set in the environment it fails.
 //
 //	out, err := exec.Command(judge.Path(t, "helm"), "show", "chart", ref).Output()

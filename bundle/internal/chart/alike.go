@@ -116,7 +116,7 @@ func sameKeys(a, b *document) bool {
 // something that only one of them has.
 type Difference struct {
 	Position             // the outermost thing that the other render lacks, or a scalar
-	Before, After string // scalars; "…" for what is more than one scalar, empty for nothing
+	Before, After string // scalars; the first few for what is more than one, empty for nothing
 	Had, Has      bool   // whether there is something before and after
 }
 
@@ -194,16 +194,24 @@ func outermost(all map[Path]string, l leaf, other *document) map[Path]string {
 	for path != (Path{}) && !other.branches()[path.Parent()] {
 		path = path.Parent()
 	}
-	switch _, seen := all[path]; {
-	case seen:
-		all[path] = "…"
-	case path == l.path:
+	if path == l.path {
 		all[path] = l.value
+		return all
+	}
+	switch text := all[path]; {
+	case len(text) > maxPart:
+	case text == "":
+		all[path] = l.below(path)
 	default:
-		all[path] = "…"
+		all[path] = text + ", " + l.below(path)
 	}
 	return all
 }
+
+const maxPart = 200 // bytes of a Difference in several scalars
+
+// below is the leaf in words, as seen from something that it stands in.
+func (l leaf) below(p Path) string { return Path{l.path.enc[len(p.enc):]}.String() + ": " + l.value }
 
 // branches are the paths of all that leaves stand in.
 func (d *document) branches() map[Path]bool {
@@ -251,6 +259,19 @@ func hashes(texts map[string]string) map[string]string {
 		all[fmt.Sprintf("%x", sha256.Sum256(text))] = name
 		all[fmt.Sprintf("%x", sha512.Sum512(text))] = name
 		all[fmt.Sprintf("%x", sha1.Sum(text))] = name //nolint:gosec // it is the chart's choice
+	}
+	return all
+}
+
+// Below returns the scalars at a position and in what stands there, by path.
+func (o *Output) Below(p Position) map[Path]string {
+	all := map[Path]string{}
+	if m := o.byID[p.Document]; m != nil {
+		for _, l := range m.doc.allLeaves() {
+			if l.path.Within(p.Path) {
+				all[l.path] = l.value
+			}
+		}
 	}
 	return all
 }

@@ -122,8 +122,8 @@ spec: {a: 1}
 			`Job/job-1:metadata.name "job-1" → "job-2"`,
 			`Pod/app:spec.containers[main].args[2] nothing → "z"`,
 			`Pod/app:spec.containers[main].image "a/main:1" → "b/main:1"`,
-			`Pod/app:spec.containers[new] nothing → "…"`,
-			`Pod/app:spec.containers[side] "…" → nothing`,
+			`Pod/app:spec.containers[new] nothing → "name: new, image: a/new:1, ports[0]: 1"`,
+			`Pod/app:spec.containers[side] "name: side, image: a/side:1, env[A].name: A, env[A].value: 1" → nothing`,
 			`Secret/s "Secret s" → nothing`,
 		}},
 	}

@@ -9,6 +9,12 @@ import (
 	"bundle/bundle/internal/rewrite"
 )
 
+// Bounds of what a post-renderer reads, in bytes.
+const (
+	maxMap       = 64 << 20
+	maxManifests = 1 << 30
+)
+
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map
 // that matched nothing.
@@ -22,11 +28,11 @@ func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string
 		return nil, err
 	}
 	manifests, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	if err == nil && len(manifests) > maxManifests {
+		err = fmt.Errorf("more than %d bytes", maxManifests)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("manifests on standard input: %w", err)
-	}
-	if len(manifests) > maxManifests {
-		return nil, fmt.Errorf("manifests on standard input: more than %d MiB", maxManifests>>20)
 	}
 	text, unused := m.Rewrite(manifests)
 	if _, err := out.Write(text); err != nil {
@@ -34,9 +40,3 @@ func PostRender(ctx context.Context, in io.Reader, out io.Writer, mapFile string
 	}
 	return unused, nil
 }
-
-// Bounds of what is read, in bytes: Helm keeps a release in a Secret of 1 MiB.
-const (
-	maxMap       = 64 << 20
-	maxManifests = 512 << 20
-)

@@ -5,9 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/yaml"
+
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/relocate"
 	"bundle/bundle/internal/source"
 )
 
@@ -24,10 +27,17 @@ type ChartReport struct {
 
 	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
 
-	Named   []string `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
-	Changed []string `json:"changed,omitempty"` // what else the values change, besides references
-	Renders int      `json:"renders"`
-	Helm    string   `json:"helm"` // the command that installs it, for Helm 3 and Helm 4
+	Named     []string       `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
+	Changed   []string       `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
+	Altered   []string       `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
+	Short     bool           `json:"short,omitempty"`   // the search ended at its bound: other values may move more
+	Renders   int            `json:"renders"`
+	Release   string         `json:"release"`
+	Namespace string         `json:"namespace"`
+	Set       map[string]any `json:"set"`      // the values that move references, as the emitted file has them
+	Commands  []string       `json:"commands"` // what installs it, in order, Helm among it
+
+	Helm string `json:"helm"` // the command that installs it, for Helm 3 and Helm 4
 
 	Outside3  []string `json:"outsideHelm3,omitempty"` // references that the command leaves outside with Helm 3, hooks for one
 	Outside4  []string `json:"outsideHelm4,omitempty"` // and with Helm 4
@@ -67,7 +77,11 @@ func (c *Chart) Report(o Options) ChartReport {
 
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
+
+		Release: c.Record.Release, Namespace: c.Record.Namespace,
+		Commands: c.commands(o),
 	}
+	_ = yaml.Unmarshal(c.Values, &r.Set) // Derive has read it back before
 	c.addWays(&r, o)
 	if c.beside {
 		r.Target = ""
@@ -78,17 +92,34 @@ func (c *Chart) Report(o Options) ChartReport {
 		}
 	}
 	for _, ch := range c.result.Changed {
-		r.Changed = append(r.Changed, record.Printable(fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After))))
+		r.Changed = append(r.Changed, changeText(ch))
 	}
+	r.Altered, r.Short = c.altered(), c.result.Short
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
-		r.Kubectl = "kubectl create secret docker-registry " + shellQuote(o.PullSecret) + " --namespace " + shellQuote(c.Record.Namespace) +
-			" --docker-server=" + shellQuote(o.Registry.Host) + " --docker-username=USER --docker-password=PASSWORD"
+		r.Kubectl = c.kubectlSecret(o)
 		for _, l := range c.result.SecretsLeft {
 			r.SecretsLeft = append(r.SecretsLeft, record.Printable(fmt.Sprintf("%s: %s %s: %s", l.Template, l.Kind, l.Name, l.Reason)))
 		}
 	}
 	return r
+}
+
+// changeText says what a change is and where.
+func changeText(ch relocate.Change) string {
+	return record.Printable(fmt.Sprintf("%s: %s %s: %q becomes %q", ch.Template, ch.Kind, ch.Path, clip(ch.Before), clip(ch.After)))
+}
+
+// altered lists what the values do besides moving references, and which of them.
+func (c *Chart) altered() (all []string) {
+	for _, a := range c.result.Altered {
+		text := changeText(a.Change)
+		if len(a.Keys) > 0 {
+			text += ", by " + record.Printable(strings.Join(a.Keys, ", "))
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 // addWays says how far the command goes, and what goes further.
@@ -150,8 +181,23 @@ func Seen(charts []*Chart) []map[string]string {
 	return all
 }
 
-// Incomplete collects what values could not move, over all charts.
+// Incomplete collects what values could not move, over all charts, and what they do
+// besides.
 func Incomplete(charts []*Chart, o Options) error {
+	more := &fault.IncompleteError{
+		Summary: "the values do more here than move references:",
+		Advice:  "see whether that is wanted; the chart does so when its registry is set",
+	}
+	for _, c := range charts {
+		more.Items = append(more.Items, c.altered()...)
+	}
+	if len(more.Items) == 0 {
+		return left(charts, o)
+	}
+	return fault.Both(left(charts, o), more)
+}
+
+func left(charts []*Chart, o Options) error {
 	e := &fault.IncompleteError{Summary: "these references still point outside, or cannot be pulled:"}
 	var ways []string
 	for _, c := range charts {

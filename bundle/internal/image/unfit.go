@@ -177,10 +177,8 @@ func (im *Image) unfitFor(missing map[digest.Digest]bool) *UnfitError {
 	if len(layers) == 0 {
 		return nil
 	}
-	advice := "its publisher keeps such layers out of registries. Leave the image out with --exclude " + im.Ref.String()
-	if layout.IsIndex(im.Source.MediaType) {
-		advice += ",\nor take the platforms that do without with --platform"
-	}
+	advice := "its publisher keeps such layers out of registries: leave the image out with --exclude " + im.Ref.String() +
+		",\nor, of an image that has others, take the platforms that do without with --platform"
 	line := fmt.Sprintf("%s: its registry does not serve layer %s", im.Ref, strings.Join(layers, ", "))
 	e, _ := asUnfit(&UnfitError{Images: []string{line}, Advice: []string{advice}}, im.Found)
 	return e

@@ -36,12 +36,12 @@ import (
 // the writer.
 type Plan struct {
 	Record  *record.Record
-	index   []byte                          // index.json
-	known   image.Tree                      // blobs whose bytes are here already
-	Fetch   []ocispec.Descriptor            // the others, in the order they stand in the bundle
-	From    map[digest.Digest]string        // repository that has each of fetch, but for those in files
-	Local   map[digest.Digest]image.Files   // what has those that lie in files
-	Needs   map[string][]ocispec.Descriptor // image name → those of fetch it needs
+	index   []byte                        // index.json
+	known   image.Tree                    // blobs whose bytes are here already
+	Fetch   []ocispec.Descriptor          // the others, in the order they stand in the bundle
+	From    map[digest.Digest]string      // repository that has each of fetch, but for those in files
+	Local   map[digest.Digest]image.Files // what has those that lie in files
+	Needs   map[string][]digest.Digest    // image name → those of fetch it needs
 	Created time.Time
 	Sources []chart.Fetched // charts that came over the network, dependencies too
 }
@@ -60,7 +60,7 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		known:  make(image.Tree),
 		From:   make(map[digest.Digest]string),
 		Local:  make(map[digest.Digest]image.Files),
-		Needs:  make(map[string][]ocispec.Descriptor),
+		Needs:  make(map[string][]digest.Digest),
 	}
 	if len(charts) > record.MaxCharts {
 		return nil, &fault.UsageError{What: fmt.Sprintf("%d charts, more than the %d that one bundle can hold", len(charts), record.MaxCharts)}
@@ -185,8 +185,9 @@ func (p *Plan) addRecord() (ocispec.Descriptor, error) {
 func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 	configs := make(map[digest.Digest]bool)
 	var layers []ocispec.Descriptor
-	seen := make(map[digest.Digest]bool)
+	seen := make(map[digest.Digest]digest.Digest) // to itself: the text of each is kept once
 	for _, im := range images {
+		needs := make([]digest.Digest, 0, 16)
 		all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, p.known.Fetch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", im.Ref, err)
@@ -198,13 +199,16 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 			if p.known[d.Digest] != nil {
 				continue
 			}
-			p.Needs[im.Name()] = append(p.Needs[im.Name()], d)
-			p.comesFrom(d.Digest, im)
-			if !seen[d.Digest] {
-				seen[d.Digest] = true
+			known, ok := seen[d.Digest]
+			if !ok {
+				known = d.Digest
+				seen[known] = known
 				layers = append(layers, d)
 			}
+			p.comesFrom(known, im)
+			needs = append(needs, known)
 		}
+		p.Needs[im.Name()] = append(p.Needs[im.Name()], needs...)
 	}
 	for _, d := range layers {
 		if configs[d.Digest] {

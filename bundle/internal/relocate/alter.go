@@ -29,22 +29,30 @@ const (
 
 // A judge knows which differences between two renders the overrides may make.
 type judge struct {
-	random map[chart.Position]bool
-	moved  []Move
-	texts  [][2]string // what values were, and what they are now
-	sums   func(before, after string) bool
+	before, after *chart.Output
+	random        map[chart.Position]bool
+	moved         []Move
+	texts         []replaced
+}
+
+// A replaced is the text of a value, and what is set in its place.
+type replaced struct {
+	was, now string
+	registry bool // by its key, or because it was a host
 }
 
 func (j *judge) verdict(x chart.Difference) verdict {
 	switch {
 	case j.random[x.Position], x.Had && x.Has && explained(x.Position, x.Before, x.After, j.moved), j.partOfReference(x):
 		return nothing
-	case j.namedByValue(x):
+	case j.namedByValue(x), j.writesRegistry(x):
 		return noted
 	case isName(x.Position), !x.Had, !x.Has:
 		return alteredIt
 	case hexSum.MatchString(x.Before) && hexSum.MatchString(x.After) && len(x.Before) == len(x.After):
-		if j.sums(x.Before, x.After) {
+		// A checksum of a template, as charts put it into annotations of pods so that
+		// they restart, is proved by hashing what the template rendered to.
+		if file := j.before.Hashed(x.Before); file != "" && file == j.after.Hashed(x.After) {
 			return nothing
 		}
 		return noted
@@ -64,11 +72,11 @@ func (j *judge) partOfReference(x chart.Difference) bool {
 
 // namesValue tells whether a text differs only by a value that is written in it.
 func (j *judge) namesValue(x chart.Difference) bool {
-	return slices.ContainsFunc(j.texts, func(t [2]string) bool {
-		if t[0] == "" {
-			return x.Before == strings.ReplaceAll(x.After, t[1], "") || x.Before == strings.ReplaceAll(x.After, t[1]+"/", "")
+	return slices.ContainsFunc(j.texts, func(t replaced) bool {
+		if t.was == "" {
+			return x.Before == strings.ReplaceAll(x.After, t.now, "") || x.Before == strings.ReplaceAll(x.After, t.now+"/", "")
 		}
-		return x.After == strings.ReplaceAll(x.Before, t[0], t[1])
+		return x.After == strings.ReplaceAll(x.Before, t.was, t.now)
 	})
 }
 
@@ -76,9 +84,31 @@ func (j *judge) namesValue(x chart.Difference) bool {
 // a value: the login for a registry, under the registry's name.
 func (j *judge) namedByValue(x chart.Difference) bool {
 	last := x.Path.Last()
-	return last.Kind == chart.KeyStep && x.Had != x.Has && slices.ContainsFunc(j.texts, func(t [2]string) bool {
-		return x.Has && strings.Contains(last.Text, t[1]) || x.Had && t[0] != "" && strings.Contains(last.Text, t[0])
+	return last.Kind == chart.KeyStep && x.Had != x.Has && slices.ContainsFunc(j.texts, func(t replaced) bool {
+		return x.Has && strings.Contains(last.Text, t.now) || x.Had && t.was != "" && strings.Contains(last.Text, t.was)
 	})
+}
+
+// writesRegistry tells whether something came that does no more than name a
+// registry that is set: a scalar, an env entry, a dump of the values.
+func (j *judge) writesRegistry(x chart.Difference) bool {
+	if x.Had && !slices.Contains([]string{"", "{}", "[]", "null"}, x.Before) || x.Path == (chart.Path{}) {
+		return false
+	}
+	below := j.after.Below(x.Position)
+	entry := x.Path.Parent().Last() == key("env")
+	if len(below) > 1 && !entry && !x.Had {
+		return false
+	}
+	for at, text := range below {
+		if entry && at == x.Path.Key("name") {
+			continue
+		}
+		if !slices.ContainsFunc(j.texts, func(t replaced) bool { return t.registry && strings.Contains(text, t.now) }) {
+			return false
+		}
+	}
+	return len(below) > 0
 }
 
 // isName tells whether a position is the name of an object.
@@ -101,20 +131,7 @@ var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
 // judge judges differences between the renders a and b, of which b has more values
 // set.
 func (p *prober) judge(a, b *chart.Output, moved []Move, set overlay) *judge {
-	return &judge{
-		random: p.random, moved: moved, texts: p.texts(set),
-		// A checksum of a template, as charts put it into annotations of pods so that
-		// they restart, is proved by hashing what the template rendered to.
-		sums: func(before, after string) bool {
-			was := a.Hashed(before)
-			return was != "" && was == b.Hashed(after)
-		},
-	}
-}
-
-// texts pairs the texts of values with those that are set over them.
-func (p *prober) texts(set overlay) [][2]string {
-	var list [][2]string
+	j := &judge{before: a, after: b, random: p.random, moved: moved}
 	for _, key := range sortedKeys(set) {
 		now, ok := set[key].value.(string)
 		if !ok || now == "" {
@@ -122,9 +139,10 @@ func (p *prober) texts(set overlay) [][2]string {
 		}
 		v, _ := set[key].path.lookup(p.base)
 		was, _ := v.(string)
-		list = append(list, [2]string{was, now})
+		s := slot{path: set[key].path, text: was, to: len(was)}
+		j.texts = append(j.texts, replaced{was, now, s.isRegistry()})
 	}
-	return list
+	return j
 }
 
 // alters returns the first thing that a view does besides moving references, and

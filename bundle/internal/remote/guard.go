@@ -63,12 +63,17 @@ func localName(host string) bool {
 // oras refuses, but for a registry on this machine its own.
 func realmPrefixes(registry string) []netip.Prefix {
 	u := url.URL{Host: registry}
-	prefixes := auth.DefaultBlockedRealmPrefixes()
 	if !localName(u.Hostname()) {
-		return prefixes
+		return blockedRealms
 	}
-	return slices.DeleteFunc(prefixes, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
+	return blockedFromHere
 }
+
+// Thousands of repositories share them.
+var (
+	blockedRealms   = auth.DefaultBlockedRealmPrefixes()
+	blockedFromHere = slices.DeleteFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
+)
 
 // local reports whether an address is one of this machine or its link.
 func local(a netip.Addr) bool {

@@ -126,6 +126,7 @@ func (r *repository) fetchManifest(ctx context.Context, tag string, limit int64)
 			return ocispec.Descriptor{}, nil, err
 		}
 	}
+	data = bytes.Clone(data) // many are kept: without the room that reading left
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}, data, nil
 }
 

@@ -82,6 +82,19 @@ func cutTransport(s string) (kind imagefile.Kind, rest string, ok bool) {
 	return "", "", false
 }
 
+// fileUnder makes the path of an image in a file relative to a folder.
+func fileUnder(dir, raw string) string {
+	text, from := cutAnswer(raw)
+	kind, rest, ok := cutTransport(from)
+	if !ok {
+		return raw
+	}
+	if text != "" {
+		text += "="
+	}
+	return text + string(kind) + ":" + under(dir, rest)
+}
+
 func (n *Named) addReference(text, raw string) error {
 	ref, err := name.Parse(raw)
 	if err != nil {

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"bundle/bundle/internal/progress"
+	"github.com/opencontainers/go-digest"
 )
 
 // A tally knows how many blobs each image still waits for, and says when one
@@ -21,12 +19,12 @@ type tally struct {
 	pr      progress.Reporter
 }
 
-func newTally(needs map[string][]ocispec.Descriptor, pr progress.Reporter) *tally {
+func newTally(needs map[string][]digest.Digest, pr progress.Reporter) *tally {
 	t := &tally{missing: make(map[string]int), waiting: make(map[digest.Digest][]string), pr: pr}
 	for _, name := range slices.Sorted(maps.Keys(needs)) {
 		for _, d := range needs[name] {
 			t.missing[name]++
-			t.waiting[d.Digest] = append(t.waiting[d.Digest], name)
+			t.waiting[d] = append(t.waiting[d], name)
 		}
 	}
 	return t
