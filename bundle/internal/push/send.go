@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -240,6 +241,8 @@ func (r *run) lost(m manifestPush, doc []byte) (bool, error) {
 	return false, nil
 }
 
+const noReferrers = "--no-referrers"
+
 // explain adds what is known of a push to the hint of its refusal.
 func (m manifestPush) explain(err error) error {
 	var e *remote.Error
@@ -249,8 +252,8 @@ func (m manifestPush) explain(err error) error {
 	switch {
 	case m.replaces != "" && e.Fixed():
 		return fault.WithHint(err, "the tag stands for "+m.replaces.String()+", and the registry may not let tags be changed;\nhave it deleted, or push below another path with --registry HOST/PREFIX")
-	case m.kind == place.Referrer && e.Hint == "":
-		return fault.WithHint(err, "--no-referrers leaves signatures, SBOMs and the like out")
+	case m.kind == place.Referrer && !strings.Contains(e.Hint, noReferrers):
+		return fault.WithHint(err, strings.TrimPrefix(e.Hint+"\n"+noReferrers+" leaves signatures, SBOMs and the like out", "\n"))
 	}
 	return err
 }
