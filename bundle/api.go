@@ -7,6 +7,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
@@ -19,6 +20,7 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 )
 
 // What goes into a bundle, and what one holds.
@@ -54,9 +56,18 @@ type (
 	Vouched    = trust.Vouched
 )
 
+// What a registry knows of its imports.
+type (
+	PastImport = history.Import
+	Standing   = history.Standing // what stands under a name
+	Lost       = history.Lost     // what a name needs, and is not there
+)
+
 // Parts of reports.
 type (
+	State          = words.State      // what became of a name in a registry
 	Fetched        = chart.Fetched    // a chart that came over the network
+	Unasked        = image.Unasked    // a registry that did not answer for signatures
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
@@ -67,6 +78,7 @@ type (
 	ReceiptImage   = emit.ReceiptImage
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
+	ReceiptLeft    = emit.ReceiptLeft
 	ReceiptOptions = emit.ReceiptOptions
 	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
@@ -75,6 +87,7 @@ type (
 // Errors that a caller may want to tell apart.
 type (
 	Kind            = fault.Kind
+	Item            = fault.Item // one of several things that an error is about
 	UsageError      = fault.UsageError
 	DamagedError    = fault.DamagedError
 	IncompleteError = fault.IncompleteError
@@ -112,11 +125,26 @@ const StreamOutput = transfer.StreamOutput
 // reads (layout/SPEC.md).
 const FormatVersion = record.FormatVersion
 
+// DefaultKubeVersion is the Kubernetes version that charts are rendered for where
+// nobody says another.
+const DefaultKubeVersion = chart.DefaultKubeVersion
+
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }
 
 // Hint returns what the user can do next about err, or nothing.
 func Hint(err error) string { return fault.Hint(err) }
+
+// Items are the things that err is about, one by one: images that are missing,
+// repositories that refuse. Empty where it is about one.
+func Items(err error) []Item { return fault.Items(err) }
+
+// SchemaVersion is the version of the words in which reports and receipts are.
+const SchemaVersion = words.SchemaVersion
+
+// CompleteReport puts empty lists in the place of nil ones, so that JSON has no
+// null. r is a pointer to a report.
+func CompleteReport(r any) { words.Complete(r) }
 
 // Open checks the head of the bundle at path and whose it is. The caller closes
 // it.
@@ -135,6 +163,10 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
+
+// DefaultSigners is the allowed_signers file of the user, whether or not there
+// is one; or, where there is no home, its name in words.
+func DefaultSigners() string { return trust.DefaultSigners() }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
 // bundle is whole, not whose it is.

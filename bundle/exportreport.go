@@ -54,6 +54,9 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 		Accepted:   p.Record.Accepted,
 		Fetched:    p.Sources,
 		Unasked:    unasked,
+		Tool:       p.Record.Tool,
+		Serial:     p.Record.Serial,
+		Expires:    p.Record.Expires,
 	}
 	for _, im := range images {
 		r.note(im)

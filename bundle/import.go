@@ -44,8 +44,10 @@ type ImportOptions struct {
 
 // An ImportReport says what was verified, pushed and written.
 type ImportReport struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
+	DryRun  bool               `json:"dryRun"`
+	Bundle  emit.ReceiptBundle `json:"bundle"`
+	ID      string             `json:"id"`
+	Created time.Time          `json:"created"`
 	trust.Vouched
 	Registry  string             `json:"registry"`
 	Images    []push.Image       `json:"images"`
@@ -115,7 +117,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
 	o.putBeside(charts, pushed.Images)
-	report := importReport(b, charts, o)
+	report := importReport(path, b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
 		if err := o.write(path, b, charts, report); err != nil {
@@ -196,8 +198,8 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 	return o.Receipt.Write(receipt)
 }
 
-func importReport(b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
+func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -316,7 +316,7 @@ func TestVouched(t *testing.T) {
 	}
 	believed.Principals = []string{"nobody@example.com"}
 	_, err = Verify(context.Background(), path, believed, nil)
-	wantReason(t, err, checksum.UnknownKey, fingerprint, `not for "nobody@example.com"`)
+	wantReason(t, err, checksum.OtherPrincipal, fingerprint, `not for "nobody@example.com"`)
 
 	v, err = Verify(context.Background(), path, trust.TrustAnyone(), nil)
 	if err != nil || !v.SignatureSkipped || v.Signers != nil {

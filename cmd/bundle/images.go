@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +21,9 @@ one, and which values key moves it. Needs no network beyond reading the chart.
 
 Confidence is image (can be pulled as it stands), repository (no tag or digest: a
 program completes it at run time) or placeholder (names no image).`,
+		Example: `  bundle images ./chart
+  bundle images oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 -q
+  bundle images nginx --repo https://charts.example.com --disabled`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := chart.chart(cmd, &reg, args[0])
@@ -41,7 +43,7 @@ program completes it at run time) or placeholder (names no image).`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printFindings(cmd, report) }, nil)
+			return output(cmd, imagesJSON(report), func(v view) { printFindings(v, report) }, nil, nil)
 		},
 	}
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "list too what appears when a component that is off is switched on")
@@ -51,17 +53,16 @@ program completes it at run time) or placeholder (names no image).`,
 	return cmd
 }
 
-func printFindings(cmd *cobra.Command, r *bundle.ImagesReport) {
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REFERENCE\tCONFIDENCE\tMOVED BY\tSEEN IN")
+func printFindings(v view, r *bundle.ImagesReport) {
+	var rows [][]string
 	for _, f := range r.Found {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where())
+		rows = append(rows, []string{f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where()})
 	}
 	for _, d := range r.Disabled {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", d.Raw, d.Confidence, "with "+strings.Join(d.Switch, ","), d.Where())
+		rows = append(rows, []string{d.Raw, d.Confidence, "with " + strings.Join(d.Switch, ","), d.Where()})
 	}
-	t.Flush() //nolint:errcheck // the writer below reports
+	v.out.table([]string{"REFERENCE", "CONFIDENCE", "MOVED BY", "SEEN IN"}, rows)
 	if n := len(r.Failed) + r.Untried; n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
+		fmt.Fprintf(v.err, "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
 	}
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +71,8 @@ so is what the registry refuses while it takes the rest.`,
 	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
 	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	o.Jobs = bundle.DefaultJobs
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
@@ -98,15 +97,8 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 
 func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
 	var err error
-	if o.RegistryOptions, err = reg.options(); err != nil {
+	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 		return err
-	}
-	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	if ok {
-		o.RegistryOptions.Credentials = map[string]bundle.Credential{o.Registry.Host: c}
 	}
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
@@ -117,67 +109,93 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report, o.PullSecret) }, err)
+	return output(cmd, importJSON(report, err), func(v view) { printImport(v.err, report, o.PullSecret) }, nil, err)
 }
 
-func pointing(n int) string {
-	if n == 1 {
+func pointing(n int, dryRun bool) string {
+	switch {
+	case dryRun:
+		return count(n, "reference") + " would point"
+	case n == 1:
 		return "1 reference points"
 	}
 	return fmt.Sprintf("%d references point", n)
 }
 
-func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
-	fmt.Fprintf(w, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
-	printTrust(w, r.Vouched)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, im := range r.Images {
-		state := "there already"
-		switch {
-		case im.Pushed:
-			state = "pushed"
-		case im.Refused != "":
-			state = "refused"
-		}
-		if im.Replaces != "" {
-			state += ", was " + short(im.Replaces.String())
-		}
-		if im.SourceDigest != "" {
-			state += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
-		}
-		fmt.Fprintf(t, "%s\t-> %s\t%s\n", im.Source, im.Target, state)
+func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
+	if r.DryRun {
+		fmt.Fprintln(p, "dry run: nothing is pushed, and no file is written")
 	}
-	t.Flush() //nolint:errcheck // the writer below reports
-	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
+	fmt.Fprintf(p, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
+	printTrust(p, r.Vouched)
+	var rows [][]string
+	for _, im := range r.Images {
+		rows = append(rows, []string{people(im.Source), "-> " + im.Target, became(im, r.DryRun)})
+	}
+	p.table(nil, rows)
+	if r.DryRun {
+		fmt.Fprintf(p, "%s would be sent, %s is there already\n", size(r.Bytes.Sent), size(r.Bytes.Present))
+	} else {
+		fmt.Fprintf(p, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
+	}
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, andMore(c))
-		if r.OutputDir == "" {
-			continue
-		}
-		if c.Archive != "" {
-			fmt.Fprintf(w, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
-		}
-		for _, f := range c.Files {
-			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
-		}
-		for _, f := range c.Excluded {
-			fmt.Fprintf(w, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
-		}
-		printChanged(w, c)
-		printSecrets(w, c, pullSecret)
-		printInstall(w, c)
+		printMoved(p, r, c, pullSecret)
 	}
 	for _, ref := range r.Excluded {
-		fmt.Fprintf(w, "excluded: %s was not pushed\n", ref)
+		fmt.Fprintf(p, "excluded: %s %s\n", ref, tense(r.DryRun, "was not pushed", "would not be pushed"))
 	}
 	for _, f := range r.Kept {
-		fmt.Fprintf(w, "%s is of an earlier import, and was left there: somebody changed it\n", f)
+		fmt.Fprintf(p, "%s is of an earlier import, and was left there: somebody changed it\n", f)
 	}
-	printEnd(w, r)
+	for _, text := range r.Warnings {
+		fmt.Fprintf(p, "warning: %s\n", text)
+	}
+	printEnd(p, r)
+}
+
+// became says what became of an image, with the digests of what changed.
+func became(im bundle.ImportImage, dryRun bool) string {
+	text := string(im.State(dryRun))
+	if im.Replaces != "" {
+		text += " " + short(im.Replaces.String()) + " by " + short(im.Digest)
+	}
+	if im.SourceDigest != "" {
+		text += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
+	}
+	return text
+}
+
+// tense is what was done or, in a dry run, would be.
+func tense(dryRun bool, done, would string) string {
+	if dryRun {
+		return would
+	}
+	return done
+}
+
+// printMoved says of one chart where it points to, and how it is installed.
+func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecret string) {
+	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
+	if r.DryRun {
+		printChanged(p, c)
+		return
+	}
+	if c.Archive != "" {
+		fmt.Fprintf(p, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
+	}
+	for _, f := range c.Files {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
+	for _, f := range c.Excluded {
+		fmt.Fprintf(p, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
+	}
+	printChanged(p, c)
+	printSecrets(p, c, pullSecret)
+	printInstall(p, c)
 }
 
 // printEnd says whether all is done.
-func printEnd(w io.Writer, r *bundle.ImportReport) {
+func printEnd(w paper, r *bundle.ImportReport) {
 	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)
@@ -189,7 +207,10 @@ func printEnd(w io.Writer, r *bundle.ImportReport) {
 		}
 	}
 	switch {
-	case r.OutputDir == "":
+	case r.DryRun && refused+left+altered > 0:
+		fmt.Fprintln(w, "an import would not be complete, see below")
+	case r.DryRun:
+		fmt.Fprintln(w, "an import would be complete: the same command without --dry-run")
 	case refused > 0:
 		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
 	case left > 0:
@@ -218,8 +239,11 @@ func andMore(c bundle.ImportChart) (s string) {
 
 // printInstall says what installs the chart, how far that goes, and what goes
 // further.
-func printInstall(w io.Writer, c bundle.ImportChart) {
-	fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+func printInstall(w paper, c bundle.ImportChart) {
+	fmt.Fprintln(w, "install it with")
+	for _, line := range c.Commands {
+		_ = w.command("  ", line)
+	}
 	three, four := strings.Join(c.Outside3, ", "), strings.Join(c.Outside4, ", ")
 	if three == four && three != "" {
 		fmt.Fprintf(w, "which leaves outside: %s\n", three)
@@ -231,7 +255,8 @@ func printInstall(w io.Writer, c bundle.ImportChart) {
 		}
 	}
 	if c.Kustomize != "" && three+four != "" {
-		fmt.Fprintf(w, "or, with hooks as ordinary resources\n  %s\n", c.Kustomize)
+		fmt.Fprintln(w, "or, with hooks as ordinary resources")
+		_ = w.command("  ", c.Kustomize)
 	}
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
@@ -242,7 +267,7 @@ func printInstall(w io.Writer, c bundle.ImportChart) {
 }
 
 // printChanged says what the values change besides references.
-func printChanged(w io.Writer, c bundle.ImportChart) {
+func printChanged(w paper, c bundle.ImportChart) {
 	for _, line := range c.Named {
 		fmt.Fprintf(w, "  still names a registry, though no image of it: %s\n", line)
 	}
@@ -255,7 +280,7 @@ func printChanged(w io.Writer, c bundle.ImportChart) {
 }
 
 // printSecrets says which pods pull with the secret, and how to make it.
-func printSecrets(w io.Writer, c bundle.ImportChart, name string) {
+func printSecrets(w paper, c bundle.ImportChart, name string) {
 	if name == "" {
 		return
 	}
@@ -263,5 +288,4 @@ func printSecrets(w io.Writer, c bundle.ImportChart, name string) {
 	for _, l := range c.SecretsLeft {
 		fmt.Fprintf(w, "  without it: %s\n", l)
 	}
-	fmt.Fprintf(w, "create it with\n  %s\n", c.Kubectl)
 }

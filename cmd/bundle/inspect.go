@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -19,6 +18,8 @@ func newInspect() *cobra.Command {
 		Long: `Show what a bundle holds: charts, images with digests, platforms and sizes, and
 the key that signed it. Without a trusted key the bundle is shown as it claims
 to be; use verify to check it.`,
+		Example: `  bundle inspect app.bundle.tar
+  bundle inspect app.bundle.tar --json | jq -r '.images[].reference'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var t *bundle.Trust
@@ -32,14 +33,14 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printInspect(cmd.OutOrStdout(), report) }, nil)
+			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, nil, nil)
 		},
 	}
 	trust.add(cmd)
 	return cmd
 }
 
-func printInspect(w io.Writer, r *bundle.InspectReport) {
+func printInspect(w paper, r *bundle.InspectReport) {
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)

@@ -29,8 +29,6 @@ func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
 		}
 	}
 	switch {
-	case mode != "plain" && mode != "none" && mode != "bar":
-		return nil, &bundle.UsageError{What: fmt.Sprintf("--progress %q: want auto, plain or none", mode)}
 	case quiet || mode == "none":
 		return nil, nil
 	case mode == "plain":

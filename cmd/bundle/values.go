@@ -24,6 +24,8 @@ func newValues() *cobra.Command {
 		Long: `Derive the values with which a chart pulls everything from a registry, proved by
 rendering. No bundle is needed, and no network beyond reading the chart; the
 images have to be there by other means.`,
+		Example: `  bundle values ./chart --registry registry.plant.local:5000/apps -o values.yaml
+  bundle values oci://registry.plant.local/charts/app --registry registry.plant.local -n production`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if registry == "" {
@@ -54,11 +56,15 @@ images have to be there by other means.`,
 			if werr := writeValues(cmd, file, report.Values); werr != nil {
 				return werr
 			}
-			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry, andMore(report.ChartReport))
-				printChanged(cmd.ErrOrStderr(), report.ChartReport)
-				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
-			}, err)
+			return output(cmd, valuesJSON([]*bundle.ValuesReport{report}, err), func(v view) {
+				fmt.Fprintf(v.err, "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved, false), report.Registry, andMore(report.ChartReport))
+				printChanged(v.err, report.ChartReport)
+				printSecrets(v.err, report.ChartReport, o.PullSecret)
+				if o.PullSecret != "" {
+					fmt.Fprintln(v.err, "create it with")
+					_ = v.err.command("  ", report.Kubectl)
+				}
+			}, nil, err)
 		},
 	}
 	fl := cmd.Flags()

@@ -15,6 +15,7 @@ func newVerify() *cobra.Command {
 		Use:   "verify BUNDLE --key FILE.pub",
 		Short: "Check signatures, set of entries, graph, charts and every byte of a bundle",
 		Example: `  bundle verify app.bundle.tar --key release-key.pub
+  bundle verify app.bundle.tar --fingerprint "SHA256:45/n PnGS ZpVD mFgL v7yb +MLw pwcQ uaCb uCxA sYWi Zkg"
   bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,12 +31,12 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() {
-				w := cmd.ErrOrStderr()
+			return output(cmd, verifyJSON(report), func(v view) {
+				w := v.err
 				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s, created %s\n", report.Path, report.Entries, size(report.Bytes),
 					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
-			}, nil)
+			}, nil, nil)
 		},
 	}
 	trust.add(cmd)

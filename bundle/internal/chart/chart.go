@@ -23,7 +23,8 @@ type Chart struct {
 	engineOnce sync.Once
 	engine     *engine // for lenient renders
 
-	docs docCache
+	docs    docCache
+	schemas sync.Map // first byte of a schema file → *schema
 }
 
 // lenient returns the engine for lenient renders.

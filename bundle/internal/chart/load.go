@@ -12,6 +12,8 @@ import (
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/fault"
 )
 
 // Source names a chart.
@@ -135,6 +137,9 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 	var h *helm.Chart
 	if p.folder == "" {
 		c, err := Open(p.archive)
+		if err != nil && !p.fetched {
+			return nil, fault.Input("", err, "")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +186,7 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	}
 	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 	if err != nil {
-		return nil, err
+		return nil, fault.Input("", err, "")
 	}
 	return h, checkLinks(abs, h)
 }

@@ -13,6 +13,10 @@ type Output struct {
 	Manifests []Manifest
 	// Notes is the root chart's rendered NOTES.txt; empty when lenient.
 	Notes string
+	// Unread lists the schema files that the proof could not read whole; nil when
+	// lenient. Helm will not install the chart where it cannot load them, but for
+	// helm's --skip-schema-validation. What of them is in the chart was checked.
+	Unread []UnreadSchema
 
 	annotated []string
 	texts     map[string]string        // of each template, as it was rendered

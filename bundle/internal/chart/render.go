@@ -149,30 +149,33 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 
 // refuses returns the error that a strict render would end with, as far as the
 // engine for probes can tell: that takes much less time, and charts that check their
-// values are asked again and again. That there is none proves nothing.
-func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) error {
+// values are asked again and again. That there is none proves nothing. It checks the
+// schemas, and returns what of them cannot be read here.
+func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) ([]UnreadSchema, error) {
 	want := c.helm.Metadata.KubeVersion
 	if want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
-		return c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
+		return nil, c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
 	}
 	e := c.lenient()
 	p, values, err := e.process(c.helm, o, caps)
 	if err != nil {
-		return c.fail(err.Error(), err)
+		return nil, c.fail(err.Error(), err)
 	}
-	if err := checkSchema(p.chart, values); err != nil {
-		return c.fail(err.Error(), err)
+	unread, err := c.checkSchema(p.chart, values)
+	if err != nil {
+		return nil, c.fail(err.Error(), err)
 	}
 	_, _, err = e.render(p.chart, values, mode{stub: true, checks: true})
 	if err != nil && !errors.Is(err, errStubbed) {
-		return c.engineError(err, values)
+		return nil, c.engineError(err, values)
 	}
-	return nil
+	return unread, nil
 }
 
 // strictly renders by Helm's own engine, on a copy of the chart.
 func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
-	if err := c.refuses(o, caps); err != nil {
+	var err error
+	if out.Unread, err = c.refuses(o, caps); err != nil {
 		return err
 	}
 	h := clone(c.helm)

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -84,7 +85,11 @@ func File(ctx context.Context, path string, trust *trust.Trust) (*Bundle, error)
 	}
 	b, err := Reader(ctx, f, size, trust, beside...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+		err = fmt.Errorf("%s: %w", path, err)
+		if other := otherKind(path, f, size); other != nil && fault.KindOf(err) == fault.Damaged {
+			err = other
+		}
+		return nil, errors.Join(err, f.Close())
 	}
 	b.file = f
 	return b, nil
@@ -94,6 +99,9 @@ func File(ctx context.Context, path string, trust *trust.Trust) (*Bundle, error)
 // asked before: opening a pipe waits for who writes to it.
 func openRegular(path string) (*os.File, int64, error) {
 	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, fault.Input("bundle "+path, errors.New("no such file"), "")
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -101,6 +109,9 @@ func openRegular(path string) (*os.File, int64, error) {
 		return nil, 0, &fault.UsageError{What: path + " is not a regular file"}
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fault.Input("bundle "+path, errors.New("no permission to read it"), "")
+	}
 	return f, st.Size(), err
 }
 

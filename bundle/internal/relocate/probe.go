@@ -128,7 +128,8 @@ type proposal struct {
 
 // observe puts sentinels into all slots at once and returns what follows for
 // the spots of open. Slots that the chart does not render with are found by
-// halving, and left out. fixed adds what is chosen already.
+// halving, and left out; so are those that make a spot vanish, as a branch does that
+// excludes another one. fixed adds what is chosen already.
 func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots []*slot, open []int) ([]proposal, error) {
 	if len(slots) == 0 || len(open) == 0 {
 		return nil, nil
@@ -145,15 +146,20 @@ func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots 
 		if len(slots) == 1 {
 			return nil, nil
 		}
-		half := len(slots) / 2
-		a, err := p.observe(ctx, fixed, slots[:half], open)
+		return p.halves(ctx, fixed, slots, open)
+	}
+	found, masked, behind := p.propose(out, slots, open)
+	gone := slices.DeleteFunc(slices.Clone(open), func(i int) bool {
+		_, there := out.Lookup(p.spots[i].finding.Position)
+		return there
+	})
+	if len(gone) > 0 && len(slots) > 1 {
+		more, err := p.halves(ctx, fixed, slots, gone)
 		if err != nil {
 			return nil, err
 		}
-		b, err := p.observe(ctx, fixed, slots[half:], open)
-		return append(a, b...), err
+		found = join(found, more)
 	}
-	found, masked, behind := p.propose(out, slots, open)
 	for _, part := range masked.split(slots) {
 		more, err := p.observe(ctx, fixed, part, behind)
 		if err != nil {
@@ -162,6 +168,17 @@ func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots 
 		found = join(found, more)
 	}
 	return found, nil
+}
+
+// halves observes the slots in two parts.
+func (p *prober) halves(ctx context.Context, fixed func(choice) overlay, slots []*slot, open []int) ([]proposal, error) {
+	half := len(slots) / 2
+	a, err := p.observe(ctx, fixed, slots[:half], open)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.observe(ctx, fixed, slots[half:], open)
+	return join(a, b), err
 }
 
 // A mask holds slots that stand first at a spot, but do not move it while

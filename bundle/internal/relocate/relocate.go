@@ -201,7 +201,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		refused: map[chart.Position]string{},
 	}
 	var err error
-	if d.before, err = d.probe(ctx, nil); err != nil {
+	if d.before, err = d.lenient(ctx, nil); err != nil {
 		if refusal(err) == nil {
 			return nil, err
 		}
@@ -214,7 +214,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
 	if !r.Chart.Deterministic(d.base) {
-		again, err := d.probe(ctx, nil)
+		again, err := d.lenient(ctx, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -268,6 +268,9 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 	}
 	s := newSolver(d.prober, d.form.mark, d.before)
 	if err := d.unlessSpent(s.solve(ctx, stages)); err != nil {
+		return nil, err
+	}
+	if err := d.unlessSpent(s.alone(ctx, slices.Concat(stages...), d.templates().nearby)); err != nil {
 		return nil, err
 	}
 	if err := d.unlessSpent(s.pins(ctx, banned)); err != nil {

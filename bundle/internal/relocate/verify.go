@@ -24,7 +24,7 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	probed, err := d.probe(ctx, nil)
+	probed, err := d.lenient(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
