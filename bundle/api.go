@@ -226,6 +226,11 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
+// TargetName is the name that an image gets in a registry.
+func TargetName(raw string, r Registry, n Naming) string {
+	return place.NewNames(new(Record), r, n).Target(raw)
+}
+
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map
 // that matched nothing.

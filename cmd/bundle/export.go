@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -41,6 +42,9 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := chart.needed(cmd, args); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				spec, err := chart.chart(cmd, &reg, args[0])
 				if err != nil {
@@ -154,7 +158,13 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if report == nil {
 		return err
 	}
-	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, nil, err)
+	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, func(w io.Writer) {
+		for _, im := range report.Images {
+			if report.DryRun {
+				fmt.Fprintln(w, im.Reference)
+			}
+		}
+	}, err)
 }
 
 func printExport(v view, r *bundle.ExportReport) {
@@ -185,7 +195,7 @@ func printExport(v view, r *bundle.ExportReport) {
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
-		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
 	if r.Count > 0 {
 		printWritten(w, r.Parts, r.Count)

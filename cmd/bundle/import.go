@@ -63,7 +63,11 @@ medium goes on, in any order.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
-	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
+	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
+	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
+	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
+	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addNames(cmd, &names)

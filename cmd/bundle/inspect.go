@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -33,14 +34,21 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, nil, nil)
+			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, func(w io.Writer) {
+				for _, im := range report.Images {
+					fmt.Fprintln(w, im.Reference)
+				}
+			}, nil)
 		},
 	}
-	trust.add(cmd)
+	trust.addFor(cmd, true)
 	return cmd
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {
+	if !r.Checked {
+		fmt.Fprintln(w, "NOT VERIFIED: what follows is what the file claims; bundle verify checks it")
+	}
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
@@ -59,6 +67,7 @@ func printInspect(w paper, r *bundle.InspectReport) {
 		fmt.Fprintln(w, "signed   no")
 	default:
 		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
+		fmt.Fprintf(w, "         to compare with what the sender reads aloud: %s\n", inGroups(r.Key))
 	}
 	if r.Parts != nil {
 		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))
