@@ -69,7 +69,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle", "media layout layout/parts history emit rewrite transfer push plan place open source image trust record name disk progress fault relocate chart remote checksum"},
 		{"bundle/internal/emit", "rewrite push place open source trust record name disk fault relocate chart remote input checksum"},
 		{"bundle/internal/rewrite", "chart fault"},
-		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parts"},
+		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},
 		{"bundle/internal/media", "disk progress fault layout layout/parity layout/parts"},
 		{"bundle/internal/history", "push place open image trust record name fault remote layout/strict"},
 		{"bundle/internal/push", "place open progress fault remote layout"},
