@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
@@ -36,10 +35,7 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 		return nil, err
 	}
 	defer b.Close()
-	o.Name = filepath.Base(path)
-	if s := b.Parts.Set(); s != nil {
-		o.Name = s.Name
-	}
+	o.Name = b.Parts.Name()
 	set, err := transfer.CutFor(parts.Cutting{
 		Name: o.Name, ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
 		Entries: b.Reader.Entries(), Head: headSize(b),
