@@ -106,7 +106,7 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 		return nil, &fault.UsageError{What: path + " was cut by another program", Advice: "join the slices with cat, and `bundle split` the bundle"}
 	}
 	return parts.Cut(parts.Cutting{
-		Name: filepath.Base(b.Parts.Files()[0]), ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
+		Name: b.Parts.Name(), ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
 		Entries: b.Reader.Entries(), Head: headSize(b),
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
@@ -36,10 +35,7 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 		return nil, err
 	}
 	defer b.Close()
-	o.Name = filepath.Base(path)
-	if s := b.Parts.Set(); s != nil {
-		o.Name = s.Name
-	}
+	o.Name = b.Parts.Name()
 	set, err := transfer.CutFor(parts.Cutting{
 		Name: o.Name, ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
 		Entries: b.Reader.Entries(), Head: headSize(b),
@@ -48,8 +44,8 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 		return nil, err
 	}
 	pr = progress.OrSilent(pr)
-	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size, Count: len(set.Parts)}
-	r.Parts, err = writeParts(ctx, b.Parts, set, o, pr)
+	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size}
+	r.Parts, r.Count, err = writeParts(ctx, b.Parts, set, o, pr)
 	return r, err
 }
 
@@ -63,9 +59,10 @@ func headSize(b *open.Bundle) int64 {
 }
 
 // writeParts copies slices of a bundle onto media.
-func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptions, pr progress.Reporter) (all []media.Written, err error) {
-	m := &media.Media{
-		Set: set, Folders: o.Folders, Only: o.Only, State: o.State, Swap: o.Swap, NoReadBack: o.NoReadBack, Progress: pr,
+func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptions, pr progress.Reporter) (all []media.Written, count int, err error) {
+	m, err := o.Media(set, pr)
+	if err != nil {
+		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	pr.Phase("writing", set.Size)
@@ -74,10 +71,11 @@ func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptio
 		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return m.Write(ctx, func(ctx context.Context, k int, path string) error {
+	all, err = m.Write(ctx, func(ctx context.Context, k int, path string) error {
 		p := set.Parts[k-1]
 		return media.Copy(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
 	})
+	return all, m.Count(), err
 }

@@ -25,21 +25,23 @@ type setFlags struct {
 	swap       bool
 	state      string
 	noReadBack bool
+	parity     int
 	stem       string // file name that a single output gave
 }
 
 func (f *setFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.size, "split-size", "", "cut the bundle into parts of at most this `SIZE`: 4G, or fat32, cd, bd25, bd50, bd100 (with the other flags for parts: fat32)")
-	fl.IntSliceVar(&f.parts, "part", nil, "write part `K` and no other, for one medium at a time without a terminal (repeatable)")
+	fl.IntSliceVar(&f.parts, "part", nil, "write part `K` and no other, for one medium at a time without a terminal; those of parity come last (repeatable)")
 	fl.BoolVar(&f.swap, "swap", false, "write one part to a medium, and ask for the next one")
 	fl.StringVar(&f.state, "state", "", "with --part and --swap: keep what goes from one medium to the next in this `FOLDER` (default the current one)")
+	fl.IntVar(&f.parity, "parity", 0, "add `K` parts of parity: any K of all parts may be lost then")
 	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media, but from memory")
 }
 
 // given reports whether a bundle is to be cut.
 func (f *setFlags) given() bool {
-	return f.size != "" || len(f.parts) > 0 || f.swap || len(f.outputs) > 1
+	return f.size != "" || len(f.parts) > 0 || f.swap || f.parity > 0 || len(f.outputs) > 1
 }
 
 // options completes what the flags say; nil where there is one file.
@@ -50,7 +52,7 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		}
 		return nil, nil
 	}
-	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Folders: f.outputs}
+	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs}
 	if len(o.Folders) == 1 {
 		if st, err := os.Stat(o.Folders[0]); o.Folders[0] == bundle.StreamOutput || err != nil || !st.IsDir() {
 			if o.Folders[0] == bundle.StreamOutput {

@@ -70,7 +70,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/check", "emit place record name chart remote words"},
 		{"bundle/internal/emit", "rewrite push place open source trust record name disk fault relocate chart remote input words checksum layout/strict"},
 		{"bundle/internal/rewrite", "chart fault"},
-		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parts"},
+		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},
 		{"bundle/internal/media", "disk progress fault layout layout/parity layout/parts"},
 		{"bundle/internal/history", "words push place open image trust record name fault remote layout/strict"},
 		{"bundle/internal/push", "place open progress fault remote words layout"},

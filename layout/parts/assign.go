@@ -78,6 +78,16 @@ func Open(ctx context.Context, paths []string) (*File, error) {
 	return f, f.scan(ctx, "")
 }
 
+// OpenSet is Open for the set of an id, whatever else there is.
+func OpenSet(ctx context.Context, paths []string, id string) (*File, error) {
+	f := &File{paths: paths}
+	err := f.scan(ctx, id)
+	if err == nil && f.set == nil {
+		err = &NoneError{Paths: paths}
+	}
+	return f, err
+}
+
 // Rescan looks again, after media were changed. What was open is closed.
 func (f *File) Rescan(ctx context.Context) error {
 	if f.set == nil {
@@ -404,6 +414,9 @@ func (f *File) undescribed(s *scan, id string) error {
 		if x.id == id && (first == nil || x.full && !first.full || x.named && !first.named && x.full == first.full) {
 			first = x
 		}
+	}
+	if first == nil {
+		return &NoneError{f.paths, errors.Join(s.bad...)}
 	}
 	for _, x := range s.slices(first) {
 		f.extents = append(f.extents, &extent{from: f.size, to: f.size + x.size, part: len(f.extents) + 1, path: x.path})

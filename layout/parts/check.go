@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"bundle/layout"
 )
@@ -169,4 +170,19 @@ func (f *File) Listed() map[string]string {
 		}
 	}
 	return sums
+}
+
+// Name is the file name of the bundle.
+func (f *File) Name() string {
+	if f.set != nil {
+		return f.set.Name
+	}
+	name := filepath.Base(f.extents[0].path)
+	if len(f.extents) == 1 {
+		return name
+	}
+	if s := strings.TrimRight(strings.TrimSuffix(Stem(name), tail.FindString(Stem(name))), ".-_"); s != "" && Stem(name) == name {
+		return s
+	}
+	return Stem(name)
 }

@@ -55,13 +55,9 @@ func (f *File) protect(s *scan) error {
 	if err != nil {
 		return err
 	}
-	sums := f.readSums(s)
-	there := false
-	for _, x := range f.columns {
-		there = there || x != nil
-	}
-	if there {
-		f.repair = &repairer{code: code, sums: sums, cache: make(map[blockID]*list.Element), order: list.New(), bad: make(map[blockID]error)}
+	f.repair = &repairer{
+		code: code, sums: f.readSums(s),
+		cache: make(map[blockID]*list.Element), order: list.New(), bad: make(map[blockID]error),
 	}
 	return nil
 }
@@ -109,7 +105,7 @@ func (r *repairer) readAt(f *File, p []byte, offset int64) (int, error) {
 	begin, _ := f.set.column(c)
 	block, err := r.block(f, blockID{c, (offset - begin) >> blockBits})
 	if err != nil {
-		return 0, err
+		return f.plain(p, offset) // some of the block may be there
 	}
 	return copy(p, block[(offset-begin)&(parity.BlockSize-1):]), nil
 }
@@ -186,7 +182,7 @@ func (f *File) blockSize(id blockID) int64 {
 // raw reads a block as it is on its medium.
 func (r *repairer) raw(f *File, id blockID, data []byte) error {
 	if c := id.column - f.set.Parity.Data; c >= 0 {
-		x := f.columns[c]
+		x := f.columnList()[c]
 		if x == nil || x.to < (id.block+1)<<blockBits {
 			return &MissingError{}
 		}
@@ -340,7 +336,7 @@ func (f *File) Survey(ctx context.Context, told func(int64)) ([]Damage, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.repair == nil {
-		return nil, errors.New("no parity is there to repair with")
+		return nil, errors.New("nothing protects this bundle")
 	}
 	var all []Damage
 	p := f.set.Parity

@@ -10,17 +10,18 @@ import (
 )
 
 // drive writes one part after the other onto media that are changed in between. A
-// medium that fails is asked for again.
+// medium that fails is asked for again. Without Swap, all go onto the medium that
+// is there.
 func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
-	swap := Swap{Of: len(m.Set.Parts), Folder: folder}
+	swap := Swap{Of: m.Count(), Folder: folder}
 	for _, k := range list {
-		path := filepath.Join(folder, m.Set.PartName(k))
-		swap.Next, swap.Number, swap.Size = m.Set.PartName(k), k, m.Set.Parts[k-1].Size+m.small()
-		if m.state.Sums[swap.Next] != "" && m.gone(path) {
+		path := filepath.Join(folder, m.name(k))
+		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()
+		if m.Swap != nil && m.state.Sums[swap.Next] != "" && m.gone(path) {
 			continue // an earlier run of the same set has written it, and its medium is elsewhere
 		}
 		for first := true; ; first = false {
-			if !first || swap.Done != "" {
+			if m.Swap != nil && (!first || swap.Done != "") {
 				if err := m.Swap(ctx, swap); err != nil {
 					return all, err
 				}
@@ -30,15 +31,23 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 				all = append(all, *w)
 				break
 			}
-			var same *SameError
-			var usage *fault.UsageError // parts of another bundle
-			if swap.Failed = err; !ofMedium(err) && !errors.As(err, &same) && !errors.As(err, &usage) || ctx.Err() != nil {
-				return all, err
+			swap.Failed = err
+			if m.Swap == nil || !otherMedium(err) || ctx.Err() != nil {
+				return all, m.medium(k, path, err)
 			}
 		}
 		swap.Done, swap.Failed = swap.Next, nil
 	}
 	return all, nil
+}
+
+// otherMedium reports whether another medium may do better.
+func otherMedium(err error) bool {
+	var (
+		same  *SameError
+		usage *fault.UsageError // parts of another bundle
+	)
+	return ofMedium(err) || errors.As(err, &same) || errors.As(err, &usage)
 }
 
 func (m *Media) gone(path string) bool {
@@ -57,14 +66,17 @@ func (e *SameError) Error() string {
 // one writes one part onto the medium that is in the drive.
 func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Written, error) {
 	path := filepath.Join(folder, m.Set.PartName(k))
-	for other := range m.Set.Parts {
-		name := m.Set.PartName(other + 1)
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k {
+	for other := range m.Count() {
+		name := m.name(other + 1)
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil {
 			return nil, &SameError{folder, name}
 		}
 	}
 	if err := errors.Join(m.refuseOther(folder), m.roomFor(folder, []int{k})); err != nil {
 		return nil, err
+	}
+	if k > len(m.Set.Parts) {
+		return m.oneParity(ctx, folder, k-len(m.Set.Parts))
 	}
 	w := m.kept(ctx, k, path)
 	if w == nil {
@@ -75,6 +87,9 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 		if w, err = m.readBack(ctx, k, path); err != nil {
 			return nil, err
 		}
+	}
+	if err := m.addParity(ctx, k, path); err != nil {
+		return nil, err
 	}
 	return w, m.beside(folder, w)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,21 +18,23 @@ import (
 func (m *Media) beside(folder string, w *Written) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state.Sums[m.Set.PartName(w.Part)] = w.SHA256
+	m.state.Sums[filepath.Base(w.Path)] = w.SHA256
 	if m.State != "" {
-		m.state.States = m.proof.Snapshot()
-		b, err := json.Marshal(m.state)
-		if err != nil {
-			return err
-		}
-		if err := disk.WriteFile(m.path(m.State, ".state"), b); err != nil {
-			return err
-		}
-		if err := errors.Join(m.prologue(m.State), m.list(m.State)); err != nil {
+		if err := errors.Join(m.keepState(), m.prologue(m.State), m.list(m.State)); err != nil {
 			return err
 		}
 	}
 	return m.list(folder)
+}
+
+// keepState writes down what the next run has to know. It is called with mu held.
+func (m *Media) keepState() error {
+	m.state.States = m.proof.Snapshot()
+	b, err := json.Marshal(m.state)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(m.path(m.State, ".state"), b)
 }
 
 // list writes what sha256sum reads: the parts that are known, and the files beside

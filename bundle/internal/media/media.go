@@ -83,6 +83,8 @@ type state struct {
 	ID     string            `json:"id"`
 	Sums   map[string]string `json:"sums"`             // SHA-256 of parts that were read back, by name
 	States map[int][]byte    `json:"states,omitempty"` // see parts.Proof
+	Added  []int             `json:"added,omitempty"`  // parts that are in the parity
+	Round  int               `json:"round,omitempty"`  // which files have that parity, see addParity
 }
 
 // A Fill puts part number k under path, and on the disk.
@@ -181,6 +183,9 @@ func (m *Media) wanted() []int {
 		return m.Only
 	}
 	all := make([]int, len(m.Set.Parts))
+	if m.State != "" && m.Set.Parity != nil {
+		all = make([]int, len(m.Set.Parts)+m.Set.Parity.Parity)
+	}
 	for i := range all {
 		all[i] = i + 1
 	}
@@ -209,10 +214,10 @@ func (m *Media) roomFor(folder string, list []int) error {
 	defer f.Close()
 	need := m.small()
 	for _, k := range list {
-		path := filepath.Join(folder, m.Set.PartName(k))
-		need += m.Set.Parts[k-1].Size - max(allocated(path), allocated(path+".partial"))
+		path := filepath.Join(folder, m.name(k))
+		need += m.size(k) - max(allocated(path), allocated(path+".partial"))
 	}
-	if p := m.Set.Parity; p != nil && m.Swap == nil {
+	if p := m.Set.Parity; p != nil && m.State == "" {
 		for k := range p.Parity {
 			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
 				need += p.Blocks*parity.BlockSize - allocated(path)
@@ -240,7 +245,7 @@ func (m *Media) share() [][]int {
 	for n, k := range m.wanted() {
 		at := n % len(m.Folders)
 		for i, folder := range m.Folders {
-			path := filepath.Join(folder, m.Set.PartName(k))
+			path := filepath.Join(folder, m.name(k))
 			if allocated(path) > 0 || allocated(path+".partial") > 0 {
 				at = i
 				break
@@ -282,13 +287,18 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	if err == nil {
 		err = m.finish(all)
 	}
+	if err == nil && m.Set.Parity != nil && m.State == "" {
+		var more []Written
+		more, err = m.protectWritten(ctx)
+		all = append(all, more...)
+	}
 	return all, err
 }
 
 // folder writes parts into one folder, one after the other. While one is read back,
 // the next is filled.
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
-	if m.Swap != nil {
+	if m.State != "" {
 		return m.drive(ctx, folder, list, fill)
 	}
 	var errs []error
@@ -340,6 +350,30 @@ func (m *Media) fill(ctx context.Context, k int, path string, fill Fill) error {
 	return fill(ctx, k, path)
 }
 
+// name is that of a part; those of parity follow those of data.
+func (m *Media) name(k int) string {
+	if n := len(m.Set.Parts); k > n {
+		return m.Set.ParityName(k - n)
+	}
+	return m.Set.PartName(k)
+}
+
+// size is that of a part, in bytes.
+func (m *Media) size(k int) int64 {
+	if k > len(m.Set.Parts) {
+		return m.Set.Parity.Blocks * parity.BlockSize
+	}
+	return m.Set.Parts[k-1].Size
+}
+
+// Count is how many parts there are, with those of parity.
+func (m *Media) Count() int {
+	if m.Set.Parity == nil {
+		return len(m.Set.Parts)
+	}
+	return len(m.Set.Parts) + m.Set.Parity.Parity
+}
+
 // prologue writes what every medium has before its part.
 func (m *Media) prologue(folder string) error {
 	set, err := m.Set.Encode()
@@ -370,7 +404,7 @@ func (m *Media) copyHead(folder string) error {
 // kept returns a part that an earlier run has written, if it is right.
 func (m *Media) kept(ctx context.Context, k int, path string) *Written {
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != m.Set.Parts[k-1].Size {
+	if err != nil || !info.Mode().IsRegular() || info.Size() != m.size(k) {
 		return nil
 	}
 	w, err := m.readBack(ctx, k, path)
@@ -419,7 +453,7 @@ func (m *Media) proveLate(ctx context.Context, all []Written) error {
 
 // finish brings the whole list onto the media that are there.
 func (m *Media) finish(all []Written) error {
-	if m.Swap != nil {
+	if m.State != "" {
 		return nil
 	}
 	m.mu.Lock()

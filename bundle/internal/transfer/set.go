@@ -11,8 +11,10 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
+	"bundle/layout/parity"
 	"bundle/layout/parts"
 )
 
@@ -25,6 +27,7 @@ type SetOptions struct {
 	State      string // what stays when media change; empty: the first folder
 	Swap       func(context.Context, media.Swap) error
 	NoReadBack bool
+	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
 }
 
@@ -55,10 +58,32 @@ func (s *SetOptions) Complete() error {
 		return &fault.UsageError{What: "one drive has one folder", Advice: "give one -o FOLDER, or leave out --swap"}
 	case s.Swap != nil && len(s.Only) > 0:
 		return &fault.UsageError{What: "--swap writes all parts, --part some"}
+	case s.Parity < 0 || s.Parity > parity.MaxColumns:
+		return &fault.UsageError{What: fmt.Sprintf("%d parts of parity", s.Parity)}
 	case s.Size.Bytes < 0:
 		return &fault.UsageError{What: "the size of parts is negative"}
 	}
 	return nil
+}
+
+// Media are where a set goes that is to be written so.
+func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, error) {
+	if s.Parity > 0 {
+		p, err := set.NewParity(s.Parity, len(set.Parts))
+		if err != nil {
+			return nil, &fault.UsageError{What: err.Error(), Advice: "give --parity K"}
+		}
+		set.Parity = p
+	}
+	m := &media.Media{
+		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+	}
+	for _, k := range s.Only {
+		if k < 1 || k > m.Count() {
+			return nil, &fault.UsageError{What: fmt.Sprintf("there is no part %d, there are %d", k, m.Count())}
+		}
+	}
+	return m, nil
 }
 
 // A job is a plan with its place in the file.
@@ -102,14 +127,9 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	if err != nil {
 		return err
 	}
-	for _, k := range o.Set.Only {
-		if k < 1 || k > len(set.Parts) {
-			return &fault.UsageError{What: fmt.Sprintf("there is no part %d, there are %d", k, len(set.Parts))}
-		}
-	}
-	m := &media.Media{
-		Set: set, Folders: o.Set.Folders, Only: o.Set.Only, State: o.Set.State, Swap: o.Set.Swap,
-		NoReadBack: o.Set.NoReadBack, Progress: o.Progress,
+	m, err := o.Set.Media(set, o.Progress)
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	o.Progress.Phase("fetching", j.payload(set, o.Set.Only))
@@ -126,7 +146,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 		return err
 	}
 	w.headPath = m.HeadPath()
-	res.Count = len(set.Parts)
+	res.Count = m.Count()
 	res.Parts, err = m.Write(ctx, w.part)
 	for _, p := range res.Parts {
 		if p.Kept {
@@ -142,7 +162,9 @@ func (j job) payload(set *parts.Set, only []int) (n int64) {
 		return j.Payload()
 	}
 	for _, k := range only {
-		n += set.Parts[k-1].Size
+		if k <= len(set.Parts) {
+			n += set.Parts[k-1].Size
+		}
 	}
 	return n
 }
