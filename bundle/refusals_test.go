@@ -211,7 +211,8 @@ func TestImportGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			priv := startRegistry(t)
-			priv.Inject(regtest.Fault{Method: "PUT", Skip: 3, Do: do})
+			sends := func(r *http.Request) bool { return r.Method == "PUT" || r.URL.Query().Get("mount") != "" }
+			priv.Inject(regtest.Fault{Match: sends, Skip: 3, Do: do})
 			o := onto(priv, trust.TrustAnyone())
 			o.RegistryOptions.Retry = remote.Retry{Attempts: 2, MinWait: time.Millisecond}
 			_, err := Import(t.Context(), path, o)

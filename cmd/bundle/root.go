@@ -19,6 +19,7 @@ const exitCodes = `Exit codes:
   4    damaged bundle
   5    registry refused: credentials, permission or TLS
   6    done, but not complete: references that values cannot move or nobody can pull
+  7    needs more: parts of the bundle are on media that are not there
   8    an older bundle would replace what a newer one put there
   130  interrupted`
 
@@ -60,7 +61,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newPostRender(), newVerify(), newInspect(), newStatus(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newStatus(), newSplit(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

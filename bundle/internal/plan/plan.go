@@ -39,6 +39,7 @@ type Plan struct {
 	index   []byte                        // index.json
 	known   image.Tree                    // blobs whose bytes are here already
 	Fetch   []ocispec.Descriptor          // the others, in the order they stand in the bundle
+	Configs int                           // how many of them are configs: those come first
 	From    map[digest.Digest]string      // repository that has each of fetch, but for those in files
 	Local   map[digest.Digest]image.Files // what has those that lie in files
 	Needs   map[string][]digest.Digest    // image name → those of fetch it needs
@@ -218,6 +219,7 @@ func (p *Plan) order(images []*image.Image) error {
 			p.Fetch = append(p.Fetch, d)
 		}
 	}
+	p.Configs = len(p.Fetch)
 	for _, d := range layers {
 		if !configs[d.Digest] {
 			p.Fetch = append(p.Fetch, d)

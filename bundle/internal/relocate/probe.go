@@ -76,6 +76,7 @@ func (p *prober) lenient(ctx context.Context, o overlay) (*chart.Output, error) 
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
 	p.renders++
+	opt.Occasions = true
 	opt.Values = chart.Merge(opt.Values, o.values(p.base))
 	out, err := p.chart.Render(ctx, opt)
 	if err == nil && p.like != nil {

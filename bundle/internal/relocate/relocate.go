@@ -46,6 +46,7 @@ type Left struct {
 	Reads  string // what stands there with the overrides
 	Reason string
 	Keys   []string // dotted paths of values that would move it, were it not for the reason
+	Asks   string   // a value that the chart wants to be true before it accepts Keys; it may do more than that
 }
 
 // A Change is a scalar that the overrides change besides references: a checksum, a
@@ -174,6 +175,7 @@ type derivation struct {
 	found   []chart.Finding
 	guesses []path
 	reader  *reader                   // see templates
+	asks    map[string]string         // key that the chart refuses → value that its message wants to be true
 	refused map[chart.Position]string // position → key that would move it, or name the pull secret, but that the chart refuses
 }
 
@@ -199,6 +201,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		target:  r.Target,
 		secret:  r.PullSecret,
 		refused: map[chart.Position]string{},
+		asks:    map[string]string{},
 	}
 	var err error
 	if d.before, err = d.lenient(ctx, nil); err != nil {
@@ -356,7 +359,10 @@ const (
 func (d *derivation) left(f chart.Finding, reads string) Left {
 	l := Left{Finding: f, Reads: reads, Reason: reasonNoValue}
 	if key := d.refused[f.Position]; key != "" {
-		l.Reason, l.Keys = "the chart refuses the key that would move it: "+key, []string{key}
+		l.Reason, l.Keys, l.Asks = "the chart refuses the key that would move it: "+key, []string{key}, d.asks[key]
+		if l.Asks != "" {
+			l.Reason += ", and asks for " + l.Asks + "=true: set it if that is what you want"
+		}
 		return l
 	}
 	if reads != f.Raw && reads != "" {
