@@ -93,6 +93,7 @@ func (r *ExportReport) note(im *image.Image) {
 func (r *ExportReport) written(output string, w *transfer.Result) {
 	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
 	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
+	r.Parts, r.Count = w.Parts, w.Count
 }
 
 // incomplete is the error of a bundle that lacks what was asked for.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
@@ -21,6 +22,7 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
+	More        []string // further files, folders and mount points, where the bundle is in parts
 	Registry    place.Registry
 	Names       place.Naming // how paths become paths there; empty: place.Full
 	Trust       *trust.Trust
@@ -65,6 +67,8 @@ type ImportReport struct {
 	Warnings  []string           `json:"warnings,omitempty"`
 	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
 	Receipt   string             `json:"receipt,omitempty"`   // where it was written
+	Parts     *open.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
+	Missing   *open.MissingError `json:"missing,omitempty"`   // what is still to be brought; then nothing but blobs was pushed
 	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
@@ -77,12 +81,17 @@ type ImportReport struct {
 // do not stop it, nor does what the registry refuses: they are in the report, and
 // the error is an *IncompleteError or a *RefusedError beside a valid report. Where
 // nothing arrived there is no report.
+//
+// Of a bundle in parts, path and o.More may have some and not all. Then the blobs
+// that are there are pushed, and the error is a *MissingError beside a valid
+// report: the same call with other media goes on, since the registry knows what it
+// has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust)
+	b, err := open.File(ctx, path, o.Trust, o.More...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +109,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err != nil {
 		return nil, err
 	}
-	charts, err := emit.Relocate(ctx, b, names, o.emit())
+	charts, underived, err := o.relocate(ctx, b, names)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +131,12 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
 	}
+	var missing *open.MissingError
+	if errors.As(err, &missing) && pushed != nil {
+		report := importReport(path, b, charts, o)
+		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, excluded, missing
+		return report, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +157,21 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 	}
 	report.Warnings = past.warnings
-	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, o.emit())))
+}
+
+// relocate derives the values of all charts. Where they are to be left out of the
+// registry, one that does not render holds up no image: there are no values then.
+func (o *ImportOptions) relocate(ctx context.Context, b *open.Bundle, names place.Names) (charts []*emit.Chart, underived, err error) {
+	charts, err = emit.Relocate(ctx, b, names, o.emit())
+	var (
+		render  *chart.RenderError
+		depends *chart.DependencyError
+	)
+	if !o.SkipCharts || !errors.As(err, &render) && !errors.As(err, &depends) {
+		return charts, nil, err
+	}
+	return nil, &fault.IncompleteError{Summary: "there are no values, since a chart does not render:", Items: []string{err.Error()}, Advice: fault.Hint(err)}, nil
 }
 
 // renderFor has charts rendered for what the far side knows better.
@@ -242,7 +271,7 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 }
 
 func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String()}
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,7 +18,8 @@ import (
 // A File is what is to be written.
 type File struct {
 	Content []byte
-	Private bool // for the user's own eyes, whatever the umask says
+	From    io.Reader // in the place of Content; nil: none
+	Private bool      // for the user's own eyes, whatever the umask says
 }
 
 func (f File) mode() fs.FileMode {
