@@ -37,10 +37,8 @@ medium goes on, in any order.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, pair := range [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}} {
-				if err := without(cmd, pair[0], pair[1:]...); err != nil {
-					return err
-				}
+			if err := without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}}); err != nil {
+				return err
 			}
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
@@ -69,10 +67,7 @@ medium goes on, in any order.`,
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
-	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
-	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
-	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
-	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+	addRenderFor(cmd, &o)
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addNames(cmd, &names)
@@ -94,6 +89,15 @@ medium goes on, in any order.`,
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addRenderFor adds the flags for what the sender did not know.
+func addRenderFor(cmd *cobra.Command, o *bundle.ImportOptions) {
+	fl := cmd.Flags()
+	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
+	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
+	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
+	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 }
 
 // addReceipt completes the options of the receipt.
