@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -66,6 +68,7 @@ medium goes on, in any order.`,
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addNames(cmd, &names)
@@ -118,6 +121,9 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
+	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		o.Swap = nextMedium(in, cmd.ErrOrStderr())
+	}
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err

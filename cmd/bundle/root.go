@@ -57,7 +57,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.Bool("json", false, "print one report as JSON on standard output")
 	pf.BoolP("quiet", "q", false, "print errors only")
 	pf.String("progress", "auto", "how to show progress: auto, plain or none")
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newPostRender(), newVerify(), newInspect(), newSplit(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newPostRender(), newVerify(), newInspect(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
 	for _, c := range append(root.Commands(), root) {
 		c.Args = usageArgs(c.Args)
 	}

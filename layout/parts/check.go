@@ -186,3 +186,56 @@ func (f *File) Name() string {
 	}
 	return Stem(name)
 }
+
+// A Source is a file that has a part, a part of parity, or what lies beside parts.
+type Source struct {
+	Name string // as it is called in the set
+	Path string
+	Part int // 0: what lies beside, or parity
+}
+
+// Sources lists the files of the set that are there.
+func (f *File) Sources() (all []Source) {
+	if f.set == nil {
+		return nil
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, x := range f.extents {
+		name := f.set.Name + HeadSuffix
+		if x.part > 0 {
+			name = f.set.Parts[x.part-1].Name
+		}
+		all = append(all, Source{name, x.path, x.part})
+	}
+	for k, x := range f.columnList() {
+		if x != nil {
+			all = append(all, Source{f.set.ParityName(k + 1), x.path, 0})
+		}
+	}
+	for suffix, path := range f.small {
+		all = append(all, Source{f.set.Name + suffix, path, 0})
+	}
+	return all
+}
+
+// Needs is how many more media of the set are needed before everything can be read
+// or computed.
+func (f *File) Needs() int {
+	absent := len(f.Absent())
+	if f.set == nil || f.set.Parity == nil {
+		return absent
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return min(max(f.lost(0, f.set.Parity.Blocks)-f.set.Parity.Parity, 0), absent)
+}
+
+// Begins reports whether the head is there: without it nothing else can be read.
+func (f *File) Begins() bool {
+	head := f.size
+	if f.set != nil {
+		head = f.set.Head
+	}
+	return len(f.Missing(0, min(head, f.size))) == 0
+}

@@ -24,7 +24,8 @@ type File struct {
 	columns  []*extent // of parity, by number; nil: not there
 	lists    map[string][]string
 	problems []error
-	repair   *repairer // nil: nothing to repair with
+	small    map[string]string // paths of set.json and the list of blocks, by suffix
+	repair   *repairer         // nil: nothing to repair with
 }
 
 // An extent is a range of the bundle that a file has from its first byte on.

@@ -77,7 +77,7 @@ func (f *File) readSums(s *scan) *parity.Sums {
 		case err != nil:
 			f.problems = append(f.problems, &PartError{x.path, err})
 		case sums == nil:
-			sums = more
+			sums, f.small[BlocksSuffix] = more, x.path
 		case !sums.Merge(more):
 			f.problems = append(f.problems, &PartError{x.path, errors.New("another list of blocks says something else")})
 		}
@@ -324,11 +324,11 @@ func (f *File) Spare() (all, left int) {
 
 // A Damage is a column of a set that is not as it should be.
 type Damage struct {
-	Column  int
-	Name    string
-	Path    string  // empty where it is not there
-	Missing bool    // some of it is not there
-	Blocks  []int64 // that are damaged, or cannot be read
+	Column  int     `json:"column"`
+	Name    string  `json:"name"`
+	Path    string  `json:"path,omitempty"`    // empty where it is not there
+	Missing bool    `json:"missing,omitempty"` // some of it is not there
+	Blocks  []int64 `json:"blocks,omitempty"`  // that are damaged, or cannot be read
 }
 
 // Survey reads every block that is there, and says which columns are not whole.

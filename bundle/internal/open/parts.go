@@ -26,6 +26,7 @@ type MissingError struct {
 	Of     int      `json:"of"`            // how many there are
 	Images []string `json:"images"`        // that cannot be had whole without them
 	Bytes  int64    `json:"bytes"`         // of blobs
+	Any    int      `json:"any,omitempty"` // with parity: how many media are enough, whichever they are
 	Cut    []string `json:"cut,omitempty"` // images with a layer that is cut, and of which a piece is here
 }
 
@@ -34,16 +35,26 @@ func (e *MissingError) Error() string {
 	if len(e.Parts) > 1 {
 		what = "parts " + parts.Numbers(e.Parts) + " of " + fmt.Sprint(e.Of) + " are missing"
 	}
-	return fmt.Sprintf("%s: %d bytes, for\n  %s", what, e.Bytes, strings.Join(e.Images, "\n  "))
+	return fmt.Sprintf("%s: %s, %s for\n  %s", what, amount(len(e.Images), "image"), fault.Size(e.Bytes), strings.Join(e.Images, "\n  "))
 }
 
 // Fault tells how to go on.
 func (e *MissingError) Fault() (fault.Kind, string) {
 	hint := "insert another medium and give the same command again, or name all media at once"
+	if e.Any > 0 {
+		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
+	}
 	if len(e.Cut) > 0 {
-		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: both of its parts have to be there at once"
+		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile"
 	}
 	return fault.NeedsMore, hint
+}
+
+func amount(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // explainParts gives errors about files of a set their kind.
@@ -121,6 +132,9 @@ func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
 	slices.Sort(m.Parts)
 	m.Parts = slices.Compact(m.Parts)
 	m.Images = b.imagesWith(func(d digest.Digest) bool { return lost[d] })
+	if s := b.Parts.Set(); s != nil && s.Parity != nil {
+		m.Any = b.Parts.Needs()
+	}
 	m.Cut = b.imagesWith(func(d digest.Digest) bool { return cut[d] })
 	return m
 }
