@@ -122,7 +122,7 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
 	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
-		o.Swap = nextMedium(in, cmd.ErrOrStderr())
+		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")
 	}
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {

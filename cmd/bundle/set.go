@@ -187,17 +187,22 @@ func printWritten(w io.Writer, list []bundle.Written, of int) {
 	}
 }
 
-// nextMedium asks for another medium of a bundle in parts.
-func nextMedium(in io.Reader, out io.Writer) func(context.Context, *bundle.MissingError) error {
+// nextMedium asks for another medium of a bundle in parts. kept says that media are
+// kept in a scratch folder.
+func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
 	lines := bufio.NewReader(in)
 	return func(ctx context.Context, m *bundle.MissingError) error {
 		w := plainText{out}
 		fmt.Fprintf(w, "\n%v\n", m)
-		if len(m.Cut) > 0 {
+		if len(m.Cut) > 0 && !kept {
 			fmt.Fprintf(w, "a layer of %s is cut: its parts have to be there at once, or begin again with --scratch FOLDER\n", strings.Join(m.Cut, ", "))
 		}
 		if m.Any > 0 {
-			fmt.Fprintf(w, "thanks to parity, any %d more will do with --scratch FOLDER\n", m.Any)
+			with := " with --scratch FOLDER"
+			if kept {
+				with = ""
+			}
+			fmt.Fprintf(w, "thanks to parity, any %d more will do%s\n", m.Any, with)
 		}
 		fmt.Fprint(w, "nothing is open on the medium: insert the next one and press Enter (Ctrl-C ends; the same command goes on later): ")
 		return enter(ctx, lines)

@@ -307,7 +307,7 @@ func (f *File) take(part int, c claim) {
 	want := f.set.Head
 	switch {
 	case part <= isColumn:
-		want = f.set.Parity.Blocks << blockBits
+		want = f.set.ParitySize()
 		if f.columns == nil {
 			f.columns = make([]*extent, f.set.Parity.Parity)
 		}

@@ -239,3 +239,32 @@ func (f *File) Begins() bool {
 	}
 	return len(f.Missing(0, min(head, f.size))) == 0
 }
+
+// Suspects says which parts, in which files, have a range that turned out to be
+// wrong. Of several, only those are named that differ from the list of checksums,
+// if it tells; they are read for that.
+func (f *File) Suspects(ctx context.Context, from, to int64) (numbers []int, paths []string) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var all, wrong []*extent
+	for _, x := range f.extents {
+		if x.from >= max(to, from+1) || x.to <= from || x.part == 0 {
+			continue
+		}
+		all = append(all, x)
+		if f.set == nil {
+			continue
+		}
+		listed := f.lists[f.set.PartName(x.part)]
+		if sum, err := HashFile(ctx, x.path); err != nil || len(listed) > 0 && !slices.Contains(listed, sum) {
+			wrong = append(wrong, x)
+		}
+	}
+	if len(wrong) == 0 {
+		wrong = all
+	}
+	for _, x := range wrong {
+		numbers, paths = append(numbers, x.part), append(paths, x.path)
+	}
+	return numbers, paths
+}

@@ -343,19 +343,6 @@ func (f *File) Count() int {
 	return len(f.set.Parts)
 }
 
-// Where names the part and the file that a byte of the bundle lies in; the path is
-// empty where no medium has it.
-func (f *File) Where(offset int64) (part int, path string) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	for _, x := range f.extents {
-		if x.from <= offset && offset < x.to && (x.part > 0 || f.set == nil) {
-			return max(x.part, 1), x.path
-		}
-	}
-	return f.partAt(offset), ""
-}
-
 // Numbers writes numbers of parts for people: 2, 4 and 5.
 func Numbers(parts []int) string {
 	text := ""

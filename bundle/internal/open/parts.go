@@ -185,40 +185,40 @@ func (b *Bundle) imagesWith(some func(digest.Digest) bool) (names []string) {
 
 // A PartError is damage with the part and the images that it concerns.
 type PartError struct {
-	Part   int
-	Path   string
+	Parts  []int // more than one where a blob is cut and nothing tells which is wrong
+	Paths  []string
 	Images []string
 	Err    error
 }
 
 func (e *PartError) Error() string {
-	return fmt.Sprintf("part %d, %s: %s: %v", e.Part, e.Path, strings.Join(e.Images, ", "), e.Err)
+	what := "part "
+	if len(e.Parts) > 1 {
+		what = "one of parts "
+	}
+	return fmt.Sprintf("%s%s, %s: %s: %v", what, parts.Numbers(e.Parts), strings.Join(e.Paths, ", "), strings.Join(e.Images, ", "), e.Err)
 }
 
 // Unwrap returns the damage.
 func (e *PartError) Unwrap() error { return e.Err }
 
 // locate says of damage where it lies, if the bundle is in parts.
-func (b *Bundle) locate(e layout.Entry, err error) error {
+func (b *Bundle) locate(ctx context.Context, e layout.Entry, err error) error {
 	if b.Parts == nil || b.Parts.Count() < 2 {
 		return err
 	}
 	p := &PartError{Err: err}
-	p.Part, p.Path = b.Parts.Where(e.Offset)
+	p.Parts, p.Paths = b.Parts.Suspects(ctx, e.Offset, e.Offset+e.Size)
 	if d, blob := layout.BlobDigest(e.Name); blob {
 		p.Images = b.imagesWith(func(x digest.Digest) bool { return x == d })
-	}
-	var file *parts.PartError
-	if errors.As(err, &file) {
-		p.Path = file.Path
 	}
 	return p
 }
 
 // Locate says of what went wrong with a blob where it lies.
-func (b *Bundle) Locate(d digest.Digest, err error) error {
+func (b *Bundle) Locate(ctx context.Context, d digest.Digest, err error) error {
 	e, _ := b.Reader.Entry(layout.BlobName(d))
-	return b.locate(e, err)
+	return b.locate(ctx, e, err)
 }
 
 // checkFrames compares what lies between blobs.
