@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -68,6 +71,7 @@ medium goes on, in any order.`,
 	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
 	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
 	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addNames(cmd, &names)
@@ -114,6 +118,9 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
+	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")
+	}
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
