@@ -261,9 +261,6 @@ func printInstall(w paper, c bundle.ImportChart) {
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
 	}
-	for _, line := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", line)
-	}
 }
 
 // printChanged says what the values change besides references.
@@ -276,6 +273,9 @@ func printChanged(w paper, c bundle.ImportChart) {
 	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", line)
 	}
 }
 

@@ -161,6 +161,14 @@ func (c *Chart) leave(f chart.Finding, reason string) {
 	c.Left = append(c.Left, l)
 }
 
+// unread are the schemas that Helm cannot load without a network.
+func (c *Chart) unread() []chart.UnreadSchema {
+	if c.output == nil {
+		return nil // not proved yet
+	}
+	return c.output.Unread
+}
+
 // notInside is why nobody can pull a reference, wherever it points.
 const notInside = "not in the bundle"
 
