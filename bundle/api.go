@@ -206,6 +206,10 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
+// ParseGitOps checks what objects an import shall write for GitOps, and for which
+// environments.
+func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(kinds, environments) }
+
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map
 // that matched nothing.

@@ -41,6 +41,9 @@ so is what the registry refuses while it takes the rest.`,
 			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
 				return err
 			}
+			if err := bundle.ParseGitOps(o.GitOps, o.Environments); err != nil {
+				return err
+			}
 			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
@@ -61,6 +64,8 @@ so is what the registry refuses while it takes the rest.`,
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
@@ -184,6 +189,9 @@ func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecre
 		fmt.Fprintf(p, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
 	}
 	for _, f := range c.Files {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
+	for _, f := range c.GitOps {
 		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
 	}
 	for _, f := range c.Excluded {

@@ -46,6 +46,8 @@ type Options struct {
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
+	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
+	Environments   []string       // overlays of Kustomize; none: production and staging
 	PullSecret     string         // name of the secret the nodes pull with; empty: none
 	ValueFiles     []string       // laid over the values that travel
 	Set, SetString []string

@@ -47,7 +47,7 @@ func programs(t *testing.T) string {
 const judgeRegistry = "registry.plant.local:5000/apps"
 
 // emitFixture does what an import does for a chart, all but the push.
-func emitFixture(t *testing.T, dir string) (*Chart, Options) {
+func emitFixture(t *testing.T, dir string, change ...func(*Chart, *Options)) (*Chart, Options) {
 	t.Helper()
 	ctx := context.Background()
 	ch, err := chart.Load(ctx, chart.Source{Ref: dir}, chart.LoadOptions{})
@@ -66,6 +66,9 @@ func emitFixture(t *testing.T, dir string) (*Chart, Options) {
 		c.Record.Values = map[string]any{"storage": map[string]any{"bucket": "traces"}}
 	}
 	o := Options{Registry: r, OutputDir: t.TempDir()}
+	for _, f := range change {
+		f(c, &o)
+	}
 	if err := c.Derive(ctx, o); err != nil {
 		t.Fatal(err)
 	}
