@@ -3,12 +3,14 @@ package bundle
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
@@ -21,6 +23,7 @@ import (
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
 	"bundle/bundle/internal/words"
+	"bundle/layout/parts"
 )
 
 // What goes into a bundle, and what one holds.
@@ -45,6 +48,16 @@ type (
 	Retry           = remote.Retry
 	Credential      = remote.Credential
 	Wait            = remote.Wait // a host that does not answer
+)
+
+// Bundles that are cut into parts.
+type (
+	SetOptions   = transfer.SetOptions // how a bundle is cut, and where its parts go
+	PartSize     = transfer.PartSize
+	Swap         = media.Swap    // a change of media in one drive
+	Written      = media.Written // a part that is on its medium
+	MissingError = open.MissingError
+	PartsReport  = open.PartsReport // what is there of a bundle in parts
 )
 
 // Who signs, and whom to believe.
@@ -106,6 +119,7 @@ const (
 	Damaged     = fault.Damaged
 	Refused     = fault.Refused
 	Incomplete  = fault.Incomplete
+	NeedsMore   = fault.NeedsMore
 	Interrupted = fault.Interrupted
 )
 
@@ -120,6 +134,12 @@ const (
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
 const StreamOutput = transfer.StreamOutput
+
+// NameOf is the name of the bundle that a file is, or is a part of.
+func NameOf(path string) string { return parts.Stem(filepath.Base(path)) }
+
+// PartSizes are the sizes of parts that have a name: those of media.
+func PartSizes() map[string]PartSize { return transfer.Presets }
 
 // FormatVersion is the bundle format this package writes, and the newest it
 // reads (layout/SPEC.md).
@@ -146,10 +166,10 @@ const SchemaVersion = words.SchemaVersion
 // null. r is a pointer to a report.
 func CompleteReport(r any) { words.Complete(r) }
 
-// Open checks the head of the bundle at path and whose it is. The caller closes
-// it.
-func Open(ctx context.Context, path string, t *Trust) (*Bundle, error) {
-	return open.File(ctx, path, t)
+// Open checks the head of the bundle at path and whose it is. It may be a part of
+// one, or a folder with parts; more are further paths. The caller closes it.
+func Open(ctx context.Context, path string, t *Trust, more ...string) (*Bundle, error) {
+	return open.File(ctx, path, t, more...)
 }
 
 // LoadSigner reads an OpenSSH private key, or finds the other half of a public
@@ -209,6 +229,11 @@ func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 // ParseGitOps checks what objects an import shall write for GitOps, and for which
 // environments.
 func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(kinds, environments) }
+
+// TargetName is the name that an image gets in a registry.
+func TargetName(raw string, r Registry, n Naming) string {
+	return place.NewNames(new(Record), r, n).Target(raw)
+}
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map

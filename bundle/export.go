@@ -12,6 +12,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -43,6 +44,7 @@ type ExportOptions struct {
 	Output      string
 	Stream      io.Writer     // where StreamOutput goes
 	InOrder     bool          // let the file grow from its begin to its end, where the system does not ask for it itself
+	Set         *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
 	NoReferrers []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
 	NoValues    bool          // leave the given values out of the bundle
 	Redact      []string      // leave these keys of the given values out, a.b.c
@@ -83,6 +85,8 @@ type ExportReport struct {
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
 	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
 	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
+	Parts       []media.Written   `json:"parts,omitempty"`      // of a bundle in parts: those that are on their media
+	Count       int               `json:"count,omitempty"`      // of a bundle in parts: how many there are
 	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
 	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
@@ -133,6 +137,11 @@ func (o *ExportOptions) complete() error {
 	if o.Serial < 0 {
 		return &fault.UsageError{What: fmt.Sprintf("serial %d is less than 1", o.Serial)}
 	}
+	if o.Set != nil {
+		if err := o.Set.Complete(); err != nil {
+			return err
+		}
+	}
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -143,6 +152,10 @@ func (o *ExportOptions) complete() error {
 
 // checkOutput refuses an output that is to be kept, before anything is asked.
 func (o *ExportOptions) checkOutput() error {
+	if o.Set != nil {
+		o.Set.Name = o.Output
+		return nil
+	}
 	if o.DryRun || o.Output == "" {
 		return nil
 	}
@@ -182,7 +195,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created, Serial: o.Serial,
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
-	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, id) }}
+	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
 	p, err := plan.New(rec, images, charts, times)
 	if err != nil {
 		return nil, nil, err
@@ -261,5 +274,6 @@ func (o *ExportOptions) transfer() transfer.Options {
 		Signer:   o.Signer,
 		Jobs:     o.Jobs,
 		Progress: o.Progress,
+		Set:      o.Set,
 	}
 }

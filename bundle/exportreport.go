@@ -38,7 +38,7 @@ type Elsewhere struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	URLs      []string      `json:"urls,omitempty"` // where else it is said to lie; nothing is fetched from there
+	URLs      []string      `json:"urls"` // where else it is said to lie; nothing is fetched from there
 }
 
 func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) *ExportReport {
@@ -93,6 +93,7 @@ func (r *ExportReport) note(im *image.Image) {
 func (r *ExportReport) written(output string, w *transfer.Result) {
 	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
 	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
+	r.Parts, r.Count = w.Parts, w.Count
 }
 
 // incomplete is the error of a bundle that lacks what was asked for.

@@ -49,9 +49,9 @@ type part struct {
 	manifest bool
 }
 
-// parts lists all that a registry serves under a name, the name's own manifest
+// partsOf lists all that a registry serves under a name, the name's own manifest
 // first.
-func parts(t testing.TB, reg *regtest.Registry, ref string) []part {
+func partsOf(t testing.TB, reg *regtest.Registry, ref string) []part {
 	t.Helper()
 	d, raw, err := reg.Manifest(context.Background(), ref)
 	if err != nil {
@@ -70,7 +70,7 @@ func parts(t testing.TB, reg *regtest.Registry, ref string) []part {
 	}
 	all := []part{{repo, d.Digest, true}}
 	for _, c := range m.Manifests {
-		all = append(all, parts(t, reg, repo+"@"+c.Digest.String())...)
+		all = append(all, partsOf(t, reg, repo+"@"+c.Digest.String())...)
 	}
 	if m.Config != nil {
 		m.Layers = append(m.Layers, *m.Config)
@@ -101,7 +101,7 @@ func TestImportHeals(t *testing.T) {
 	priv := startRegistry(t)
 	o := onto(priv, trust.TrustAnyone())
 	mustImport(t, path, o)
-	app, side, chart := parts(t, priv, "apps/acme/app:1"), parts(t, priv, "apps/acme/side:1"), parts(t, priv, "apps/charts/app:1.0.0")
+	app, side, chart := partsOf(t, priv, "apps/acme/app:1"), partsOf(t, priv, "apps/acme/side:1"), partsOf(t, priv, "apps/charts/app:1.0.0")
 	manifests := slices.DeleteFunc(slices.Clone(app), func(p part) bool { return !p.manifest })
 	blobs := slices.DeleteFunc(slices.Clone(app), func(p part) bool { return p.manifest })
 	for _, tc := range []struct {
@@ -185,12 +185,12 @@ func TestImportHealsAnything(t *testing.T) {
 	mustImport(t, path, o)
 	all := make(map[part]bool)
 	for ref := range whole {
-		for _, p := range parts(t, priv, ref) {
+		for _, p := range partsOf(t, priv, ref) {
 			all[p] = true
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
+	for range 8 {
 		for p := range all {
 			if random.IntN(4) == 0 {
 				p.lose(t, priv)

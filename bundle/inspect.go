@@ -25,22 +25,24 @@ type InspectReport struct {
 	Checked bool               `json:"checked"`           // signatures were checked against trusted keys
 	Signers []trust.Voucher    `json:"signers,omitempty"` // those that were accepted
 	Blobs   int                `json:"blobs"`
+	Parts   *open.PartsReport  `json:"parts,omitempty"` // of a bundle in parts: what was there
 	*record.Record
 }
 
 // Inspect reads the head of a bundle and its record. Without a Trust the
-// content is shown as it claims to be.
-func Inspect(ctx context.Context, path string, t *trust.Trust) (*InspectReport, error) {
+// content is shown as it claims to be. Of a bundle in parts, any one medium is
+// enough.
+func Inspect(ctx context.Context, path string, t *trust.Trust, more ...string) (*InspectReport, error) {
 	if t == nil {
 		t = trust.TrustAnyone()
 		t.AllowExpired = true
 	}
-	b, err := open.File(ctx, path, t)
+	b, err := open.File(ctx, path, t, more...)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	r := &InspectReport{Bundle: emit.About(path, b), Entries: b.Reader.Len(), Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.Blobs), Size: b.Size}
+	r := &InspectReport{Bundle: emit.About(path, b), Entries: b.Reader.Len(), Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.Blobs), Size: b.Size, Parts: b.PartsReport()}
 	inside, err := b.Signature()
 	if err != nil || len(inside) == 0 {
 		return r, err

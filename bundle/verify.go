@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,13 +21,19 @@ type VerifyReport struct {
 	Created time.Time `json:"created"`
 	Entries int       `json:"entries"`
 	Bytes   int64     `json:"bytes"` // content that was hashed
+
+	Parts   *open.PartsReport  `json:"parts,omitempty"` // of a bundle in parts: what was there
+	Missing *open.MissingError `json:"missing,omitempty"`
 }
 
 // Verify checks everything there is to check in a bundle: signature, set of
 // entries, graph, the checksum of every byte, and that the charts open. All
 // damaged entries are named, not only the first.
-func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Reporter) (*VerifyReport, error) {
-	b, err := open.File(ctx, path, trust)
+//
+// Of a bundle in parts, what is at path and in more is checked. Where that is not
+// all, the error is a *MissingError beside a valid report.
+func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Reporter, more ...string) (*VerifyReport, error) {
+	b, err := open.File(ctx, path, trust, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +47,12 @@ func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Re
 		Entries: b.Reader.Len(),
 		Bytes:   b.Payload(),
 	}
-	if err := b.CheckAll(ctx, progress.OrSilent(pr)); err != nil {
+	err = b.CheckAll(ctx, progress.OrSilent(pr))
+	report.Parts = b.PartsReport() // with what was found meanwhile
+	if errors.As(err, &report.Missing) {
+		return report, err
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return report, nil

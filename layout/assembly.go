@@ -50,18 +50,22 @@ func (a *Assembly) Missing() []Range {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var missing []Range
-	at := int64(0)
+	at := a.pending.piece.From
 	for _, r := range a.done {
 		if r.From > at {
 			missing = append(missing, Range{at, r.From})
 		}
 		at = r.To
 	}
-	if at < a.hash.size {
-		missing = append(missing, Range{at, a.hash.size})
+	if end := a.pending.piece.To; at < end {
+		missing = append(missing, Range{at, end})
 	}
 	return missing
 }
+
+// Piece returns which bytes of the blob belong into the file: all, but for one
+// that a slice cuts.
+func (a *Assembly) Piece() Range { return a.pending.piece }
 
 // WriteAt writes p at an offset of the blob. Writing beyond its size is a
 // [*ContentError]; what was written before cannot be written again. Errors stay.
@@ -84,7 +88,7 @@ func (a *Assembly) WriteAt(p []byte, offset int64) (int, error) {
 		return 0, a.err
 	}
 	a.writer.written.Add(int64(len(p)))
-	if offset == a.hash.size-a.hash.left {
+	if a.pending.whole() && offset == a.hash.size-a.hash.left {
 		a.hash.add(p)
 	}
 	return len(p), nil
@@ -98,7 +102,7 @@ func (a *Assembly) check(r Range) error {
 		return fmt.Errorf("write blob %s: %w", a.hash.want, fs.ErrClosed)
 	case a.err != nil:
 		return a.err
-	case r.From < 0 || r.To > a.hash.size:
+	case r.From < a.pending.piece.From || r.To > a.pending.piece.To:
 		a.err = contentErrorf(a.pending.entry.Name, "is longer than %d bytes", a.hash.size)
 		return a.err
 	}
@@ -165,11 +169,22 @@ func (a *Assembly) Verify() error {
 	if a.err != nil {
 		return a.err
 	}
+	if !a.pending.whole() {
+		return a.complete()
+	}
 	if err := a.readBack(); err != nil {
 		return err
 	}
 	if what := a.hash.check(); what != "" {
 		return contentErrorf(a.pending.entry.Name, "%s", what)
+	}
+	return nil
+}
+
+// complete is all that can be said of a piece.
+func (a *Assembly) complete() error {
+	if n := a.pending.piece.To - a.pending.piece.From; a.present() != n {
+		return contentErrorf(a.pending.entry.Name, "ends after %d of %d bytes", a.present(), n)
 	}
 	return nil
 }
@@ -184,7 +199,7 @@ func (a *Assembly) readBack() error {
 	buf := make([]byte, min(256<<10, entry.Size))
 	for at := a.hash.size - a.hash.left; at < a.done[0].To; {
 		part := buf[:min(int64(len(buf)), a.done[0].To-at)]
-		if _, err := a.writer.file.ReadAt(part, entry.Offset+at); err != nil {
+		if _, err := a.writer.file.ReadAt(part, entry.Offset+at-a.writer.slice.From); err != nil {
 			return fmt.Errorf("entry %s: read back: %w", entry.Name, err)
 		}
 		a.hash.add(part)

@@ -2,17 +2,11 @@ package layout
 
 import (
 	"io"
-	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 )
 
 // What follows is for tests in package layout_test alone.
-
-func (p *Plan) Entries() []Entry { return slices.Clone(p.entries) }
-
-func (p *Plan) ModTime() time.Time { return time.Unix(p.mtime, 0).UTC() }
 
 // Blob begins a blob that is written from its begin to its end, as if nothing of
 // it were in the file.

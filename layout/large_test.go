@@ -49,7 +49,7 @@ func TestLargeEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	w := &Writer{plan: p, file: file, blobs: make(map[digest.Digest]*pending)}
+	w := &Writer{plan: p, file: file, slice: Range{0, p.size}, blobs: make(map[digest.Digest]*pending)}
 	if err := errors.Join(file.Truncate(p.size), w.writeHeads(0)); err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,19 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	return b, nil
 }
 
+// NewHeadReader is [NewReader] for the begin of a bundle: it may end anywhere
+// behind its index.json, the content of its last entry included.
+func NewHeadReader(r io.ReaderAt, size int64) (*Reader, error) {
+	b, err := newPartialReader(r, size)
+	if err == nil && b.names.missing() != "" {
+		err = &FormatError{"", size, "truncated: the file ends before its entry " + b.names.missing()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
 // newPartialReader is NewReader for a file that was being written from its begin
 // to its end: it may end anywhere, the content of its last entry included.
 func newPartialReader(r io.ReaderAt, size int64) (*Reader, error) {
@@ -212,6 +225,9 @@ func (r *Reader) All() iter.Seq[Entry] {
 		}
 	}
 }
+
+// Size returns the size of the file in bytes.
+func (r *Reader) Size() int64 { return r.size }
 
 // Len returns how many entries there are.
 func (r *Reader) Len() int { return len(r.heads) + r.blobs.n }

@@ -28,15 +28,59 @@ func OpenPartial(path string) (*Reader, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := newPartialReader(file, info.Size())
-	if err == nil && r.names.missing() != "" {
-		err = &FormatError{"", r.size, "truncated: the file ends before its entry " + r.names.missing()}
-	}
+	r, err := NewHeadReader(file, info.Size())
 	if err != nil {
 		_ = file.Close() // nothing was written
 		return nil, nil, fmt.Errorf("%s: %w", path+partialSuffix, err)
 	}
 	return r, file, nil
+}
+
+// OpenHead opens the begin of a bundle, which stands in a file of its own.
+func OpenHead(path string) (*Reader, *os.File, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := NewHeadReader(file, info.Size())
+	if err != nil {
+		_ = file.Close() // nothing was written
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, file, nil
+}
+
+// Begins reports whether a file has the begin of this bundle, to its last byte.
+func (p *Plan) Begins(r *Reader) bool {
+	if r.mtime != p.mtime || r.Len() > len(p.entries) || !slices.Equal(r.Entries(), p.entries[:r.Len()]) {
+		return false
+	}
+	for i, e := range p.entries[:r.Len()] {
+		got, err := r.ReadFile(e.Name, e.Size)
+		if err != nil || p.data[i] != nil && !bytes.Equal(got, p.data[i]) {
+			return false
+		}
+		if d, blob := BlobDigest(e.Name); blob && digest.FromBytes(got) != d {
+			return false
+		}
+	}
+	return true
+}
+
+// Lend has Salvage take blobs from the begin of the bundle, which is in a file
+// already. The writer closes the file.
+func (w *Writer) Lend(r *Reader, file *os.File) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dropOld()
+	w.old, w.oldFile = r, file
 }
 
 // continues reports whether the file is what this plan writes, but for blobs,

@@ -24,6 +24,7 @@ type Writer struct {
 	path    string
 	partial string
 	file    *os.File
+	slice   Range // of the bundle, that the file has
 
 	mu    sync.Mutex
 	blobs map[digest.Digest]*pending // those without Data in the plan
@@ -41,10 +42,13 @@ type Writer struct {
 type pending struct {
 	entry Entry
 	at    int     // which entry it is
+	piece Range   // of it, that the file is to have
 	left  []Range // what the file has of it, unverified
 	open  bool
 	done  bool
 }
+
+func (b *pending) whole() bool { return b.piece == Range{0, b.entry.Size} }
 
 var (
 	// errInOrder says that a file gets longer only by writing all of it.
@@ -64,13 +68,24 @@ var (
 // [Writer.Salvage] takes blobs. One that another run is writing gives [ErrInUse].
 // Too little room gives a [*SpaceError], and a file system without files of that
 // size an error that is EFBIG.
-func Create(path string, p *Plan) (*Writer, error) { return create(path, p, false) }
+func Create(path string, p *Plan) (*Writer, error) {
+	return create(path, p, Range{0, p.size}, false)
+}
 
 // CreateInOrder is Create for a file that is to grow from its begin to its end;
 // see [Writer.InOrder].
-func CreateInOrder(path string, p *Plan) (*Writer, error) { return create(path, p, true) }
+func CreateInOrder(path string, p *Plan) (*Writer, error) {
+	return create(path, p, Range{0, p.size}, true)
+}
 
-func create(path string, p *Plan, inOrder bool) (*Writer, error) {
+// CreateSlice is Create for a file that has a slice of the bundle and no more. Of
+// blobs that are cut it takes the pieces that lie in it; whether such a blob has
+// its digest is found out by who reads all its pieces.
+func CreateSlice(path string, p *Plan, slice Range, inOrder bool) (*Writer, error) {
+	return create(path, p, slice, inOrder)
+}
+
+func create(path string, p *Plan, slice Range, inOrder bool) (*Writer, error) {
 	if err := checkDestination(path); err != nil {
 		return nil, fmt.Errorf("create bundle: %w", err)
 	}
@@ -79,11 +94,11 @@ func create(path string, p *Plan, inOrder bool) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create bundle: %s: %w", partial, err)
 	}
-	w := &Writer{plan: p, path: path, partial: partial, file: file, inOrder: inOrder, blobs: make(map[digest.Digest]*pending)}
+	w := &Writer{plan: p, path: path, partial: partial, file: file, slice: slice, inOrder: inOrder, blobs: make(map[digest.Digest]*pending)}
 	for i, e := range p.entries {
-		if p.data[i] == nil {
+		if piece, in := slice.piece(e); in && p.data[i] == nil {
 			d, _ := BlobDigest(e.Name)
-			w.blobs[d] = &pending{entry: e, at: i}
+			w.blobs[d] = &pending{entry: e, at: i, piece: piece}
 		}
 	}
 	w.left = len(w.blobs)
@@ -96,6 +111,9 @@ func create(path string, p *Plan, inOrder bool) (*Writer, error) {
 
 // begin goes on with what is in the file, or writes it anew.
 func (w *Writer) begin() error {
+	if w.slice != (Range{0, w.plan.size}) {
+		return w.beginSlice()
+	}
 	if r, ok := w.continues(); ok {
 		return w.resume(r)
 	}
@@ -176,7 +194,7 @@ func checkReplaced(path string, size int64) error {
 // behind it where the system can do that: a full disk is met before the first
 // blob.
 func (w *Writer) reserve(have int64) error {
-	size := w.plan.size
+	size := w.slice.To - w.slice.From
 	if err := checkSpace(w.file, w.path, size-have); err != nil {
 		return err
 	}
@@ -206,7 +224,7 @@ func (w *Writer) InOrder() bool { return w.inOrder }
 // headers of other blobs wait until these are written.
 func (w *Writer) writeHeads(i int) error {
 	for ; i < len(w.plan.entries); i++ {
-		if w.inOrder && w.plan.data[i] == nil {
+		if w.inOrder && w.plan.data[i] == nil && w.plan.entries[i].Offset > w.slice.From {
 			return nil
 		}
 		if err := w.writeHead(i); err != nil {
@@ -226,7 +244,11 @@ func (w *Writer) writeHead(i int) error {
 }
 
 func (w *Writer) writeAt(e Entry, p []byte, offset int64) error {
-	if _, err := w.file.WriteAt(p, offset); err != nil {
+	from, to := max(offset, w.slice.From), min(offset+int64(len(p)), w.slice.To)
+	if from >= to {
+		return nil
+	}
+	if _, err := w.file.WriteAt(p[from-offset:to-offset], from-w.slice.From); err != nil {
 		return fmt.Errorf("entry %s: %w", e.Name, err)
 	}
 	return nil
@@ -262,7 +284,7 @@ func (w *Writer) Commit() error {
 	}
 	err := w.complete()
 	if err == nil && w.inOrder {
-		err = w.file.Truncate(w.plan.size) // padding and trailer
+		err = w.file.Truncate(w.slice.To - w.slice.From) // padding and trailer
 	}
 	if err == nil {
 		err = w.file.Sync()

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"bundle/bundle"
@@ -17,6 +19,7 @@ func newExport() *cobra.Command {
 		o         bundle.ExportOptions
 		chart     chartFlags
 		reg       registryFlags
+		set       setFlags
 		platforms []string
 		lists     []string
 		key       string
@@ -39,6 +42,9 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := chart.needed(cmd, args); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				spec, err := chart.chart(cmd, &reg, args[0])
 				if err != nil {
@@ -58,20 +64,20 @@ command goes on from there, and the result is the same.`,
 				}
 				o.Images = append(o.Images, images...)
 			}
+			if err := set.into(cmd, &o); err != nil {
+				return err
+			}
 			return runExport(cmd, &o, &reg, platforms, key)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&o.Output, "output", "o", "", "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar)")
+	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
+	set.add(cmd)
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
 	fl.StringArrayVar(&lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
 	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
-	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
-	fl.BoolVar(&o.PlatformOptional, "platform-optional", false, "take images that lack a --platform with those that they have")
-	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
-	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
-	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
+	addChoice(fl, &o, &platforms)
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
@@ -87,6 +93,15 @@ command goes on from there, and the result is the same.`,
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
+}
+
+// addChoice adds the flags that say what of an image travels.
+func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) {
+	fl.StringArrayVar(platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
+	fl.BoolVar(&o.PlatformOptional, "platform-optional", false, "take images that lack a --platform with those that they have")
+	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
+	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
+	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
 }
 
 // addConfig adds what a configuration file lists to what the command line says.
@@ -143,7 +158,13 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if report == nil {
 		return err
 	}
-	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, nil, err)
+	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, func(w io.Writer) {
+		for _, im := range report.Images {
+			if report.DryRun {
+				fmt.Fprintln(w, im.Reference)
+			}
+		}
+	}, err)
 }
 
 func printExport(v view, r *bundle.ExportReport) {
@@ -174,9 +195,11 @@ func printExport(v view, r *bundle.ExportReport) {
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
-		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
-	if onMedium(r.Output) {
+	if r.Count > 0 {
+		printWritten(w, r.Parts, r.Count)
+	} else if onMedium(r.Output) {
 		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")
 	}
 }
@@ -185,7 +208,7 @@ func printExport(v view, r *bundle.ExportReport) {
 // it.
 func onMedium(path string) bool {
 	st, err := os.Stat(path)
-	return path != bundle.StreamOutput && err == nil && st.Mode()&os.ModeNamedPipe == 0
+	return path != bundle.StreamOutput && err == nil && st.Mode().IsRegular()
 }
 
 // streamTo gives a bundle that goes to standard output its stream, which has to

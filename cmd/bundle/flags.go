@@ -106,6 +106,57 @@ func (f *valuesFlags) add(cmd *cobra.Command) {
 type chartFlags struct {
 	spec   bundle.ChartSpec
 	values valuesFlags
+	config string
+}
+
+// ofChart are the flags that say something of CHART.
+var ofChart = []string{"repo", "version", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "values", "set", "set-string", "username", "password-stdin"}
+
+// addConfig adds the flag for a file that lists charts.
+func (f *chartFlags) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "", "take the charts and images that this `FILE` lists, as for bundle export")
+}
+
+// all are the charts of the command line and of a configuration file, and the
+// images that the file names beside them.
+func (f *chartFlags) all(cmd *cobra.Command, reg *registryFlags, args []string) (specs []bundle.ChartSpec, named []string, err error) {
+	if err := f.needed(cmd, args); err != nil {
+		return nil, nil, err
+	}
+	if len(args) == 1 {
+		spec, err := f.chart(cmd, reg, args[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		specs = append(specs, spec)
+	}
+	if f.config == "" && len(args) == 0 {
+		return nil, nil, &bundle.UsageError{What: "no chart is named", Advice: "name a chart, or a file that lists some with --config FILE"}
+	}
+	if f.config == "" {
+		return specs, nil, nil
+	}
+	c, err := bundle.LoadConfig(cmd.Context(), f.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, im := range c.Images {
+		named = append(named, im.Source)
+	}
+	return append(specs, c.Charts...), named, nil
+}
+
+// needed refuses flags that say something of a chart where none is named.
+func (f *chartFlags) needed(cmd *cobra.Command, args []string) error {
+	for _, name := range ofChart {
+		if len(args) == 0 && cmd.Flags().Changed(name) {
+			return &bundle.UsageError{
+				What:   "--" + name + " is for CHART, and none is named",
+				Advice: "name the chart; in a file for --config, each chart has its own",
+			}
+		}
+	}
+	return nil
 }
 
 func (f *chartFlags) add(cmd *cobra.Command) {

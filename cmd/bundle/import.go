@@ -22,20 +22,25 @@ func newImport() *cobra.Command {
 		names      string
 	)
 	cmd := &cobra.Command{
-		Use:   "import BUNDLE --registry HOST[:PORT][/PREFIX] --key FILE.pub",
+		Use:   "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
 		Short: "Verify a bundle, push it into a registry, and emit the values that use it",
 		Long: `Verify a bundle, push what the registry lacks, and write for each chart the
 values file with which Helm pulls everything from there, proved by rendering.
 
 Nothing visible is written to the registry before every byte that is sent has
 been verified. References that values cannot move are named, with exit code 6, and
-so is what the registry refuses while it takes the rest.`,
+so is what the registry refuses while it takes the rest.
+
+A bundle in parts may be given as any mix of files, folders and mount points. Parts
+that are not there are named, with exit code 7: the same command with the next
+medium goes on, in any order.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
 			}
+			o.More = args[1:]
 			o.ValueFiles, o.Set, o.SetString = values.files, values.set, values.setString
 			var err error
 			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
@@ -51,7 +56,7 @@ so is what the registry refuses while it takes the rest.`,
 				return err
 			}
 			if o.OutputDir == "" {
-				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(args[0]), ".tar"), ".bundle") + ".import"
+				o.OutputDir = strings.TrimSuffix(strings.TrimSuffix(bundle.NameOf(args[0]), ".tar"), ".bundle") + ".import"
 			}
 			if err := addReceipt(cmd, &o.Receipt, receiptKey); err != nil {
 				return err
@@ -61,7 +66,11 @@ so is what the registry refuses while it takes the rest.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
-	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
+	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
+	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
+	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
+	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
@@ -133,6 +142,11 @@ func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
 	}
 	fmt.Fprintf(p, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
 	printTrust(p, r.Vouched)
+	printParts(p, r.Parts)
+	if r.Missing != nil {
+		fmt.Fprintf(p, "sent %s, there already %s\n", size(r.Bytes.Sent+r.Bytes.Mounted), size(r.Bytes.Present))
+		return
+	}
 	var rows [][]string
 	for _, im := range r.Images {
 		rows = append(rows, []string{people(im.Source), "-> " + im.Target, became(im, r.DryRun)})

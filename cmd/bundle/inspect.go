@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -13,14 +14,14 @@ import (
 func newInspect() *cobra.Command {
 	var trust trustFlags
 	cmd := &cobra.Command{
-		Use:   "inspect BUNDLE",
+		Use:   "inspect BUNDLE|FOLDER…",
 		Short: "Show what a bundle holds",
 		Long: `Show what a bundle holds: charts, images with digests, platforms and sizes, and
 the key that signed it. Without a trusted key the bundle is shown as it claims
 to be; use verify to check it.`,
 		Example: `  bundle inspect app.bundle.tar
   bundle inspect app.bundle.tar --json | jq -r '.images[].reference'`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var t *bundle.Trust
 			if trust.given() {
@@ -29,18 +30,25 @@ to be; use verify to check it.`,
 					return err
 				}
 			}
-			report, err := bundle.Inspect(cmd.Context(), args[0], t)
+			report, err := bundle.Inspect(cmd.Context(), args[0], t, args[1:]...)
 			if err != nil {
 				return err
 			}
-			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, nil, nil)
+			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, func(w io.Writer) {
+				for _, im := range report.Images {
+					fmt.Fprintln(w, im.Reference)
+				}
+			}, nil)
 		},
 	}
-	trust.add(cmd)
+	trust.addFor(cmd, true)
 	return cmd
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {
+	if !r.Checked {
+		fmt.Fprintln(w, "NOT VERIFIED: what follows is what the file claims; bundle verify checks it")
+	}
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
@@ -59,6 +67,10 @@ func printInspect(w paper, r *bundle.InspectReport) {
 		fmt.Fprintln(w, "signed   no")
 	default:
 		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
+		fmt.Fprintf(w, "         to compare with what the sender reads aloud: %s\n", inGroups(r.Key))
+	}
+	if r.Parts != nil {
+		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))
 	}
 	for _, c := range r.Charts {
 		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)

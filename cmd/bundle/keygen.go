@@ -37,7 +37,8 @@ them the fingerprint: bundle verify --fingerprint takes it.`,
 			}
 			report := &jsonKeygen{args[0], args[0] + ".pub", fp}
 			return output(cmd, report, func(v view) {
-				fmt.Fprintf(v.err, "private key %s, public key %s.pub\nfingerprint %s\n", args[0], args[0], fp)
+				fmt.Fprintf(v.err, "private key %s, public key %s.pub\n", args[0], args[0])
+				printFingerprint(v.err, "fingerprint ", fp)
 			}, nil, nil)
 		},
 	}

@@ -77,7 +77,7 @@ type header struct {
 // A failure says what ended a command, or left it incomplete.
 type failure struct {
 	Code    int           `json:"code"`    // the exit code
-	Kind    string        `json:"kind"`    // failed, usage, untrusted, damaged, refused, incomplete, undoing, interrupted
+	Kind    string        `json:"kind"`    // failed, usage, untrusted, damaged, refused, incomplete, needs more, undoing, interrupted
 	Message string        `json:"message"` // as people are told
 	Hint    string        `json:"hint"`    // what to do next; may be empty
 	Items   []bundle.Item `json:"items"`   // what it is about, one by one, where it is about several things

@@ -17,8 +17,10 @@ const exitCodes = `Exit codes:
   2    usage: the command line or a file it names is wrong
   3    not trusted: no signature, a bad one, or not by a trusted key
   4    damaged bundle
-  5    registry refused: credentials, permission or TLS
-  6    done, but not complete: references that values cannot move or nobody can pull
+  5    registry refused: credentials, permission or TLS; or it took nothing
+  6    done, but not complete: references that values cannot move or nobody can pull,
+       or names that the registry refused
+  7    needs more: parts of the bundle are on media that are not there
   8    an older bundle would replace what a newer one put there
   130  interrupted`
 
@@ -60,7 +62,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newPostRender(), newVerify(), newInspect(), newStatus(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newStatus(), newSplit(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

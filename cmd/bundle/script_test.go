@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
 //	count PATTERN N                       the last stdout holds the text N times
+//	validate                              the last stdout is JSON as bundle help schema says, without null
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/scripts",
@@ -71,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"flip":     cmdFlip,
 			"login":    cmdLogin,
 			"count":    cmdCount,
+			"validate": cmdValidate,
 		},
 	})
 }
@@ -353,5 +355,13 @@ func cmdCount(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := strings.Count(ts.ReadFile("stdout"), args[0]); got != want {
 		ts.Fatalf("%q stands %d times in stdout, want %d", args[0], got, want)
+	}
+}
+
+func cmdValidate(ts *testscript.TestScript, neg bool, args []string) {
+	out := ts.ReadFile("stdout")
+	ts.Check(validate([]byte(out)))
+	if strings.Contains(out, ": null") {
+		ts.Fatalf("there is a null in it")
 	}
 }

@@ -57,5 +57,6 @@ func printSign(w paper, r *bundle.SignReport) {
 		fmt.Fprintf(w, "signed already by this key, %s: %s\n", r.Fingerprint, r.Signature)
 		return
 	}
-	fmt.Fprintf(w, "signed with %s\n  %s\n", r.Fingerprint, r.Signature)
+	printFingerprint(w, "signed with ", r.Fingerprint)
+	fmt.Fprintf(w, "  %s\n", r.Signature)
 }

@@ -27,7 +27,11 @@ type trustFlags struct {
 	skip           bool
 }
 
-func (f *trustFlags) add(cmd *cobra.Command) {
+func (f *trustFlags) add(cmd *cobra.Command) { f.addFor(cmd, false) }
+
+// addFor adds the flags; a command that only shows a bundle checks nothing anyway,
+// unless it is told to.
+func (f *trustFlags) addFor(cmd *cobra.Command, shows bool) {
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.keys, "key", nil, "trust the OpenSSH public key in `FILE.pub` (repeatable)")
 	fl.StringArrayVar(&f.fingerprints, "fingerprint", nil, "trust the key with this `SHA256:…`, as the sender read it to you; blanks do not count (repeatable)")
@@ -38,6 +42,9 @@ func (f *trustFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z), or in the future")
 	fl.StringArrayVar(&f.revoked, "revoked", nil, "take no signature by the keys or fingerprints that `FILE` lists, one a line (repeatable)")
 	fl.BoolVar(&f.allowExpired, "allow-expired", false, "take a bundle after the time its signers set with --expires")
+	if shows {
+		return
+	}
 	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
 }
 

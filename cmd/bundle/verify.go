@@ -12,12 +12,12 @@ import (
 func newVerify() *cobra.Command {
 	var trust trustFlags
 	cmd := &cobra.Command{
-		Use:   "verify BUNDLE --key FILE.pub",
+		Use:   "verify BUNDLE|FOLDER… --key FILE.pub",
 		Short: "Check signatures, set of entries, graph, charts and every byte of a bundle",
 		Example: `  bundle verify app.bundle.tar --key release-key.pub
   bundle verify app.bundle.tar --fingerprint "SHA256:45/n PnGS ZpVD mFgL v7yb +MLw pwcQ uaCb uCxA sYWi Zkg"
   bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := trust.trust(cmd.Context())
 			if err != nil {
@@ -27,16 +27,21 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := bundle.Verify(cmd.Context(), args[0], t, pr)
-			if err != nil {
+			report, err := bundle.Verify(cmd.Context(), args[0], t, pr, args[1:]...)
+			if report == nil {
 				return err
 			}
 			return output(cmd, verifyJSON(report), func(v view) {
 				w := v.err
-				fmt.Fprintf(w, "%s: whole: %d entries, %s, id %s, created %s\n", report.Path, report.Entries, size(report.Bytes),
+				state := "whole"
+				if report.Missing != nil {
+					state = "whole as far as it is there"
+				}
+				fmt.Fprintf(w, "%s: %s: %d entries, %s, id %s, created %s\n", report.Path, state, report.Entries, size(report.Bytes),
 					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
-			}, nil, nil)
+				printParts(w, report.Parts)
+			}, nil, err)
 		},
 	}
 	trust.add(cmd)

@@ -23,6 +23,9 @@ type Chart struct {
 	engineOnce sync.Once
 	engine     *engine // for lenient renders
 
+	speechOnce sync.Once
+	speech     speech
+
 	docs    docCache
 	schemas sync.Map // first byte of a schema file → *schema
 }

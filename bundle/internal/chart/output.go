@@ -18,6 +18,9 @@ type Output struct {
 	// helm's --skip-schema-validation. What of them is in the chart was checked.
 	Unread []UnreadSchema
 
+	// NotSeen lists what could not be looked into on occasions; nil without them.
+	NotSeen []NotSeen
+
 	annotated []string
 	texts     map[string]string        // of each template, as it was rendered
 	hashes    func() map[string]string // checksum → template
@@ -35,6 +38,9 @@ type Manifest struct {
 	Hooks      []string // events of the helm.sh/hook annotation, nil when it is no hook
 	Raw        string   // the document's text
 
+	// When is the occasion on which alone the document is there.
+	When When
+
 	doc *document
 }
 
@@ -51,8 +57,15 @@ func (o *Output) add(template, text string, docs []*document) {
 		o.texts = map[string]string{}
 	}
 	o.texts[template] = text
+	o.addWhen(Always, template, docs)
+}
+
+// addWhen adds documents that an occasion has.
+func (o *Output) addWhen(when When, template string, docs []*document) {
 	for _, doc := range docs {
-		o.Manifests = append(o.Manifests, newManifest(template, doc))
+		m := newManifest(template, doc)
+		m.When = when
+		o.Manifests = append(o.Manifests, m)
 	}
 }
 

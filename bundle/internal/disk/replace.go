@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,8 +18,9 @@ import (
 // A File is what is to be written.
 type File struct {
 	Content []byte
-	Private bool // for the user's own eyes, whatever the umask says
-	Seed    bool // a beginning for the user to go on with: one that somebody changed stays as it is
+	From    io.Reader // in the place of Content; nil: none
+	Private bool      // for the user's own eyes, whatever the umask says
+	Seed    bool      // a beginning for the user to go on with: one that somebody changed stays as it is
 }
 
 func (f File) mode() fs.FileMode {

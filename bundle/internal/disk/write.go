@@ -10,6 +10,7 @@ package disk
 import (
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,6 +48,16 @@ func WriteFile(path string, content []byte) error {
 	return write(root, filepath.Base(path), File{Content: content})
 }
 
+// WriteFrom is WriteFile for content that is read.
+func WriteFrom(path string, content io.Reader) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return write(root, filepath.Base(path), File{From: content})
+}
+
 // write does it below root, and follows no link out of it.
 func write(root *os.Root, name string, file File) (err error) {
 	dir, base := filepath.Split(name)
@@ -60,7 +71,11 @@ func write(root *os.Root, name string, file File) (err error) {
 			err = errors.Join(err, root.Remove(temp))
 		}
 	}()
-	_, err = f.Write(file.Content)
+	if file.From != nil {
+		_, err = io.Copy(f, file.From)
+	} else {
+		_, err = f.Write(file.Content)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"bundle/bundle/internal/trust"
 	"bundle/bundle/internal/words"
 	"bundle/checksum"
+	"bundle/layout/strict"
 )
 
 // ReceiptOptions say where an import writes what it did, for the audit file.
@@ -165,6 +167,20 @@ func (o ReceiptOptions) Write(r *Receipt) error {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil
+}
+
+// MaxReceipt bounds a receipt, in bytes.
+const MaxReceipt = 64 << 20
+
+var receiptRules = strict.Rules{Bytes: MaxReceipt, Depth: 16, Values: 5_000_000, AnyCase: true}
+
+// ParseReceipt reads a receipt; ok is false for anything else.
+func ParseReceipt(b []byte) (r *Receipt, ok bool) {
+	r = new(Receipt)
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) || receiptRules.Decode(b, r) != nil {
+		return nil, false
+	}
+	return r, r.Version == words.SchemaVersion && r.Registry != "" && r.Bundle.ID != ""
 }
 
 // About says which bundle was opened at path.

@@ -28,6 +28,7 @@ const (
 	Damaged                 // the bundle is not what its manifest says
 	Refused                 // the registry refused: credentials, permission, TLS
 	Incomplete              // done, but something is left for the user
+	NeedsMore               // done as far as it goes: media are missing
 	Undoing                 // an older bundle would replace what a newer one put there
 	Interrupted             // the context was cancelled
 )
@@ -45,6 +46,8 @@ func (k Kind) Code() int {
 		return 5
 	case Incomplete:
 		return 6
+	case NeedsMore:
+		return 7
 	case Undoing:
 		return 8
 	case Interrupted:

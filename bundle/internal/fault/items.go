@@ -59,6 +59,8 @@ func (k Kind) String() string {
 		return "incomplete"
 	case Undoing:
 		return "undoing"
+	case NeedsMore:
+		return "needs more"
 	case Interrupted:
 		return "interrupted"
 	}

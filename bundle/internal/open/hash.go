@@ -13,9 +13,14 @@ import (
 	"bundle/layout"
 )
 
-// CheckAll checks what Open leaves: every byte, and the charts.
+// CheckAll checks what Open leaves: every byte that is there, and the charts. It
+// ends with a [*MissingError] where parts are not there.
 func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
-	if err := b.hashAll(ctx, pr, b.Payload()); err != nil {
+	err := b.hashAll(ctx, pr, b.Payload())
+	if ctx.Err() == nil {
+		err = errors.Join(err, b.checkFrames(ctx), b.checkParity(ctx))
+	}
+	if err != nil {
 		return ExplainRead(err)
 	}
 	type archive struct {
@@ -33,13 +38,13 @@ func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
 		}
 		opened[a] = true
 	}
-	return nil
+	return b.Lacking(b.Blobs)
 }
 
-// Payload is the number of bytes that have a checksum.
+// Payload is the number of bytes that have a checksum and are there.
 func (b *Bundle) Payload() (n int64) {
 	for e := range b.Reader.All() {
-		if _, listed := b.digest(e.Name); listed {
+		if _, listed := b.digest(e.Name); listed && len(b.missing(e)) == 0 {
 			n += e.Size
 		}
 	}
@@ -57,8 +62,8 @@ func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, e := range entries {
 		want, listed := b.digest(e.Name)
-		if !listed {
-			continue
+		if !listed || len(b.missing(e)) > 0 {
+			continue // CheckAll says so
 		}
 		g.Go(func() error {
 			rc, err := b.Reader.OpenFile(e.Name, want)
@@ -71,7 +76,7 @@ func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64)
 				return ctx.Err()
 			}
 			if err != nil {
-				damage[i] = asDamagedEntry(e, err)
+				damage[i] = b.locate(e, asDamagedEntry(e, err))
 			}
 			return nil
 		})

@@ -18,9 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -33,6 +31,7 @@ import (
 	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/layout"
+	"bundle/layout/parts"
 )
 
 // BlobsOf lists what root needs: manifests, each after those it names, and
@@ -62,7 +61,7 @@ type Bundle struct {
 	Record *record.Record
 	trust.Vouched
 
-	file     io.Closer
+	Parts    *parts.File // what it lies in; nil for a Reader that is none
 	Reader   *layout.Reader
 	Size     int64
 	Sums     []byte    // content of SHA256SUMS
@@ -74,49 +73,30 @@ type Bundle struct {
 
 // File checks the bundle at path in the order of layout/SPEC.md, "Reading":
 // nothing is parsed that the signature does not vouch for, but the tar headers.
-func File(ctx context.Context, path string, trust *trust.Trust) (*Bundle, error) {
-	f, size, err := openRegular(path)
+// path and more are files, folders and mount points that have it, or parts of it.
+func File(ctx context.Context, path string, trust *trust.Trust, more ...string) (*Bundle, error) {
+	f, err := parts.Open(ctx, append([]string{path}, more...))
 	if err != nil {
-		return nil, err
+		return nil, explainParts(err)
 	}
-	beside, err := trust.Beside(path)
+	beside, err := trust.Beside(f.Beside()...)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	b, err := Reader(ctx, f, size, trust, beside...)
+	b, err := Reader(ctx, f, f.Size(), trust, beside...)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-		if other := otherKind(path, f, size); other != nil && fault.KindOf(err) == fault.Damaged {
+		err = fmt.Errorf("%s: %w", path, explainParts(err))
+		if other := otherKind(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
 			err = other
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	b.file = f
+	b.Parts = f
 	return b, nil
 }
 
-// openRegular opens a file that can be read in any order. What it is has to be
-// asked before: opening a pipe waits for who writes to it.
-func openRegular(path string) (*os.File, int64, error) {
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fault.Input("bundle "+path, errors.New("no such file"), "")
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, 0, &fault.UsageError{What: path + " is not a regular file"}
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) {
-		err = fault.Input("bundle "+path, errors.New("no permission to read it"), "")
-	}
-	return f, st.Size(), err
-}
-
-// Close closes the file.
-func (b *Bundle) Close() error { return b.file.Close() }
+// Close closes the files.
+func (b *Bundle) Close() error { return b.Parts.Close() }
 
 // Reader opens the bundle of size bytes in r. beside are the signatures that
 // were found outside of it.

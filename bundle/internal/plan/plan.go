@@ -39,6 +39,7 @@ type Plan struct {
 	index   []byte                        // index.json
 	known   image.Tree                    // blobs whose bytes are here already
 	Fetch   []ocispec.Descriptor          // the others, in the order they stand in the bundle
+	Configs int                           // how many of them are configs: those come first
 	From    map[digest.Digest]string      // repository that has each of fetch, but for those in files
 	Local   map[digest.Digest]image.Files // what has those that lie in files
 	Needs   map[string][]digest.Digest    // image name → those of fetch it needs
@@ -67,21 +68,16 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 	}
 	var index []ocispec.Descriptor
 	images = mergeEqual(images)
+	p.known.Put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data) // the record's config, and that of many artifacts
 	for _, im := range images {
-		ir, err := im.Record()
-		if err != nil {
-			return nil, err
-		}
-		if im.Subject == "" {
-			rec.Images = append(rec.Images, ir)
-		} else {
-			rec.Referrers = append(rec.Referrers, ir)
-		}
 		index = append(index, name.Entry(im.Root, im.Name()))
 		p.learn(im.Content)
 	}
 	index, err := p.addCharts(charts, index)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.order(images); err != nil {
 		return nil, err
 	}
 	rec.ID = contentID(index)
@@ -97,7 +93,8 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		return nil, err
 	}
 	index = append(index, record)
-	if err := p.order(images, index); err != nil {
+	// The same digest under two sizes, in two images, is somebody's lie.
+	if _, err := layout.Reachable(index, p.known.Fetch); err != nil {
 		return nil, err
 	}
 	p.index, err = json.Marshal(ocispec.Index{
@@ -181,18 +178,20 @@ func (p *Plan) addRecord() (ocispec.Descriptor, error) {
 }
 
 // order decides where every blob stands: configs first, then layers, image by
-// image, each once.
-func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
+// image, each once. It adds the images to the record.
+func (p *Plan) order(images []*image.Image) error {
 	configs := make(map[digest.Digest]bool)
 	var layers []ocispec.Descriptor
 	seen := make(map[digest.Digest]digest.Digest) // to itself: the text of each is kept once
 	for _, im := range images {
+		size := int64(0)
 		needs := make([]digest.Digest, 0, 16)
 		all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, p.known.Fetch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", im.Ref, err)
 		}
 		for _, d := range all {
+			size += d.Size
 			if err := p.markConfig(d, configs); err != nil {
 				return fmt.Errorf("%s: %w", im.Ref, err)
 			}
@@ -209,20 +208,24 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 			needs = append(needs, known)
 		}
 		p.Needs[im.Name()] = append(p.Needs[im.Name()], needs...)
+		if im.Subject == "" {
+			p.Record.Images = append(p.Record.Images, im.Record(size))
+		} else {
+			p.Record.Referrers = append(p.Record.Referrers, im.Record(size))
+		}
 	}
 	for _, d := range layers {
 		if configs[d.Digest] {
 			p.Fetch = append(p.Fetch, d)
 		}
 	}
+	p.Configs = len(p.Fetch)
 	for _, d := range layers {
 		if !configs[d.Digest] {
 			p.Fetch = append(p.Fetch, d)
 		}
 	}
-	// The same digest under two sizes, in two images, is somebody's lie.
-	_, err := layout.Reachable(index, p.known.Fetch)
-	return err
+	return nil
 }
 
 // comesFrom notes the first image that has a blob where it is.

@@ -98,6 +98,10 @@ func (r *Result) Refused() error {
 // Run compares, preflights and pushes. A dry run ends before the first push, and
 // counts what it would send. An error ends everything: a damaged bundle, a registry
 // that cannot be reached, credentials that are wrong; with FailFast, any refusal.
+//
+// Where blobs that the registry lacks are on media that are not there, the others
+// are pushed, nothing that a client can see is, and the error is an
+// [*open.MissingError] beside a valid result.
 func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool) (*Result, error) {
 	all, err := goals(p.Bundle, places)
 	if err != nil {
@@ -114,12 +118,19 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	if dryRun {
+	lacking := p.Bundle.Lacking(r.todo.absent)
+	switch {
+	case dryRun:
 		r.bytes.Sent = r.todo.total()
-	} else if err := r.push(ctx); err != nil {
+	case lacking != nil:
+		err = r.pushPart(ctx)
+	default:
+		err = r.push(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return r.result(s, all), nil
+	return r.result(s, all), lacking
 }
 
 // agree shows the tags that would stand for something else.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,6 +16,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
@@ -70,6 +72,7 @@ func (r *run) preflight(ctx context.Context) error {
 // nobody waits for a signature.
 func (r *run) push(ctx context.Context) error {
 	r.Pr.Phase("pushing", r.todo.total())
+	progress.Expect(r.Pr, len(r.todo.tags), "image")
 	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
@@ -87,13 +90,39 @@ func (r *run) push(ctx context.Context) error {
 	return nil
 }
 
+// pushPart sends the blobs that are there, of a bundle of which others are not.
+func (r *run) pushPart(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	defer r.Pr.End()
+	return r.pushBlobs(ctx)
+}
+
+// pushBlobs sends blobs. One that is damaged, or that the medium does not give,
+// keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
+	damage := make([]error, len(r.todo.uploads))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Jobs)
-	for _, u := range r.todo.uploads {
-		g.Go(func() error { return r.pushBlob(ctx, u) })
+	for i, u := range r.todo.uploads {
+		g.Go(func() error {
+			err := r.pushBlob(ctx, u)
+			if ofBundle(err) {
+				damage[i], err = err, nil
+			}
+			return err
+		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(damage...)
+}
+
+// ofBundle reports whether the bundle or its medium is to blame for err.
+func ofBundle(err error) bool {
+	var format *layout.FormatError
+	var unread *layout.ReadError
+	return errors.As(err, &format) || errors.As(err, &unread)
 }
 
 // pushBlob sends a blob to the first repository that lacks it and has the
@@ -113,7 +142,7 @@ func (r *run) pushBlob(ctx context.Context, u *upload) error {
 		}
 		res, err := r.Client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			if err := r.bear(blobKey(repo, u.desc.Digest), asDamagedBlob(u.desc, err)); err != nil {
+			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(u.desc, err)); err != nil {
 				return fmt.Errorf("%s: %w", u.source, err)
 			}
 			continue
@@ -221,6 +250,8 @@ func (r *run) lost(m manifestPush, doc []byte) (bool, error) {
 	return false, nil
 }
 
+const noReferrers = "--no-referrers"
+
 // explain adds what is known of a push to the hint of its refusal.
 func (m manifestPush) explain(err error) error {
 	var e *remote.Error
@@ -230,18 +261,21 @@ func (m manifestPush) explain(err error) error {
 	switch {
 	case m.replaces != "" && e.Fixed():
 		return fault.WithHint(err, "the tag stands for "+m.replaces.String()+", and the registry may not let tags be changed;\nhave it deleted, or push below another path with --registry HOST/PREFIX")
-	case m.kind == place.Referrer && e.Hint == "":
-		return fault.WithHint(err, "--no-referrers leaves signatures, SBOMs and the like out")
+	case m.kind == place.Referrer && !strings.Contains(e.Hint, noReferrers):
+		return fault.WithHint(err, strings.TrimPrefix(e.Hint+"\n"+noReferrers+" leaves signatures, SBOMs and the like out", "\n"))
 	}
 	return err
 }
 
-// asDamagedBlob tells content of the bundle that failed its check from a
-// registry that failed.
-func asDamagedBlob(d ocispec.Descriptor, err error) error {
+// explain tells content of the bundle that failed its check from a registry that
+// failed, and says where it lies.
+func (r *run) explain(d ocispec.Descriptor, err error) error {
+	if !ofBundle(err) {
+		return err
+	}
 	var format *layout.FormatError
 	if errors.As(err, &format) {
-		return fault.Damage(layout.BlobName(d.Digest), err)
+		err = fault.Damage(layout.BlobName(d.Digest), err)
 	}
-	return open.ExplainRead(err)
+	return open.ExplainRead(r.Bundle.Locate(d.Digest, err))
 }

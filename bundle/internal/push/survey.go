@@ -199,6 +199,7 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
+	absent    []ocispec.Descriptor // blobs that it lacks, on media that are not there
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -264,6 +265,10 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 	for _, d := range b.Blobs {
 		if u := uploads[d.Digest]; u != nil {
 			delete(uploads, d.Digest)
+			if !b.Has(d.Digest) {
+				plan.absent = append(plan.absent, d)
+				continue
+			}
 			plan.uploads = append(plan.uploads, u)
 		}
 	}

@@ -85,6 +85,25 @@ func TestPinsOnlyOfWhatMoved(t *testing.T) {
 	}
 }
 
+// Where nothing moved, no tag is looked for.
+func TestNoPinsWithoutMoves(t *testing.T) {
+	const values = "tag: v2\n"
+	const pod = "kind: Pod\nspec: {containers: [{name: a, image: 'ghcr.io/acme/fixed:{{ .Values.tag }}'}]}\n"
+	renders := func(suffix string) int {
+		res, err := Derive(t.Context(), Request{
+			Chart:  inline(t, map[string]string{"values.yaml": values, "templates/t.yaml": pod}),
+			Target: func(raw string) (string, bool) { return TargetName(raw, registry, false) + suffix, true },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Renders
+	}
+	if same, other := renders(""), renders("-plant"); other != same {
+		t.Errorf("%d renders with another tag, %d with the same", other, same)
+	}
+}
+
 // A value that moves a reference that has to stay is not set, however many others it
 // moves.
 func TestStaysWhereItIs(t *testing.T) {

@@ -198,6 +198,15 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 			fmt.Fprintf(&b, "%s\n    %q\n    %q\n    by %s\n", a.Position, a.Before, a.After, strings.Join(a.Keys, ", "))
 		}
 	}
+	for _, key := range r.Unlocked {
+		fmt.Fprintf(&b, "# unlocked\n%s\n", key)
+	}
+	for i, m := range r.Remarks {
+		if i == 0 {
+			b.WriteString("# remarks\n")
+		}
+		fmt.Fprintf(&b, "%s %s\n    at %s\n", m.About, m.Text, m.Position)
+	}
 	b.WriteString("# changed\n")
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)
@@ -271,7 +280,7 @@ func TestVerify(t *testing.T) {
 				derived.Moved[i].Keys = nil // only Derive knows them
 			}
 			for i := range derived.Left {
-				derived.Left[i].Reason, derived.Left[i].Keys = "", nil // Derive knows more
+				derived.Left[i].Reason, derived.Left[i].Keys, derived.Left[i].Asks = "", nil, "" // Derive knows more
 			}
 			for i := range verified.Left {
 				verified.Left[i].Reason = ""

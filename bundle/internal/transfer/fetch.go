@@ -81,7 +81,7 @@ func newFetcher(client *remote.Client, p *plan.Plan, w *layout.Writer, jobs int,
 		tally: newTally(p.Needs, pr), busy: make(map[string]int),
 	}
 	f.turn = sync.NewCond(&f.mu)
-	all := slices.Clone(p.Fetch)
+	all := slices.DeleteFunc(slices.Clone(p.Fetch), func(d ocispec.Descriptor) bool { return !w.Takes(d.Digest) })
 	if !w.InOrder() {
 		slices.SortStableFunc(all, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
 	}
@@ -181,7 +181,8 @@ func (f *fetcher) begin() (*fetching, *segment, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &fetching{desc: d, host: host, asm: asm, had: d.Size}
+	piece := asm.Piece()
+	b := &fetching{desc: d, host: host, asm: asm, had: piece.To - piece.From}
 	for _, r := range asm.Missing() {
 		b.segments = append(b.segments, &segment{at: r.From, to: r.To})
 		b.had -= r.To - r.From
@@ -191,7 +192,7 @@ func (f *fetcher) begin() (*fetching, *segment, error) {
 	}
 	b.pieces = b.had > 0 || b.salvage != nil
 	if len(b.segments) == 0 {
-		b.segments = []*segment{{at: d.Size, to: d.Size}} // to be verified all the same
+		b.segments = []*segment{{at: piece.To, to: piece.To}} // to be verified all the same
 	}
 	f.pr.Skip(b.had)
 	f.begun = append(f.begun, b)
@@ -387,7 +388,8 @@ func (f *fetcher) restart(b *fetching) *segment {
 	b.asm.Reset()
 	f.pr.Skip(-b.had)
 	f.pr.Add(-b.moved)
-	all := &segment{to: b.desc.Size, busy: true}
+	piece := b.asm.Piece()
+	all := &segment{at: piece.From, to: piece.To, busy: true}
 	b.segments = []*segment{all}
 	b.had, b.moved, b.salvage = 0, 0, nil
 	b.whole, b.pieces, b.ended = true, false, false

@@ -26,9 +26,16 @@ type leftover struct {
 	record    *record.Record
 }
 
-// findLeftover reads the partial file beside an output, if there is one that can
-// be read. One that cannot is written anew.
-func findLeftover(output string) *leftover {
+// findLeftover reads the partial file beside an output, or the head of a set, if
+// there is one that can be read. One that cannot is written anew.
+func findLeftover(output, head string) *leftover {
+	if head != "" {
+		if r, file, err := layout.OpenHead(head); err == nil {
+			defer file.Close()
+			return readLeftover(r)
+		}
+		output = head
+	}
 	if streams(output) {
 		return nil
 	}
@@ -37,7 +44,12 @@ func findLeftover(output string) *leftover {
 		return nil
 	}
 	defer file.Close()
+	return readLeftover(r)
+}
+
+func readLeftover(r *layout.Reader) *leftover {
 	l := &leftover{created: r.ModTime()}
+	var err error
 	if l.sums, err = r.ReadFile(layout.SumsFile, open.MaxDocument); err != nil {
 		return nil
 	}
@@ -89,10 +101,11 @@ const goOn = 7 * 24 * time.Hour
 // Begun is the time of creation where none was given: that of the run that this
 // one goes on with, else now. A partial file of other content, or one that claims
 // to be old or of the future, has no say in what is signed: who can write to the
-// medium could have left it.
-func Begun(output, id string) time.Time {
+// medium could have left it. head is where the head of a set stays; empty for a
+// bundle in one file.
+func Begun(output, head, id string) time.Time {
 	now := time.Now().UTC().Truncate(time.Second)
-	if l := findLeftover(output); l != nil && l.record.ID == id && !l.created.After(now) && now.Sub(l.created) < goOn {
+	if l := findLeftover(output, head); l != nil && l.record.ID == id && !l.created.After(now) && now.Sub(l.created) < goOn {
 		return l.created
 	}
 	return now

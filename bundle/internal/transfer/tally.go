@@ -17,6 +17,7 @@ type tally struct {
 	missing map[string]int
 	waiting map[digest.Digest][]string
 	pr      progress.Reporter
+	pieces  map[digest.Digest]int // of blobs that are cut: how many are still to come
 }
 
 func newTally(needs map[string][]digest.Digest, pr progress.Reporter) *tally {
@@ -33,6 +34,10 @@ func newTally(needs map[string][]digest.Digest, pr progress.Reporter) *tally {
 func (t *tally) finished(d digest.Digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.pieces[d] > 1 {
+		t.pieces[d]--
+		return
+	}
 	for _, name := range t.waiting[d] {
 		if t.missing[name]--; t.missing[name] == 0 {
 			t.pr.Done(name)

@@ -19,11 +19,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
 	"bundle/layout"
+	"bundle/layout/parts"
 )
 
 // Options say where a plan goes, and how.
@@ -34,6 +36,7 @@ type Options struct {
 	Signer   *trust.Signer // nil: nobody signs
 	Jobs     int           // transfers at once
 	Progress progress.Reporter
+	Set      *SetOptions // nil: one file
 }
 
 // A Result says what was written.
@@ -42,11 +45,14 @@ type Result struct {
 	Resumed     int64    // bytes that an earlier run had fetched
 	Changed     []Change // references that moved since that run
 	Fingerprint string   // of the signing key
+
+	Parts []media.Written // of a set: what is on its media now
+	Count int             // of a set: how many parts there are
 }
 
 // Write signs the plan and carries it out.
 func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) (*Result, error) {
-	left := findLeftover(o.Output)
+	left := findLeftover(o.Output, o.Set.HeadPath())
 	sums, err := p.Sums()
 	if err != nil {
 		return nil, err
@@ -63,9 +69,12 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	if streams(o.Output) {
+	switch {
+	case o.Set != nil:
+		err = o.writeSet(ctx, client, job{p, lp, parts.SumsID(sums)}, res)
+	case streams(o.Output):
 		err = o.stream(ctx, client, p, lp)
-	} else {
+	default:
 		res.Resumed, err = o.writeFile(ctx, client, p, lp)
 	}
 	if err != nil {
@@ -131,7 +140,7 @@ const worthKeeping = 1 << 20
 // suspend leaves the partial file of a run that failed, where the same command
 // can save something by going on with it. What it holds is verified then.
 func (o Options) suspend(w *layout.Writer, err error) error {
-	if w.Written() < worthKeeping {
+	if w.Written() < worthKeeping && o.Set == nil {
 		return err
 	}
 	if serr := w.Suspend(); serr != nil {
@@ -139,6 +148,9 @@ func (o Options) suspend(w *layout.Writer, err error) error {
 	}
 	err = explainWrite(err)
 	hint := fmt.Sprintf("what was fetched is kept in %s.partial: the same command goes on from there", o.Output)
+	if o.Set != nil {
+		hint = "what was fetched is kept: the same command goes on from there"
+	}
 	if h := fault.Hint(err); h != "" {
 		hint = h + "\n" + hint
 	}
@@ -148,8 +160,12 @@ func (o Options) suspend(w *layout.Writer, err error) error {
 // transfer fetches every blob of the plan into its place.
 func (o Options) transfer(ctx context.Context, client *remote.Client, p *plan.Plan, w *layout.Writer) error {
 	o.Progress.Phase("fetching", p.Payload())
+	progress.Expect(o.Progress, len(p.Needs), "image")
 	defer o.Progress.End()
-	f := newFetcher(client, p, w, o.Jobs, o.Progress)
+	return o.fetch(ctx, newFetcher(client, p, w, o.Jobs, o.Progress))
+}
+
+func (o Options) fetch(ctx context.Context, f *fetcher) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range f.workers() {
 		g.Go(func() error { return f.work(ctx) })

@@ -29,14 +29,18 @@ func SignaturePath(path string, s *Signer) string {
 }
 
 // Beside reads the signatures that lie next to a bundle, BUNDLE.*.sig, and
-// those that were named.
-func (t *Trust) Beside(path string) ([]checksum.Candidate, error) {
+// those that were named. A bundle in parts has a path on each medium.
+func (t *Trust) Beside(paths ...string) ([]checksum.Candidate, error) {
 	if t == nil || t.skip {
 		return nil, nil
 	}
-	names, err := besideNames(path)
-	if err != nil {
-		return nil, err
+	var names []string
+	for _, path := range paths {
+		more, err := besideNames(path)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
 	}
 	var found []checksum.Candidate
 	add := func(name string) error {

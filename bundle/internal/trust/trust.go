@@ -105,7 +105,7 @@ func (v Voucher) Name() string { return cmp.Or(v.Comment, v.Principals) }
 
 // Vouched says on whose word a bundle was taken.
 type Vouched struct {
-	Signers          []Voucher `json:"signers,omitempty"`          // all that were accepted
+	Signers          []Voucher `json:"signers"`                    // all that were accepted
 	SignatureSkipped bool      `json:"signatureSkipped,omitempty"` // nobody's: signatures were not checked, as the user wanted
 }
 
@@ -115,7 +115,7 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 		t = new(Trust)
 	}
 	if t.skip {
-		return Vouched{SignatureSkipped: true}, nil
+		return Vouched{Signers: []Voucher{}, SignatureSkipped: true}, nil
 	}
 	if t.Anybody {
 		return identify(list, found)

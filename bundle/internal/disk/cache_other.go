@@ -1,0 +1,8 @@
+//go:build !linux
+
+package disk
+
+import "os"
+
+// DropCache does nothing here.
+func DropCache(*os.File) {}

@@ -1,0 +1,95 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"bundle/bundle/internal/fault"
+)
+
+// drive writes one part after the other onto media that are changed in between. A
+// medium that fails is asked for again. Without Swap, all go onto the medium that
+// is there.
+func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
+	swap := Swap{Of: m.Count(), Folder: folder}
+	for _, k := range list {
+		path := filepath.Join(folder, m.name(k))
+		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()
+		if m.Swap != nil && m.state.Sums[swap.Next] != "" && m.gone(path) {
+			continue // an earlier run of the same set has written it, and its medium is elsewhere
+		}
+		for first := true; ; first = false {
+			if m.Swap != nil && (!first || swap.Done != "") {
+				if err := m.Swap(ctx, swap); err != nil {
+					return all, err
+				}
+			}
+			w, err := m.one(ctx, folder, k, fill)
+			if err == nil {
+				all = append(all, *w)
+				break
+			}
+			swap.Failed = err
+			if m.Swap == nil || !otherMedium(err) || ctx.Err() != nil {
+				return all, m.medium(k, path, err)
+			}
+		}
+		swap.Done, swap.Failed = swap.Next, nil
+	}
+	return all, nil
+}
+
+// otherMedium reports whether another medium may do better.
+func otherMedium(err error) bool {
+	var (
+		same  *SameError
+		usage *fault.UsageError // parts of another bundle
+	)
+	return ofMedium(err) || errors.As(err, &same) || errors.As(err, &usage)
+}
+
+func (m *Media) gone(path string) bool {
+	_, err := os.Lstat(path)
+	_, partial := os.Lstat(path + ".partial")
+	return err != nil && partial != nil
+}
+
+// SameError says that the medium was not changed.
+type SameError struct{ Folder, Name string }
+
+func (e *SameError) Error() string {
+	return e.Folder + ": the medium with " + e.Name + " is still there"
+}
+
+// one writes one part onto the medium that is in the drive.
+func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Written, error) {
+	path := filepath.Join(folder, m.Set.PartName(k))
+	for other := range m.Count() {
+		name := m.name(other + 1)
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil {
+			return nil, &SameError{folder, name}
+		}
+	}
+	if err := errors.Join(m.refuseOther(folder), m.roomFor(folder, []int{k})); err != nil {
+		return nil, err
+	}
+	if k > len(m.Set.Parts) {
+		return m.oneParity(ctx, folder, k-len(m.Set.Parts))
+	}
+	w := m.kept(ctx, k, path)
+	if w == nil {
+		if err := m.fill(ctx, k, path, fill); err != nil {
+			return nil, err
+		}
+		var err error
+		if w, err = m.readBack(ctx, k, path); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.addParity(ctx, k, path); err != nil {
+		return nil, err
+	}
+	return w, m.beside(folder, w)
+}

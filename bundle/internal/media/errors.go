@@ -1,0 +1,71 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"syscall"
+
+	"bundle/bundle/internal/fault"
+	"bundle/layout"
+	"bundle/layout/parts"
+)
+
+// joined leaves out the errors of those who were stopped because of another.
+func joined(failed []error) error {
+	var real []error
+	for _, err := range failed {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			real = append(real, err)
+		}
+	}
+	if len(real) == 0 {
+		return errors.Join(failed...)
+	}
+	return errors.Join(real...)
+}
+
+// A MediumError is what went wrong with one medium.
+type MediumError struct {
+	Part int
+	Path string
+	Err  error
+}
+
+func (e *MediumError) Error() string { return fmt.Sprintf("part %d: %v", e.Part, e.Err) }
+
+// Unwrap returns what the system said.
+func (e *MediumError) Unwrap() error { return e.Err }
+
+// Fault says how to go on.
+func (e *MediumError) Fault() (fault.Kind, string) {
+	return fault.KindOf(e.Err), "the other parts are not touched by it: the same command goes on with what is missing"
+}
+
+// ofMedium reports whether a medium is to blame.
+func ofMedium(err error) bool {
+	var (
+		space *layout.SpaceError
+		path  *fs.PathError
+		wrong *parts.WrongError
+		errno syscall.Errno
+	)
+	if errors.As(err, &space) || errors.As(err, &wrong) || errors.As(err, &path) {
+		return true
+	}
+	return errors.As(err, &errno) && slices.Contains([]syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EIO, syscall.ENODEV, syscall.EFBIG}, errno)
+}
+
+// medium blames a medium for err, where it is to blame.
+func (m *Media) medium(k int, path string, err error) error {
+	if err == nil || !ofMedium(err) {
+		return err
+	}
+	var known *MediumError
+	if errors.As(err, &known) {
+		return err
+	}
+	return &MediumError{k, path, err}
+}

@@ -1,0 +1,56 @@
+package media
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"bundle/bundle/internal/disk"
+	"bundle/layout/parts"
+)
+
+// beside notes a part and writes the list onto its medium.
+func (m *Media) beside(folder string, w *Written) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.Sums[filepath.Base(w.Path)] = w.SHA256
+	if m.State != "" {
+		if err := errors.Join(m.keepState(), m.prologue(m.State), m.list(m.State)); err != nil {
+			return err
+		}
+	}
+	return m.list(folder)
+}
+
+// keepState writes down what the next run has to know. It is called with mu held.
+func (m *Media) keepState() error {
+	m.state.States = m.proof.Snapshot()
+	b, err := json.Marshal(m.state)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(m.path(m.State, ".state"), b)
+}
+
+// list writes what sha256sum reads: the parts that are known, and the files beside
+// them.
+func (m *Media) list(folder string) error {
+	lines := maps.Clone(m.state.Sums)
+	for _, suffix := range []string{parts.HeadSuffix, parts.SetSuffix} {
+		sum, err := parts.HashFile(context.Background(), m.path(folder, suffix))
+		if err != nil {
+			return err
+		}
+		lines[m.Set.Name+suffix] = sum
+	}
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		fmt.Fprintf(&text, "%s  %s\n", lines[name], name)
+	}
+	return disk.WriteFile(m.path(folder, parts.ListSuffix), []byte(text.String()))
+}

@@ -1,0 +1,471 @@
+// Package media writes a bundle that is cut into parts onto media: several that
+// are there at once, beside each other, or one after the other through one drive.
+//
+// The contract: whether there is room on each medium is found out before the first
+// byte; a part has its name when it was read back from its medium and is what was
+// planned; a run that was stopped is gone on with by the same command; a medium
+// that fails ends its own part and no other.
+//
+//	m := &media.Media{Set: set, Folders: []string{"/media/a", "/media/b"}}
+//	err := m.Prepare(func(path string) error { … })            // the head
+//	written, err := m.Write(ctx, func(ctx context.Context, k int, path string) error { … })
+package media
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/progress"
+	"bundle/layout"
+	"bundle/layout/parity"
+	"bundle/layout/parts"
+)
+
+// Media are where a set goes.
+type Media struct {
+	Set        *parts.Set
+	Folders    []string // one for each medium that is there
+	Only       []int    // numbers of the parts to write; nil: all
+	NoReadBack bool     // trust the page cache
+	Progress   progress.Reporter
+	Sums       map[string]string // SHA-256 of parts that are written already, by name
+
+	// State is a folder that stays where it is when media change: it has the head,
+	// the lists and what a run has to know of parts that are gone. Empty: the first
+	// of Folders.
+	State string
+	// Swap asks for another medium; see [Swap]. Nil: all parts go into Folders.
+	Swap func(context.Context, Swap) error
+
+	head    *os.File
+	headSum string
+	proof   *parts.Proof
+	mu      sync.Mutex
+	state   state
+}
+
+// A Swap is a change of media. Nothing is open on the one in the drive.
+type Swap struct {
+	Done   string // name of the part that is on the medium in the drive; empty: none is yet
+	Next   string // name of the part that the next one is for
+	Number int    // of that part
+	Of     int    // parts in all
+	Size   int64  // bytes that it takes
+	Failed error  // what went wrong with the medium in the drive; nil: nothing
+	Folder string // where it is mounted
+}
+
+// A Written is a part that is on its medium.
+type Written struct {
+	Part   int    `json:"part"`
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Kept   bool   `json:"kept,omitempty"`   // an earlier run wrote it
+	Parity int    `json:"parity,omitempty"` // number of a part of parity, which has no Part
+}
+
+// state is what goes on from one run to the next.
+type state struct {
+	ID     string            `json:"id"`
+	Sums   map[string]string `json:"sums"`             // SHA-256 of parts that were read back, by name
+	States map[int][]byte    `json:"states,omitempty"` // see parts.Proof
+	Added  []int             `json:"added,omitempty"`  // parts that are in the parity
+	Round  int               `json:"round,omitempty"`  // which files have that parity, see addParity
+}
+
+// A Fill puts part number k under path, and on the disk.
+type Fill func(ctx context.Context, k int, path string) error
+
+func (m *Media) stateFolder() string {
+	if m.State != "" {
+		return m.State
+	}
+	return m.Folders[0]
+}
+
+func (m *Media) path(folder, suffix string) string {
+	return filepath.Join(folder, m.Set.Name+suffix)
+}
+
+// HeadPath is where the head stays.
+func (m *Media) HeadPath() string { return m.path(m.stateFolder(), parts.HeadSuffix) }
+
+// Prepare checks that no other set of the name is in the way and that there is
+// room, and has the head written.
+func (m *Media) Prepare(head func(path string) error) error {
+	for _, folder := range append(slices.Clone(m.Folders), m.stateFolder()) {
+		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := m.refuseOther(folder); err != nil {
+			return err
+		}
+	}
+	if err := m.checkRoom(); err != nil {
+		return err
+	}
+	if err := head(m.HeadPath()); err != nil {
+		return err
+	}
+	f, err := os.Open(m.HeadPath())
+	if err != nil {
+		return err
+	}
+	m.head = f
+	if m.headSum, err = parts.HashFile(context.Background(), m.HeadPath()); err != nil {
+		return err
+	}
+	m.state = state{ID: m.Set.ID, Sums: make(map[string]string)}
+	maps.Copy(m.state.Sums, m.Sums)
+	m.readState()
+	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
+	return nil
+}
+
+// Close ends the work.
+func (m *Media) Close() error {
+	if m.head == nil {
+		return nil
+	}
+	return m.head.Close()
+}
+
+// refuseOther looks for another set of the same name.
+func (m *Media) refuseOther(folder string) error {
+	b, err := os.ReadFile(m.path(folder, parts.SetSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	old, err := parts.ParseSet(b)
+	if err == nil && old.ID == m.Set.ID && old.Size == m.Set.Size && slices.EqualFunc(old.Parts, m.Set.Parts, samePart) {
+		return nil
+	}
+	return &fault.UsageError{
+		What:   fmt.Sprintf("%s: there are parts of another bundle, or of other sizes, under this name", folder),
+		Advice: "remove them, or choose another name",
+	}
+}
+
+func samePart(a, b parts.Part) bool { return a.Offset == b.Offset && a.Size == b.Size }
+
+// readState takes over what an earlier run of the same set left.
+func (m *Media) readState() {
+	b, err := os.ReadFile(m.path(m.stateFolder(), ".state"))
+	var old state
+	if err == nil && json.Unmarshal(b, &old) == nil && old.ID == m.Set.ID && old.Sums != nil {
+		m.state = old
+	}
+}
+
+// small is about what the files beside a part take.
+func (m *Media) small() int64 { return m.Set.Head + 2<<20 }
+
+// wanted lists the parts that are to be written.
+func (m *Media) wanted() []int {
+	if m.Only != nil {
+		return m.Only
+	}
+	all := make([]int, len(m.Set.Parts))
+	if m.State != "" && m.Set.Parity != nil {
+		all = make([]int, len(m.Set.Parts)+m.Set.Parity.Parity)
+	}
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
+
+// checkRoom asks each medium that is there for room.
+func (m *Media) checkRoom() error {
+	if m.Swap != nil {
+		return nil // each is asked when it is in the drive
+	}
+	for i, list := range m.share() {
+		if err := m.roomFor(m.Folders[i], list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roomFor requires that some parts and what is beside them fit into a folder.
+func (m *Media) roomFor(folder string, list []int) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	need := m.small()
+	for _, k := range list {
+		path := filepath.Join(folder, m.name(k))
+		need += m.size(k) - max(allocated(path), allocated(path+".partial"))
+	}
+	if p := m.Set.Parity; p != nil && m.State == "" {
+		for k := range p.Parity {
+			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
+				need += p.Blocks*parity.BlockSize - allocated(path)
+			}
+		}
+	}
+	if need <= 0 {
+		return nil
+	}
+	err = layout.CheckSpace(f, need)
+	var space *layout.SpaceError
+	if errors.As(err, &space) {
+		hint := "make room there, or give more folders with -o"
+		if len(list) > 1 && len(m.Folders) == 1 {
+			hint = "give several folders with -o; or --swap, to change media in one drive; or --part K, to write one part"
+		}
+		return fault.WithHint(err, hint)
+	}
+	return err
+}
+
+// share gives each folder its parts: those that it has begun, and else in turn.
+func (m *Media) share() [][]int {
+	shares := make([][]int, len(m.Folders))
+	for n, k := range m.wanted() {
+		at := n % len(m.Folders)
+		for i, folder := range m.Folders {
+			path := filepath.Join(folder, m.name(k))
+			if allocated(path) > 0 || allocated(path+".partial") > 0 {
+				at = i
+				break
+			}
+		}
+		shares[at] = append(shares[at], k)
+	}
+	return shares
+}
+
+// Write writes the parts that are wanted. All that went wrong is in the error; what
+// is beside it was written.
+func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
+	shares := m.share()
+	var (
+		g       errgroup.Group
+		failed  = make([]error, len(shares))
+		written = make([][]Written, len(shares))
+	)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for i, list := range shares {
+		g.Go(func() error {
+			written[i], failed[i] = m.folder(ctx, m.Folders[i], list, fill)
+			var bad *MediumError
+			if failed[i] != nil && !errors.As(failed[i], &bad) {
+				cancel() // it is not the medium: no other will do better
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // what each said is in failed
+	all := slices.Concat(written...)
+	slices.SortFunc(all, func(a, b Written) int { return a.Part - b.Part })
+	err := joined(failed)
+	if err == nil {
+		err = m.proveLate(ctx, all)
+	}
+	if err == nil {
+		err = m.finish(all)
+	}
+	if err == nil && m.Set.Parity != nil && m.State == "" {
+		var more []Written
+		more, err = m.protectWritten(ctx)
+		all = append(all, more...)
+	}
+	return all, err
+}
+
+// folder writes parts into one folder, one after the other. While one is read back,
+// the next is filled.
+func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
+	if m.State != "" {
+		return m.drive(ctx, folder, list, fill)
+	}
+	var errs []error
+	var reading errgroup.Group
+	for _, k := range list {
+		path := filepath.Join(folder, m.Set.PartName(k))
+		if m.Set.Inside(k) {
+			errs = append(errs, m.medium(k, path, reading.Wait())) // what it leaves proves this one
+			reading = errgroup.Group{}
+		}
+		kept := m.kept(ctx, k, path)
+		ferr := error(nil)
+		if kept == nil {
+			ferr = m.fill(ctx, k, path, fill)
+		}
+		errs = append(errs, m.medium(k, path, reading.Wait()))
+		reading = errgroup.Group{}
+		if ferr != nil {
+			errs = append(errs, m.medium(k, path, ferr))
+			if !ofMedium(ferr) {
+				break
+			}
+			continue
+		}
+		reading.Go(func() error {
+			w, err := kept, error(nil)
+			if w == nil {
+				w, err = m.readBack(ctx, k, path)
+			}
+			if err == nil {
+				all = append(all, *w)
+				err = m.beside(folder, w)
+			}
+			return err
+		})
+	}
+	if len(list) > 0 {
+		k := list[len(list)-1]
+		errs = append(errs, m.medium(k, filepath.Join(folder, m.Set.PartName(k)), reading.Wait()))
+	}
+	return all, errors.Join(errs...)
+}
+
+// fill puts the small files and then the part onto a medium.
+func (m *Media) fill(ctx context.Context, k int, path string, fill Fill) error {
+	if err := m.prologue(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return fill(ctx, k, path)
+}
+
+// name is that of a part; those of parity follow those of data.
+func (m *Media) name(k int) string {
+	if n := len(m.Set.Parts); k > n {
+		return m.Set.ParityName(k - n)
+	}
+	return m.Set.PartName(k)
+}
+
+// size is that of a part, in bytes.
+func (m *Media) size(k int) int64 {
+	if k > len(m.Set.Parts) {
+		return m.Set.Parity.Blocks * parity.BlockSize
+	}
+	return m.Set.Parts[k-1].Size
+}
+
+// Count is how many parts there are, with those of parity.
+func (m *Media) Count() int {
+	if m.Set.Parity == nil {
+		return len(m.Set.Parts)
+	}
+	return len(m.Set.Parts) + m.Set.Parity.Parity
+}
+
+// prologue writes what every medium has before its part.
+func (m *Media) prologue(folder string) error {
+	set, err := m.Set.Encode()
+	if err != nil {
+		return err
+	}
+	if err := m.copyHead(folder); err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(m.path(folder, parts.SetSuffix)); err == nil && string(old) == string(set) {
+		return nil
+	}
+	return disk.WriteFile(m.path(folder, parts.SetSuffix), set)
+}
+
+func (m *Media) copyHead(folder string) error {
+	path := m.path(folder, parts.HeadSuffix)
+	if path == m.HeadPath() {
+		return nil
+	}
+	there, err := parts.HashFile(context.Background(), path)
+	if err == nil && there == m.headSum {
+		return nil
+	}
+	return disk.WriteFrom(path, io.NewSectionReader(m.head, 0, m.Set.Head))
+}
+
+// kept returns a part that an earlier run has written, if it is right.
+func (m *Media) kept(ctx context.Context, k int, path string) *Written {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != m.size(k) {
+		return nil
+	}
+	w, err := m.readBack(ctx, k, path)
+	if err != nil {
+		return nil
+	}
+	w.Kept = true
+	m.Progress.Skip(w.Size)
+	return w
+}
+
+// readBack reads a part from its medium and proves it.
+func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if !m.NoReadBack {
+		disk.DropCache(f)
+	}
+	sum, _, err := m.proof.Part(ctx, k, f, func(int64) {})
+	var wrong *parts.WrongError
+	if errors.As(err, &wrong) {
+		err = errors.Join(err, os.Remove(path)) // nobody is to take it for the part
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Written{Part: k, Path: path, Size: m.Set.Parts[k-1].Size, SHA256: sum}, nil
+}
+
+// proveLate reads once more what could not be proved, since the part before was
+// not read yet.
+func (m *Media) proveLate(ctx context.Context, all []Written) error {
+	for _, w := range all {
+		if !m.proof.Open(w.Part) {
+			continue
+		}
+		if _, err := m.readBack(ctx, w.Part, w.Path); err != nil {
+			return &MediumError{w.Part, w.Path, err}
+		}
+	}
+	return nil
+}
+
+// finish brings the whole list onto the media that are there.
+func (m *Media) finish(all []Written) error {
+	if m.State != "" {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	done := make(map[string]bool)
+	for _, w := range all {
+		if folder := filepath.Dir(w.Path); !done[folder] {
+			done[folder] = true
+			if err := m.list(folder); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

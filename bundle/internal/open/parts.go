@@ -1,0 +1,253 @@
+package open
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/record"
+	"bundle/layout"
+	"bundle/layout/parts"
+)
+
+// A MissingError says which parts of a bundle are on no medium that was given, and
+// what needs them.
+type MissingError struct {
+	Parts  []int    `json:"parts"`         // numbers from 1 on
+	Of     int      `json:"of"`            // how many there are
+	Images []string `json:"images"`        // that cannot be had whole without them
+	Bytes  int64    `json:"bytes"`         // of blobs
+	Cut    []string `json:"cut,omitempty"` // images with a layer that is cut, and of which a piece is here
+}
+
+func (e *MissingError) Error() string {
+	what := "part " + parts.Numbers(e.Parts) + " of " + fmt.Sprint(e.Of) + " is missing"
+	if len(e.Parts) > 1 {
+		what = "parts " + parts.Numbers(e.Parts) + " of " + fmt.Sprint(e.Of) + " are missing"
+	}
+	return fmt.Sprintf("%s: %d bytes, for\n  %s", what, e.Bytes, strings.Join(e.Images, "\n  "))
+}
+
+// Fault tells how to go on.
+func (e *MissingError) Fault() (fault.Kind, string) {
+	hint := "insert another medium and give the same command again, or name all media at once"
+	if len(e.Cut) > 0 {
+		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: both of its parts have to be there at once"
+	}
+	return fault.NeedsMore, hint
+}
+
+// explainParts gives errors about files of a set their kind.
+func explainParts(err error) error {
+	var (
+		several *parts.SeveralError
+		none    *parts.NoneError
+		special *parts.NotFileError
+		missing *parts.MissingError
+		twice   *parts.TwiceError
+		known   fault.Fault
+	)
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrNotExist):
+		return fault.Input("bundle "+path.Path, errors.New("no such file"), "")
+	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrPermission):
+		return fault.Input("bundle "+path.Path, errors.New("no permission to read it"), "")
+	case errors.As(err, &several):
+		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder"}
+	case errors.As(err, &none) && none.Err == nil:
+		return &fault.UsageError{What: err.Error(), Advice: "give the file of a bundle, parts of one, or a folder with them"}
+	case errors.As(err, &special):
+		return &fault.UsageError{What: err.Error()}
+	case errors.As(err, &twice):
+		return fault.WithHint(err, "leave one of them out")
+	case errors.As(err, &missing):
+		return &headError{err}
+	}
+	return err
+}
+
+// A headError is a bundle whose begin is not there.
+type headError struct{ error }
+
+func (e *headError) Unwrap() error { return e.error }
+
+// Fault says which file is needed.
+func (e *headError) Fault() (fault.Kind, string) {
+	return fault.NeedsMore, "the begin of the bundle is needed first: part 1, or the file that ends in .head, which every medium has"
+}
+
+// missing lists the parts without which an entry cannot be read.
+func (b *Bundle) missing(e layout.Entry) []int {
+	if b.Parts == nil {
+		return nil
+	}
+	return b.Parts.Missing(e.Offset, e.Offset+e.Size)
+}
+
+// Has reports whether all of a blob is there to be read.
+func (b *Bundle) Has(d digest.Digest) bool {
+	e, ok := b.Reader.Entry(layout.BlobName(d))
+	return ok && len(b.missing(e)) == 0
+}
+
+// Lacking returns a [*MissingError] where some of the blobs are not there.
+func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
+	if b.Parts == nil || len(b.Parts.Absent()) == 0 {
+		return nil
+	}
+	m := &MissingError{Of: b.Parts.Count()}
+	lost, cut := make(map[digest.Digest]bool), make(map[digest.Digest]bool)
+	for _, d := range blobs {
+		e, _ := b.Reader.Entry(layout.BlobName(d.Digest))
+		list := b.missing(e)
+		if len(list) == 0 || lost[d.Digest] {
+			continue
+		}
+		lost[d.Digest] = true
+		cut[d.Digest] = b.Parts.Spans(e.Offset, e.Offset+e.Size) > len(list)
+		m.Bytes += d.Size
+		m.Parts = append(m.Parts, list...)
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	slices.Sort(m.Parts)
+	m.Parts = slices.Compact(m.Parts)
+	m.Images = b.imagesWith(func(d digest.Digest) bool { return lost[d] })
+	m.Cut = b.imagesWith(func(d digest.Digest) bool { return cut[d] })
+	return m
+}
+
+// Layers are the blobs that are layers of images and of what is attached to them,
+// and nothing else: what a bundle can be opened without.
+func (b *Bundle) Layers() map[digest.Digest]bool {
+	layers := make(map[digest.Digest]bool)
+	needed := make(map[digest.Digest]bool)
+	charts := make(map[digest.Digest]bool)
+	for _, c := range b.Record.Charts {
+		charts[c.Digest] = true
+	}
+	for _, d := range b.Blobs {
+		if !layout.IsManifest(d.MediaType) || layout.IsIndex(d.MediaType) {
+			needed[d.Digest] = needed[d.Digest] || layout.IsManifest(d.MediaType)
+			continue
+		}
+		needed[d.Digest] = true
+		doc, err := b.Document(d)
+		if err != nil {
+			return nil
+		}
+		var m ocispec.Manifest
+		if err := json.Unmarshal(doc, &m); err != nil {
+			return nil
+		}
+		needed[m.Config.Digest] = true
+		for _, l := range m.Layers {
+			layers[l.Digest] = true
+			needed[l.Digest] = needed[l.Digest] || charts[d.Digest] || l.MediaType == record.Type
+		}
+	}
+	maps.DeleteFunc(layers, func(d digest.Digest, _ bool) bool { return needed[d] })
+	return layers
+}
+
+// imagesWith names the images that need one of some blobs.
+func (b *Bundle) imagesWith(some func(digest.Digest) bool) (names []string) {
+	for _, root := range b.Index.Manifests {
+		manifests, blobs, err := b.BlobsOf(root)
+		if err == nil && slices.ContainsFunc(append(manifests, blobs...), func(d ocispec.Descriptor) bool { return some(d.Digest) }) {
+			names = append(names, name.Of(root))
+		}
+	}
+	return names
+}
+
+// A PartError is damage with the part and the images that it concerns.
+type PartError struct {
+	Part   int
+	Path   string
+	Images []string
+	Err    error
+}
+
+func (e *PartError) Error() string {
+	return fmt.Sprintf("part %d, %s: %s: %v", e.Part, e.Path, strings.Join(e.Images, ", "), e.Err)
+}
+
+// Unwrap returns the damage.
+func (e *PartError) Unwrap() error { return e.Err }
+
+// locate says of damage where it lies, if the bundle is in parts.
+func (b *Bundle) locate(e layout.Entry, err error) error {
+	if b.Parts == nil || b.Parts.Count() < 2 {
+		return err
+	}
+	p := &PartError{Err: err}
+	p.Part, p.Path = b.Parts.Where(e.Offset)
+	if d, blob := layout.BlobDigest(e.Name); blob {
+		p.Images = b.imagesWith(func(x digest.Digest) bool { return x == d })
+	}
+	var file *parts.PartError
+	if errors.As(err, &file) {
+		p.Path = file.Path
+	}
+	return p
+}
+
+// Locate says of what went wrong with a blob where it lies.
+func (b *Bundle) Locate(d digest.Digest, err error) error {
+	e, _ := b.Reader.Entry(layout.BlobName(d))
+	return b.locate(e, err)
+}
+
+// checkFrames compares what lies between blobs.
+func (b *Bundle) checkFrames(ctx context.Context) error {
+	if b.Parts == nil {
+		return nil
+	}
+	return b.Parts.CheckFrames(ctx)
+}
+
+// A PartsReport says what is there of a bundle in parts.
+type PartsReport struct {
+	Count    int      `json:"count"`
+	Missing  []int    `json:"missing,omitempty"`  // numbers from 1 on
+	Files    []string `json:"files"`              // paths that are read
+	Problems []string `json:"problems,omitempty"` // with files that were found
+	Parity   int      `json:"parity,omitempty"`   // how many parts may be lost
+	Spare    int      `json:"spare,omitempty"`    // how many more, after those that are
+}
+
+// PartsReport returns nil for a bundle in one file that nothing protects.
+func (b *Bundle) PartsReport() *PartsReport {
+	if b.Parts == nil || b.Parts.Count() < 2 && b.Parts.Set() == nil {
+		return nil
+	}
+	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Absent(), Files: b.Parts.Files()}
+	for _, err := range append(b.Parts.Problems(), b.Parts.Repaired()...) {
+		r.Problems = append(r.Problems, err.Error())
+	}
+	r.Parity, r.Spare = b.Parts.Spare()
+	return r
+}
+
+// checkParity reads what nothing but repairing needs.
+func (b *Bundle) checkParity(ctx context.Context) error {
+	if b.Parts == nil {
+		return nil
+	}
+	return b.Parts.CheckParity(ctx)
+}

@@ -1,0 +1,81 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"bundle/bundle/internal/media"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/transfer"
+	"bundle/bundle/internal/trust"
+	"bundle/layout"
+	"bundle/layout/parts"
+)
+
+// A SplitReport says what a bundle was cut into.
+type SplitReport struct {
+	Path  string          `json:"path"`
+	ID    string          `json:"id"`
+	Size  int64           `json:"size"`  // of the whole bundle
+	Count int             `json:"count"` // parts
+	Parts []media.Written `json:"parts"`
+}
+
+// Split cuts a bundle that exists into parts, as an export does that is told to.
+// The bundle itself stays as it is. Its signature is not judged, but what is cut
+// is read and compared with the checksums.
+func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter) (*SplitReport, error) {
+	if err := o.Complete(); err != nil {
+		return nil, err
+	}
+	b, err := open.File(ctx, path, trust.TrustAnyone())
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	o.Name = b.Parts.Name()
+	set, err := transfer.CutFor(parts.Cutting{
+		Name: o.Name, ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
+		Entries: b.Reader.Entries(), Head: headSize(b),
+	}, o.Size)
+	if err != nil {
+		return nil, err
+	}
+	pr = progress.OrSilent(pr)
+	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size}
+	r.Parts, r.Count, err = writeParts(ctx, b.Parts, set, o, pr)
+	return r, err
+}
+
+// headSize is up to the last entry that is none of layers of images.
+func headSize(b *open.Bundle) int64 {
+	layers := b.Layers()
+	return parts.HeadSize(b.Reader.Entries(), func(e layout.Entry) bool {
+		d, _ := layout.BlobDigest(e.Name)
+		return layers[d]
+	})
+}
+
+// writeParts copies slices of a bundle onto media.
+func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptions, pr progress.Reporter) (all []media.Written, count int, err error) {
+	m, err := o.Media(set, pr)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	pr.Phase("writing", set.Size)
+	defer pr.End()
+	err = m.Prepare(func(path string) error {
+		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	all, err = m.Write(ctx, func(ctx context.Context, k int, path string) error {
+		p := set.Parts[k-1]
+		return media.Copy(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
+	})
+	return all, m.Count(), err
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"bundle/bundle"
+)
+
+// setFlags are those of every command that writes a bundle in parts.
+type setFlags struct {
+	outputs    []string
+	size       string
+	parts      []int
+	swap       bool
+	state      string
+	noReadBack bool
+	parity     int
+	stem       string // file name that a single output gave
+}
+
+func (f *setFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.size, "split-size", "", "cut the bundle into parts of at most this `SIZE`: 4G, or fat32, cd, bd25, bd50, bd100 (with the other flags for parts: fat32)")
+	fl.IntSliceVar(&f.parts, "part", nil, "write part `K` and no other, for one medium at a time without a terminal; those of parity come last (repeatable)")
+	fl.BoolVar(&f.swap, "swap", false, "write one part to a medium, and ask for the next one")
+	fl.StringVar(&f.state, "state", "", "with --part and --swap: keep what goes from one medium to the next in this `FOLDER` (default the current one)")
+	fl.IntVar(&f.parity, "parity", 0, "add `K` parts of parity: any K of all parts may be lost then")
+	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media, but from memory")
+}
+
+// given reports whether a bundle is to be cut.
+func (f *setFlags) given() bool {
+	return f.size != "" || len(f.parts) > 0 || f.swap || f.parity > 0 || len(f.outputs) > 1
+}
+
+// options completes what the flags say; nil where there is one file.
+func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
+	if !f.given() {
+		if f.state != "" || f.noReadBack {
+			return nil, &bundle.UsageError{What: "--state and --no-read-back are for bundles in parts", Advice: "give --split-size too"}
+		}
+		return nil, nil
+	}
+	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs}
+	if len(o.Folders) == 1 {
+		if st, err := os.Stat(o.Folders[0]); o.Folders[0] == bundle.StreamOutput || err != nil || !st.IsDir() {
+			if o.Folders[0] == bundle.StreamOutput {
+				return nil, &bundle.UsageError{What: "a stream has no parts", Advice: "pipe it into split(1): import reads what that makes"}
+			}
+			if !strings.HasSuffix(o.Folders[0], string(filepath.Separator)) {
+				f.stem = filepath.Base(o.Folders[0])
+				o.Folders[0] = filepath.Dir(o.Folders[0])
+			}
+		}
+	}
+	if f.size != "" {
+		size, ok := bundle.PartSizes()[strings.ToLower(f.size)]
+		if !ok {
+			var n bytesFlag
+			if err := n.Set(f.size); err != nil {
+				return nil, &bundle.UsageError{
+					What:   fmt.Sprintf("--split-size %q: %v", f.size, err),
+					Advice: "or the name of a medium: " + strings.Join(slices.Sorted(maps.Keys(bundle.PartSizes())), ", "),
+				}
+			}
+			size.Bytes = int64(n)
+		}
+		o.Size = size
+	}
+	if f.swap {
+		in, ok := cmd.InOrStdin().(*os.File)
+		if !ok || !term.IsTerminal(int(in.Fd())) {
+			return nil, &bundle.UsageError{What: "--swap asks for media, and there is no terminal", Advice: "write one part at a time with --part K"}
+		}
+		o.Swap = swapper(in, cmd.ErrOrStderr())
+	}
+	return o, nil
+}
+
+// into completes the options of an export.
+func (f *setFlags) into(cmd *cobra.Command, o *bundle.ExportOptions) (err error) {
+	if len(f.outputs) == 1 {
+		o.Output = f.outputs[0]
+	}
+	if o.Set, err = f.options(cmd); o.Set != nil {
+		o.Output = f.stem
+	}
+	return err
+}
+
+// swapper asks for the next medium, and waits for Enter.
+func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) error {
+	lines := bufio.NewReader(in)
+	return func(ctx context.Context, s bundle.Swap) error {
+		w := plainText{out}
+		if s.Failed != nil {
+			fmt.Fprintf(w, "\n%v\n", s.Failed)
+		} else if s.Done != "" {
+			fmt.Fprintf(w, "\n%s is written and read back: remove the medium\n", s.Done)
+		}
+		fmt.Fprintf(w, "insert the medium for %s, part %d of %d (%s), at %s, and press Enter: ", s.Next, s.Number, s.Of, size(s.Size), s.Folder)
+		return enter(ctx, lines)
+	}
+}
+
+// enter waits for the key, or for ctx.
+func enter(ctx context.Context, lines *bufio.Reader) error {
+	done := make(chan error, 1)
+	go func() { // it ends with the process: a terminal cannot be asked to give up reading
+		_, err := lines.ReadString('\n')
+		done <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-done:
+		return err
+	}
+}
+
+func newSplit() *cobra.Command {
+	var f setFlags
+	cmd := &cobra.Command{
+		Use:   "split BUNDLE --split-size SIZE [-o FOLDER…]",
+		Short: "Cut a bundle into parts, for media that are too small",
+		Long: `Cut a bundle into parts, as export --split-size does. The bundle stays as it is,
+and the parts joined with cat are the bundle again, byte for byte.
+
+Several folders get parts in turn, and at once. Each part is read back from its
+medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
+		Example: `  bundle split app.bundle.tar --split-size fat32 -o /media/a -o /media/b
+  bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(f.outputs) == 0 {
+				f.outputs = []string{filepath.Dir(args[0])}
+			}
+			if f.size == "" {
+				f.size = "fat32"
+			}
+			o, err := f.options(cmd)
+			if err != nil {
+				return err
+			}
+			if f.stem != "" {
+				return &bundle.UsageError{What: "-o " + f.stem + " is no folder", Advice: "parts are called like the bundle: make the folder, or choose another"}
+			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			report, err := bundle.Split(cmd.Context(), args[0], *o, pr)
+			if report == nil {
+				return err
+			}
+			return output(cmd, report, func(v view) { printWritten(v.err, report.Parts, report.Count) }, nil, err)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringArrayVarP(&f.outputs, "output", "o", nil, "write parts into `FOLDER` (repeatable: in turn; default that of the bundle)")
+	return cmd
+}
+
+// printWritten says which parts are on their media.
+func printWritten(w io.Writer, list []bundle.Written, of int) {
+	for _, p := range list {
+		kept := ""
+		if p.Kept {
+			kept = ", there already"
+		}
+		fmt.Fprintf(w, "  %s: %s%s\n", p.Path, size(p.Size), kept)
+	}
+	if len(list) > 0 {
+		fmt.Fprintf(w, "%d of %d parts are written and read back; once unmounted, the media are safe to remove\n", len(list), of)
+	}
+}

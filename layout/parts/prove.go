@@ -1,0 +1,253 @@
+package parts
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"bundle/layout"
+)
+
+// A Proof goes through parts in order, each read from its medium, and requires that
+// they hold what the set says: the head, every header, and blobs with the digests
+// they are named by. Of a blob that is cut it keeps the state of the hash from one
+// part to the next, so that parts may lie on media that are never there together. It may be used
+// concurrently.
+type Proof struct {
+	Set    *Set
+	Head   io.ReaderAt    // the begin of the bundle, as it has to be
+	States map[int][]byte // by the part that begins inside a blob: the hash up to there
+
+	mu   sync.Mutex   // guards both
+	open map[int]bool // parts that were read when there was no state
+}
+
+// WrongError says that a part does not hold what it should.
+type WrongError struct {
+	Part  int
+	Entry string // the entry that is wrong
+	What  string
+}
+
+// Error names the part.
+func (e *WrongError) Error() string { return fmt.Sprintf("part %d: %s: %s", e.Part, e.Entry, e.What) }
+
+// Damaged says that the file is to blame.
+func (e *WrongError) Damaged() bool { return true }
+
+// Part reads part number k from r, and returns the SHA-256 of it, in hex. Where it
+// begins inside a blob, and the part before was never read, that blob is not
+// proved; proved says so. told is called with the bytes that were read.
+func (p *Proof) Part(ctx context.Context, k int, r io.Reader, told func(int64)) (sum string, proved bool, err error) {
+	whole := sha256.New()
+	w := &walk{proof: p, part: k, at: p.Set.Parts[k-1].Offset, proved: true}
+	w.end = w.at + p.Set.Parts[k-1].Size
+	if err := w.begin(); err != nil {
+		return "", false, err
+	}
+	buf, next := make([]byte, 256<<10), make([]byte, 256<<10)
+	n, err := io.ReadFull(r, buf)
+	for w.at < w.end && ctx.Err() == nil {
+		if n == 0 {
+			return "", false, fmt.Errorf("part %d: %w", k, err)
+		}
+		told(int64(n))
+		if int64(n) > w.end-w.at {
+			return "", false, &WrongError{k, "its end", "there is more behind it"}
+		}
+		// The hash of the part is computed while that of the blob is.
+		var hashing errgroup.Group
+		piece := buf[:n]
+		hashing.Go(func() error {
+			_, err := whole.Write(piece)
+			return err
+		})
+		werr := w.write(piece)
+		m := 0
+		if werr == nil {
+			m, err = io.ReadFull(r, next)
+		}
+		_ = hashing.Wait() // a hash takes everything
+		if werr != nil {
+			return "", false, werr
+		}
+		if m == 0 && err != io.EOF && w.at < w.end {
+			return "", false, fmt.Errorf("part %d: %w", k, err)
+		}
+		n, buf, next = m, next, buf
+	}
+	if ctx.Err() != nil {
+		return "", false, ctx.Err()
+	}
+	if n > 0 {
+		return "", false, &WrongError{k, "its end", "there is more behind it"}
+	}
+	return hex.EncodeToString(whole.Sum(nil)), w.proved, w.finish()
+}
+
+// A walk goes through one part.
+type walk struct {
+	proof   *Proof
+	part    int
+	at, end int64 // in the bundle
+	proved  bool
+
+	entry int       // number of the entry that at is in, or before
+	hash  hash.Hash // of the content so far; nil: not known from its begin
+}
+
+// begin finds out where the part begins.
+func (w *walk) begin() error {
+	s := w.proof.Set
+	i, _ := slices.BinarySearchFunc(s.entries, w.at+1, func(e layout.Entry, at int64) int { return compare(e.Offset+e.Size, at) })
+	w.entry = i
+	if i == len(s.entries) || s.entries[i].Offset >= w.at {
+		return nil
+	}
+	w.proof.mu.Lock()
+	defer w.proof.mu.Unlock()
+	state := w.proof.States[w.part]
+	if w.proof.open == nil {
+		w.proof.open = make(map[int]bool)
+	}
+	w.proof.open[w.part] = state == nil
+	if state == nil {
+		w.proved = false
+		return nil
+	}
+	w.hash = sha256.New()
+	if err := w.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+		return fmt.Errorf("part %d: %w", w.part, err)
+	}
+	return nil
+}
+
+func (w *walk) write(p []byte) error {
+	s := w.proof.Set
+	for len(p) > 0 {
+		switch {
+		case w.at < s.Head:
+			n := min(int64(len(p)), s.Head-w.at)
+			want := make([]byte, n)
+			if _, err := w.proof.Head.ReadAt(want, w.at); err != nil {
+				return err
+			}
+			if !bytes.Equal(p[:n], want) {
+				return &WrongError{w.part, "head", "not what was planned"}
+			}
+			p = p[n:]
+			w.at += n
+		case w.entry < len(s.entries) && w.at >= s.entries[w.entry].Offset:
+			n, err := w.content(p, s.entries[w.entry])
+			if err != nil {
+				return err
+			}
+			p = p[n:]
+		default:
+			frame, _, err := s.frame(w.at)
+			if err != nil {
+				return err
+			}
+			n := min(len(p), len(frame))
+			if !bytes.Equal(p[:n], frame[:n]) {
+				return &WrongError{w.part, "header or padding", fmt.Sprintf("damaged at byte %d of the bundle", w.at)}
+			}
+			p = p[n:]
+			w.at += int64(n)
+			if err := w.empty(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// empty passes entries without content.
+func (w *walk) empty() error {
+	s := w.proof.Set
+	for w.entry < len(s.entries) && s.entries[w.entry].Size == 0 && w.at >= s.entries[w.entry].Offset {
+		w.hash = sha256.New()
+		if err := w.compare(s.entries[w.entry]); err != nil {
+			return err
+		}
+		w.entry++
+	}
+	return nil
+}
+
+// content takes what of p belongs to an entry.
+func (w *walk) content(p []byte, e layout.Entry) (int64, error) {
+	if w.at == e.Offset {
+		w.hash = sha256.New()
+	}
+	n := min(int64(len(p)), e.Offset+e.Size-w.at)
+	if w.hash != nil {
+		w.hash.Write(p[:n])
+	}
+	w.at += n
+	if w.at < e.Offset+e.Size {
+		return n, nil
+	}
+	w.entry++
+	if err := w.compare(e); err != nil {
+		return 0, err
+	}
+	return n, w.empty()
+}
+
+func (w *walk) compare(e layout.Entry) error {
+	h := w.hash
+	if w.hash = nil; h == nil {
+		return nil
+	}
+	want, _ := layout.BlobDigest(e.Name)
+	if got := digest.NewDigest(digest.SHA256, h); got != want {
+		return &WrongError{w.part, e.Name, "content has the digest " + got.String()}
+	}
+	return nil
+}
+
+// finish keeps what the next part needs.
+func (w *walk) finish() error {
+	s := w.proof.Set
+	if w.entry == len(s.entries) || s.entries[w.entry].Offset >= w.at || w.hash == nil {
+		return nil
+	}
+	state, err := w.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("part %d: %w", w.part, err)
+	}
+	w.proof.mu.Lock()
+	defer w.proof.mu.Unlock()
+	if w.proof.States == nil {
+		w.proof.States = make(map[int][]byte)
+	}
+	w.proof.States[w.part+1] = state
+	return nil
+}
+
+// Open reports whether part k begins inside a blob whose begin was not known when
+// it was read, and is by now.
+func (p *Proof) Open(k int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[k] && p.States[k] != nil
+}
+
+// Snapshot returns a copy of the states of hashes.
+func (p *Proof) Snapshot() map[int][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.States)
+}

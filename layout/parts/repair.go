@@ -1,0 +1,476 @@
+package parts
+
+import (
+	"container/list"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"bundle/layout/parity"
+)
+
+const blockBits = 20 // of parity.BlockSize
+
+// cachedBlocks is how many blocks are kept: each reader of a blob takes several
+// reads to get through one.
+const cachedBlocks = 16
+
+// A repairer gives blocks of columns, as they are on the media where they have
+// their checksum, else computed from the other columns.
+type repairer struct {
+	code *parity.Code
+	sums *parity.Sums // nil: nothing tells whether a block is right
+
+	mu    sync.Mutex
+	cache map[blockID]*list.Element
+	order *list.List // of *cached, the last used first
+	bad   map[blockID]error
+
+	stripes  sync.Mutex // one at a time: they are large
+	scratch  parity.Stripes
+	computed int64
+}
+
+type blockID struct {
+	column int
+	block  int64
+}
+
+type cached struct {
+	id   blockID
+	data []byte
+}
+
+// protect looks for what the set can be repaired with.
+func (f *File) protect(s *scan) error {
+	p := f.set.Parity
+	if p == nil {
+		return nil
+	}
+	code, err := parity.New(p.Data, p.Parity)
+	if err != nil {
+		return err
+	}
+	f.repair = &repairer{
+		code: code, sums: f.readSums(s),
+		cache: make(map[blockID]*list.Element), order: list.New(), bad: make(map[blockID]error),
+	}
+	return nil
+}
+
+// readSums merges the lists of blocks that are there.
+func (f *File) readSums(s *scan) *parity.Sums {
+	var sums *parity.Sums
+	for _, x := range s.files {
+		if !strings.HasSuffix(x.name(), BlocksSuffix) {
+			continue
+		}
+		more, err := readSums(x.path)
+		if err == nil && !f.describes(more) {
+			continue // of another bundle
+		}
+		switch {
+		case err != nil:
+			f.problems = append(f.problems, &PartError{x.path, err})
+		case sums == nil:
+			sums = more
+		case !sums.Merge(more):
+			f.problems = append(f.problems, &PartError{x.path, errors.New("another list of blocks says something else")})
+		}
+	}
+	return sums
+}
+
+func (f *File) describes(sums *parity.Sums) bool {
+	p := f.set.Parity
+	return hex.EncodeToString(sums.ID[:]) == f.set.ID && sums.Data == p.Data && sums.Parity == p.Parity && sums.Blocks == p.Blocks
+}
+
+func readSums(path string) (*parity.Sums, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return parity.ReadSums(file)
+}
+
+// readAt is called with f.mu held for reading.
+func (r *repairer) readAt(f *File, p []byte, offset int64) (int, error) {
+	c := f.set.columnAt(offset)
+	begin, _ := f.set.column(c)
+	block, err := r.block(f, blockID{c, (offset - begin) >> blockBits})
+	if err != nil {
+		return f.plain(p, offset) // some of the block may be there
+	}
+	return copy(p, block[(offset-begin)&(parity.BlockSize-1):]), nil
+}
+
+// block returns a block that nobody may change.
+func (r *repairer) block(f *File, id blockID) ([]byte, error) {
+	r.mu.Lock()
+	if e := r.cache[id]; e != nil {
+		r.order.MoveToFront(e)
+		r.mu.Unlock()
+		return e.Value.(*cached).data, nil
+	}
+	r.mu.Unlock()
+	data := make([]byte, f.blockSize(id))
+	err := r.raw(f, id, data)
+	if err != nil {
+		r.note(id, err)
+		if rerr := r.compute(f, id, data); rerr != nil {
+			var wrong *blockError
+			if !errors.As(err, &wrong) {
+				return nil, err
+			}
+			// The bytes are there, and not right: whoever verifies them says what
+			// they are part of.
+		}
+	}
+	r.keep(id, data)
+	return data, nil
+}
+
+func (r *repairer) keep(id blockID, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cache[id] != nil {
+		return
+	}
+	r.cache[id] = r.order.PushFront(&cached{id, data})
+	if r.order.Len() > cachedBlocks {
+		last := r.order.Back()
+		r.order.Remove(last)
+		delete(r.cache, last.Value.(*cached).id)
+	}
+}
+
+// note keeps what is wrong with blocks, as long as that fits.
+func (r *repairer) note(id blockID, err error) {
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.bad) < 1<<16 {
+		r.bad[id] = err
+	}
+}
+
+// A blockError says that a block is not what the list says.
+type blockError struct{ id blockID }
+
+func (e *blockError) Error() string {
+	return fmt.Sprintf("block %d has another checksum than in the list of blocks", e.id.block)
+}
+
+// blockSize is how many bytes of a column a block has: the last may be short.
+func (f *File) blockSize(id blockID) int64 {
+	if id.column >= f.set.Parity.Data {
+		return parity.BlockSize
+	}
+	_, size := f.set.column(id.column)
+	return max(min(parity.BlockSize, size-id.block<<blockBits), 0)
+}
+
+// raw reads a block as it is on its medium.
+func (r *repairer) raw(f *File, id blockID, data []byte) error {
+	if c := id.column - f.set.Parity.Data; c >= 0 {
+		x := f.columnList()[c]
+		if x == nil || x.to < (id.block+1)<<blockBits {
+			return &MissingError{}
+		}
+		if n, err := x.readAt(data, id.block<<blockBits); n < len(data) {
+			return err
+		}
+	} else if err := f.fill(data, id); err != nil {
+		return err
+	}
+	if r.sums == nil {
+		return nil
+	}
+	if want, known := r.sums.At(id.column, id.block); known && parity.Sum(data) != want {
+		return &blockError{id}
+	}
+	return nil
+}
+
+// fill reads a block of data.
+func (f *File) fill(data []byte, id blockID) error {
+	begin, _ := f.set.column(id.column)
+	for at := begin + id.block<<blockBits; len(data) > 0; {
+		n, err := f.plain(data, at)
+		if n == 0 {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		data = data[n:]
+		at += int64(n)
+	}
+	return nil
+}
+
+// compute makes a block out of the others of its stripe.
+func (r *repairer) compute(f *File, id blockID, into []byte) error {
+	r.stripes.Lock()
+	defer r.stripes.Unlock()
+	n := r.code.Data + r.code.Parity
+	stripe := r.scratch.Get(n)
+	defer r.scratch.Put(stripe)
+	for c := range n {
+		other := blockID{c, id.block}
+		size := f.blockSize(other)
+		err := error(&MissingError{})
+		if c != id.column {
+			err = r.raw(f, other, stripe[c][:size])
+		}
+		if err != nil {
+			r.note(other, err)
+			stripe[c] = stripe[c][:0]
+			continue
+		}
+		clear(stripe[c][size:])
+	}
+	if err := r.code.Reconstruct(stripe); err != nil {
+		return err
+	}
+	got := stripe[id.column][:len(into)]
+	if r.sums != nil {
+		if want, known := r.sums.At(id.column, id.block); known && parity.Sum(got) != want {
+			return &blockError{id}
+		}
+	}
+	copy(into, got)
+	r.computed++
+	return nil
+}
+
+// able reports whether a range that is not there can be computed.
+func (f *File) able(from, to int64) bool {
+	p := f.set.Parity
+	if f.lost(0, p.Blocks) <= p.Parity {
+		return true
+	}
+	for at := from; at < to; {
+		c := f.set.columnAt(at)
+		begin, _ := f.set.column(c)
+		block := (at - begin) >> blockBits
+		if f.lost(block, block+1) > p.Parity {
+			return false
+		}
+		at = begin + (block+1)<<blockBits
+	}
+	return true
+}
+
+// lost counts the columns of which some of a range of blocks are not there.
+func (f *File) lost(from, to int64) (n int) {
+	p := f.set.Parity
+	for c := range p.Data {
+		begin, size := f.set.column(c)
+		end := min(begin+to<<blockBits, begin+size)
+		if at := begin + from<<blockBits; at < end && f.covered(at) < end {
+			n++
+		}
+	}
+	for _, x := range f.columnList() {
+		if x == nil || x.to < to<<blockBits {
+			n++
+		}
+	}
+	return n
+}
+
+// columnList has an element for each column of parity.
+func (f *File) columnList() []*extent {
+	if f.columns == nil {
+		return make([]*extent, f.set.columnsOfParity())
+	}
+	return f.columns
+}
+
+// Spare says how many columns the parity of the set makes up for, and how many
+// more may be lost after those that are not there and those found damaged so far.
+func (f *File) Spare() (all, left int) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.set == nil || f.set.Parity == nil {
+		return 0, 0
+	}
+	p := f.set.Parity
+	worst := f.lost(0, p.Blocks)
+	if f.repair != nil {
+		f.repair.mu.Lock()
+		defer f.repair.mu.Unlock()
+		stripes := make(map[int64]int)
+		for id := range f.repair.bad {
+			if stripes[id.block] == 0 {
+				stripes[id.block] = f.lost(id.block, id.block+1)
+			}
+			stripes[id.block]++
+			worst = max(worst, stripes[id.block])
+		}
+	}
+	return p.Parity, max(p.Parity-worst, 0)
+}
+
+// A Damage is a column of a set that is not as it should be.
+type Damage struct {
+	Column  int
+	Name    string
+	Path    string  // empty where it is not there
+	Missing bool    // some of it is not there
+	Blocks  []int64 // that are damaged, or cannot be read
+}
+
+// Survey reads every block that is there, and says which columns are not whole.
+func (f *File) Survey(ctx context.Context, told func(int64)) ([]Damage, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.repair == nil {
+		return nil, errors.New("nothing protects this bundle")
+	}
+	var all []Damage
+	p := f.set.Parity
+	buf := make([]byte, parity.BlockSize)
+	for c := range p.Data + p.Parity {
+		d := Damage{Column: c, Name: f.set.ColumnName(c), Path: f.columnPath(c)}
+		for b := range p.Blocks {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			id := blockID{c, b}
+			data := buf[:f.blockSize(id)]
+			if len(data) == 0 {
+				break
+			}
+			err := f.repair.raw(f, id, data)
+			var missing *MissingError
+			switch {
+			case errors.As(err, &missing):
+				d.Missing = true
+			case err != nil:
+				f.repair.note(id, err)
+				d.Blocks = append(d.Blocks, b)
+			}
+			told(int64(len(data)))
+		}
+		if d.Missing || len(d.Blocks) > 0 {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+func (f *File) columnPath(c int) string {
+	if c >= f.set.Parity.Data {
+		if x := f.columnList()[c-f.set.Parity.Data]; x != nil {
+			return x.path
+		}
+		return ""
+	}
+	begin, _ := f.set.column(c)
+	for _, x := range f.extents {
+		if x.from <= begin && begin < x.to && x.part > 0 {
+			return x.path
+		}
+	}
+	return ""
+}
+
+// Column returns a column, repaired where that is needed and can be. Of a column of
+// data, this is the part, or the slice of the file.
+func (f *File) Column(c int) *io.SectionReader {
+	if c < f.set.Parity.Data {
+		begin, size := f.set.column(c)
+		return io.NewSectionReader(f, begin, size)
+	}
+	return io.NewSectionReader(parityReader{f, c}, 0, f.set.Parity.Blocks<<blockBits)
+}
+
+// A parityReader reads a column of parity.
+type parityReader struct {
+	f *File
+	c int
+}
+
+func (r parityReader) ReadAt(p []byte, offset int64) (int, error) {
+	r.f.mu.RLock()
+	defer r.f.mu.RUnlock()
+	done := 0
+	for done < len(p) {
+		at := offset + int64(done)
+		if at >= r.f.set.Parity.Blocks<<blockBits {
+			return done, io.EOF
+		}
+		id := blockID{r.c, at >> blockBits}
+		data := make([]byte, parity.BlockSize)
+		if err := r.f.repair.raw(r.f, id, data); err != nil {
+			if err := r.f.repair.compute(r.f, id, data); err != nil {
+				return done, fmt.Errorf("%s: %w", r.f.set.ColumnName(r.c), err)
+			}
+		}
+		done += copy(p[done:], data[at&(parity.BlockSize-1):])
+	}
+	return done, nil
+}
+
+// Sums returns the list of blocks, nil where there is none.
+func (f *File) Sums() *parity.Sums {
+	if f.repair == nil {
+		return nil
+	}
+	return f.repair.sums
+}
+
+// CheckParity reads what only parity is good for, so that [File.Spare] knows.
+func (f *File) CheckParity(ctx context.Context) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.repair == nil {
+		return nil
+	}
+	data := make([]byte, parity.BlockSize)
+	for c := range f.columnList() {
+		for b := range f.set.Parity.Blocks {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			id := blockID{f.set.Parity.Data + c, b}
+			if err := f.repair.raw(f, id, data); err != nil {
+				f.repair.note(id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Repaired lists what was damaged and could be computed all the same, by file.
+func (f *File) Repaired() []error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.repair == nil {
+		return nil
+	}
+	f.repair.mu.Lock()
+	defer f.repair.mu.Unlock()
+	count := make(map[int]int)
+	for id := range f.repair.bad {
+		count[id.column]++
+	}
+	var all []error
+	for c := range f.set.Parity.Data + f.set.Parity.Parity {
+		if count[c] > 0 {
+			all = append(all, &PartError{f.columnPath(c), fmt.Errorf("%s: %d damaged blocks of 1 MiB: replace the medium", f.set.ColumnName(c), count[c])})
+		}
+	}
+	return all
+}

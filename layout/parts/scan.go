@@ -1,0 +1,267 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"bundle/layout"
+)
+
+// Limits on what is looked at in a folder: whoever made the medium may have filled
+// it.
+const (
+	maxFiles   = 10_000
+	maxSets    = 256
+	maxListing = 1 << 20 // of a list of checksums, in bytes
+)
+
+// A found is a regular file that may hold something of a bundle.
+type found struct {
+	path  string
+	size  int64
+	info  fs.FileInfo
+	named bool // by the caller, not found in a folder
+
+	id   string // of the bundle that begins in it; empty: none does
+	full bool   // and ends in it
+}
+
+func (x *found) name() string { return filepath.Base(x.path) }
+
+// A scan collects what lies under some paths.
+type scan struct {
+	paths []string
+	files []*found
+	sets  map[string]*Set     // by id
+	where map[string][]*found // set.json files, by id
+	lists map[string][]string // SHA-256 of files, by name
+	bad   []error
+}
+
+// NotFileError says that a path is neither a file nor a folder.
+type NotFileError struct{ Path string }
+
+// Error names the path.
+func (e *NotFileError) Error() string { return e.Path + " is not a regular file" }
+
+// look gathers the files under paths. Beside a file that was named, those are
+// looked at that may belong to it.
+func look(ctx context.Context, paths []string) (*scan, error) {
+	s := &scan{paths: paths, sets: make(map[string]*Set), where: make(map[string][]*found), lists: make(map[string][]string)}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case info.IsDir():
+			err = s.folder(ctx, path, func(string) bool { return true })
+		case !info.Mode().IsRegular():
+			err = &NotFileError{path}
+		default:
+			s.add(path, info, true)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range slices.Clone(s.files) {
+		if x.named {
+			if err := s.folder(ctx, filepath.Dir(x.path), beside(x.name())); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(s.files) == 1 && s.files[0].named {
+		return s, nil // whatever it is, nothing else belongs to it
+	}
+	for _, x := range s.files {
+		s.read(x)
+	}
+	return s, nil
+}
+
+// ends are what the names of all files of a set end with, behind that of the
+// bundle.
+var ends = regexp.MustCompile(`\.(head|set\.json|sha256|blocks|p[0-9]{2,3}|[0-9]{3})$`)
+
+// Stem is the name of the bundle that a file of this name belongs to.
+func Stem(name string) string { return ends.ReplaceAllString(name, "") }
+
+// tail matches what split(1) counts with.
+var tail = regexp.MustCompile(`(a+|[0-9]+)$`)
+
+// follows reports whether split(1) may have made a file after another, which is the
+// first: their names differ in letters or digits at the end alone.
+func follows(first, name string) bool {
+	count := tail.FindString(first)
+	if len(count) < 2 || len(name) != len(first) || name <= first {
+		return false
+	}
+	prefix := strings.TrimSuffix(first, count)
+	set := "0123456789"
+	if count[0] == 'a' {
+		set = "abcdefghijklmnopqrstuvwxyz"
+	}
+	return strings.HasPrefix(name, prefix) && strings.Trim(name[len(prefix):], set) == ""
+}
+
+// beside tells which files of a folder may belong to a file of this name.
+func beside(name string) func(string) bool {
+	prefix := Stem(name) + "."
+	return func(other string) bool {
+		switch {
+		case strings.HasSuffix(other, SetSuffix), strings.HasSuffix(other, ListSuffix), strings.HasPrefix(other, prefix):
+			return true
+		}
+		return len(other) == len(name) && (other[:len(other)-1] == name[:len(name)-1] || follows(name, other) || follows(other, name))
+	}
+}
+
+// folder adds the regular files of a folder; links in it are not followed.
+func (s *scan) folder(ctx context.Context, path string, want func(string) bool) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for seen := 0; seen < maxFiles; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		list, err := dir.ReadDir(1000)
+		for _, e := range list {
+			seen++
+			if !e.Type().IsRegular() || !want(e.Name()) {
+				continue
+			}
+			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+				s.add(filepath.Join(path, e.Name()), info, false)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			slices.SortFunc(s.files, func(a, b *found) int { return strings.Compare(a.path, b.path) })
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: more than %d files: name those of the bundle", path, maxFiles)
+}
+
+func (s *scan) add(path string, info fs.FileInfo, named bool) {
+	for _, x := range s.files {
+		if x.size == info.Size() && os.SameFile(x.info, info) {
+			x.named = x.named || named
+			return
+		}
+	}
+	s.files = append(s.files, &found{path: path, size: info.Size(), info: info, named: named})
+}
+
+// read finds out what a file is. What cannot be read is nothing yet; it may still
+// be known by its name.
+func (s *scan) read(x *found) {
+	switch name := x.name(); {
+	case strings.HasSuffix(name, SetSuffix):
+		s.readSet(x)
+	case strings.HasSuffix(name, ListSuffix):
+		s.readList(x)
+	case strings.HasSuffix(name, BlocksSuffix):
+	default:
+		x.id, x.full = identify(x.path, x.size)
+	}
+}
+
+func (s *scan) readSet(x *found) {
+	data, err := readWhole(x.path, MaxSetSize)
+	if err != nil {
+		s.bad = append(s.bad, &PartError{x.path, err})
+		return
+	}
+	set, err := ParseSet(data)
+	if err != nil {
+		s.bad = append(s.bad, &PartError{x.path, err})
+		return
+	}
+	s.where[set.ID] = append(s.where[set.ID], x)
+	switch old := s.sets[set.ID]; {
+	case old == nil && len(s.sets) < maxSets:
+		s.sets[set.ID] = set
+	case old == nil:
+	case !old.same(set):
+		s.bad = append(s.bad, fmt.Errorf("%s and %s say different things of one bundle; the first is followed", s.where[set.ID][0].path, x.path))
+	case old.Parity == nil:
+		s.sets[set.ID] = set // it was protected later
+	}
+}
+
+// same reports whether two descriptions of one bundle are one, but for parity.
+func (s *Set) same(o *Set) bool {
+	return s.Name == o.Name && s.Size == o.Size && s.Created == o.Created && s.Head == o.Head &&
+		slices.EqualFunc(s.Parts, o.Parts, func(a, b Part) bool {
+			return a.Name == b.Name && a.Offset == b.Offset && a.Size == b.Size && slices.Equal(a.Blobs, b.Blobs)
+		}) && (s.Parity == nil || o.Parity == nil || *s.Parity == *o.Parity)
+}
+
+// readList reads what sha256sum reads.
+func (s *scan) readList(x *found) {
+	data, err := readWhole(x.path, maxListing)
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(data)) {
+		hash, name, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "  ")
+		if ok && len(hash) == 64 && !slices.Contains(s.lists[name], hash) {
+			s.lists[name] = append(s.lists[name], hash)
+		}
+	}
+}
+
+func readWhole(path string, most int64) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("more than %d bytes", most)
+	}
+	return data, err
+}
+
+// identify reads which bundle begins in a file, and whether it ends there too.
+func identify(path string, size int64) (id string, full bool) {
+	f, err := openRegular(path)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	return Identify(f, size)
+}
+
+// Identify returns the id of the bundle that begins in r, and reports whether all
+// of it is there; an empty id where none does. Where the begin ends within
+// SHA256SUMS, the id stands for no more than that.
+func Identify(r io.ReaderAt, size int64) (id string, full bool) {
+	var begin [16]byte
+	if _, err := r.ReadAt(begin[:], 0); err != nil || !strings.HasPrefix(string(begin[:]), layout.LayoutFile+"\x00") {
+		return "", false
+	}
+	sums, err := layout.PeekSums(r, maxSums)
+	if err != nil {
+		return "?", false
+	}
+	_, err = layout.NewReader(r, size)
+	return SumsID(sums), err == nil
+}
