@@ -46,9 +46,6 @@ medium goes on, in any order.`,
 			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
 				return err
 			}
-			if err := bundle.ParseGitOps(o.GitOps, o.Environments); err != nil {
-				return err
-			}
 			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
@@ -73,8 +70,7 @@ medium goes on, in any order.`,
 	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
-	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
-	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	addGitOps(cmd, &o)
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
@@ -94,6 +90,14 @@ medium goes on, in any order.`,
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addGitOps adds the flags for GitOps; they are checked before anything else.
+func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addReceipt completes the options of the receipt.
