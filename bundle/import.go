@@ -50,8 +50,10 @@ type ImportOptions struct {
 	// charts were exported for, where they are given: the sender may not have known.
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
-	PullSecret                      string // name of the secret the nodes pull with; set wherever a chart takes one
-	RenderDir                       string // where the rendered manifests go, one file a resource; empty: nowhere
+	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
+	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
+	GitOps                          []string // objects to write too, see the constants of emit
+	Environments                    []string // overlays of them
 	ValueFiles                      []string
 	Set, SetString                  []string
 	Jobs                            int   // transfers at once; 0: DefaultJobs
@@ -249,11 +251,14 @@ func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
 // emit is what the use case asks of the package that writes.
 func (o *ImportOptions) emit() emit.Options {
 	return emit.Options{
-		Registry:   o.Registry,
-		Names:      o.Names,
-		Access:     o.RegistryOptions,
-		OutputDir:  o.OutputDir,
-		RenderDir:  o.RenderDir,
+		Registry:  o.Registry,
+		Names:     o.Names,
+		Access:    o.RegistryOptions,
+		OutputDir: o.OutputDir,
+		RenderDir: o.RenderDir,
+
+		GitOps: o.GitOps, Environments: o.Environments,
+
 		PullSecret: o.PullSecret,
 		ValueFiles: o.ValueFiles,
 		Set:        o.Set,

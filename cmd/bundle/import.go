@@ -74,6 +74,7 @@ medium goes on, in any order.`,
 	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
+	addGitOps(cmd, &o)
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
@@ -93,6 +94,14 @@ medium goes on, in any order.`,
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addGitOps adds the flags for GitOps; they are checked before anything else.
+func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addReceipt completes the options of the receipt.
@@ -207,6 +216,9 @@ func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecre
 	for _, f := range c.Files {
 		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
 	}
+	for _, f := range c.GitOps {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
 	for _, f := range c.Excluded {
 		fmt.Fprintf(p, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
 	}
@@ -282,9 +294,6 @@ func printInstall(w paper, c bundle.ImportChart) {
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
 	}
-	for _, line := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", line)
-	}
 }
 
 // printChanged says what the values change besides references.
@@ -297,6 +306,9 @@ func printChanged(w paper, c bundle.ImportChart) {
 	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", line)
 	}
 }
 

@@ -114,7 +114,10 @@ type jsonMovedChart struct {
 	Left     []jsonLeft     `json:"left"`              // references that values do not move
 	Excluded []jsonFinding  `json:"excluded"`          // references that stay outside because the user says so
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
-	Changed  []string       `json:"changed"`           // what else the values change
+	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
+	Altered  []string       `json:"altered"`           // what they add, remove or change besides references
+	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
+	GitOps   []string       `json:"gitOps"`            // files for GitOps
 	Warnings []string       `json:"warnings"`
 	Commands []string       `json:"commands"` // that install it, in order
 
@@ -323,6 +326,7 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Files: c.Files, Values: c.Set, Keys: c.Keys, Moved: c.Moved,
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
+			Altered: c.Altered, Short: c.Short, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {
