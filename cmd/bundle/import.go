@@ -303,6 +303,12 @@ func printChanged(w paper, c bundle.ImportChart) {
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
 	}
+	for _, key := range c.Unlocked {
+		fmt.Fprintf(w, "  switched on, since the chart asks for it before it takes other images: %s\n", key)
+	}
+	for _, line := range c.Remarks {
+		fmt.Fprintf(w, "  warning: %s\n", line)
+	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
 	}
