@@ -208,7 +208,7 @@ func printExport(v view, r *bundle.ExportReport) {
 // it.
 func onMedium(path string) bool {
 	st, err := os.Stat(path)
-	return path != bundle.StreamOutput && err == nil && st.Mode()&os.ModeNamedPipe == 0
+	return path != bundle.StreamOutput && err == nil && st.Mode().IsRegular()
 }
 
 // streamTo gives a bundle that goes to standard output its stream, which has to

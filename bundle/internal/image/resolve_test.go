@@ -10,6 +10,7 @@ import (
 
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
+	"bundle/layout"
 	"bundle/testdata/regtest"
 )
 
@@ -93,7 +94,7 @@ func TestNestedChoice(t *testing.T) {
 			if !slices.Equal(slices.Compact(got), strings.Fields(tc.want)) {
 				t.Errorf("platforms %q, want %s", got, tc.want)
 			}
-			if _, err := images[0].Size(); err != nil {
+			if _, err := layout.Reachable([]ocispec.Descriptor{images[0].Root}, images[0].Content.Fetch); err != nil {
 				t.Error(err)
 			}
 			if n := reg.Log.Count("GET", regtest.Manifest); tc.gets > 0 && n != tc.gets {

@@ -125,6 +125,9 @@ func (n *Named) addFiles(ctx context.Context, as string, kind imagefile.Kind, re
 		return err
 	}
 	n.archives = append(n.archives, a)
+	if as != "" && a.Same() {
+		a.Images = a.Images[:1] // it has several names there
+	}
 	if as != "" && len(a.Images) > 1 {
 		var there []string
 		for _, im := range a.Images {
