@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
@@ -108,7 +109,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err != nil {
 		return nil, err
 	}
-	charts, err := emit.Relocate(ctx, b, names, o.emit())
+	charts, underived, err := o.relocate(ctx, b, names)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,21 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 	}
 	report.Warnings = past.warnings
-	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, o.emit())))
+}
+
+// relocate derives the values of all charts. Where they are to be left out of the
+// registry, one that does not render holds up no image: there are no values then.
+func (o *ImportOptions) relocate(ctx context.Context, b *open.Bundle, names place.Names) (charts []*emit.Chart, underived, err error) {
+	charts, err = emit.Relocate(ctx, b, names, o.emit())
+	var (
+		render  *chart.RenderError
+		depends *chart.DependencyError
+	)
+	if !o.SkipCharts || !errors.As(err, &render) && !errors.As(err, &depends) {
+		return charts, nil, err
+	}
+	return nil, &fault.IncompleteError{Summary: "there are no values, since a chart does not render:", Items: []string{err.Error()}, Advice: fault.Hint(err)}, nil
 }
 
 // renderFor has charts rendered for what the far side knows better.

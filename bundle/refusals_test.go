@@ -251,3 +251,51 @@ func TestImportImmutableTags(t *testing.T) {
 		}
 	}
 }
+
+// Charts that are left out of the registry hold up no image, even when they do not
+// render on the far side.
+func TestImportSkipBrokenChart(t *testing.T) {
+	path, images := mixed(t)
+	for _, image := range []string{`"\n  - {"`, `"a: b: c"`, `"{{ fail }}\n\t- }"`} {
+		priv := startRegistry(t)
+		o := onto(priv, trust.TrustAnyone())
+		o.OutputDir = t.TempDir()
+		o.ValueFiles = []string{filepath.Join(t.TempDir(), "v.yaml")}
+		if err := os.WriteFile(o.ValueFiles[0], []byte("image: "+image+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Import(t.Context(), path, o)
+		if err == nil {
+			t.Fatal("the chart renders")
+		}
+		o.SkipCharts = true
+		r, err := Import(t.Context(), path, o)
+		wantError(t, err, fault.Incomplete, "no values", "app")
+		if r == nil {
+			t.Fatal("no report")
+		}
+		wantArrived(t, priv, nil, images, []string{"charts/app:1.0.0"})
+		wantValues(t, o.OutputDir)
+	}
+}
+
+// What is named by digest alone gets a tag on request, referrers too, and nothing
+// else changes.
+func TestImportTagDigests(t *testing.T) {
+	_, path, index, sbom := signed(t)
+	priv := startRegistry(t)
+	o := onto(priv, trust.TrustAnyone())
+	o.TagDigests = true
+	for _, again := range []bool{false, true} {
+		r := mustImport(t, path, o)
+		for _, im := range r.Images {
+			if im.Pushed == again {
+				t.Errorf("again %v: %+v", again, im)
+			}
+		}
+		holds(t, priv, "apps/acme/app:1", index.Digest)
+		holds(t, priv, "apps/acme/app:digest-"+sbom.Digest.Encoded(), sbom.Digest)
+		lacks(t, priv, "apps/acme/app:digest-"+index.Digest.Encoded()) // it has a tag
+		wantReferrer(t, priv, "apps/acme/app", index, sbom)
+	}
+}

@@ -17,8 +17,9 @@ const exitCodes = `Exit codes:
   2    usage: the command line or a file it names is wrong
   3    not trusted: no signature, a bad one, or not by a trusted key
   4    damaged bundle
-  5    registry refused: credentials, permission or TLS
-  6    done, but not complete: references that values cannot move or nobody can pull
+  5    registry refused: credentials, permission or TLS; or it took nothing
+  6    done, but not complete: references that values cannot move or nobody can pull,
+       or names that the registry refused
   7    needs more: parts of the bundle are on media that are not there
   8    an older bundle would replace what a newer one put there
   130  interrupted`

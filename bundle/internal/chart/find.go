@@ -29,6 +29,19 @@ type Finding struct {
 	Test       bool // only in a manifest that helm test runs
 }
 
+// Fixed is the reference up to where a program fills something in: all of it for
+// most.
+func (f Finding) Fixed() string {
+	if _, composed := parseComposed(f.Raw); composed {
+		for i := range len(f.Raw) {
+			if blankAt(f.Raw, 0, i) > 0 {
+				return f.Raw[:i]
+			}
+		}
+	}
+	return f.Raw
+}
+
 // Findings lists every image reference in the manifests, in the order of
 // Manifests. The same reference at two positions is two findings.
 func (o *Output) Findings() []Finding {

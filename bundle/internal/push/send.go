@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
@@ -70,6 +71,9 @@ func (r *run) preflight(ctx context.Context) error {
 // push sends blobs, then manifests, then tags: first of images and charts, so that
 // nobody waits for a signature.
 func (r *run) push(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
 	}
@@ -86,11 +90,16 @@ func (r *run) push(ctx context.Context) error {
 	return nil
 }
 
+// pushPart sends the blobs that are there, of a bundle of which others are not.
+func (r *run) pushPart(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	defer r.Pr.End()
+	return r.pushBlobs(ctx)
+}
+
 // pushBlobs sends blobs. One that is damaged, or that the medium does not give,
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
-	r.Pr.Phase("pushing", r.todo.total())
-	defer r.Pr.End()
 	damage := make([]error, len(r.todo.uploads))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Jobs)

@@ -69,7 +69,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 // lenient render with the overrides.
 func (d *derivation) changes(r *Result, out *chart.Output, set overlay) {
 	before, after := d.before.Leaves(), out.Leaves()
-	j := d.judge(d.before, out, r.Moved, set)
+	j := d.examiner(d.before, out, r.Moved, set)
 	for _, x := range d.before.Differences(out) {
 		named := slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == x.Position && n.Reads != n.Raw })
 		if named || d.onlySecrets(x, before, after) {

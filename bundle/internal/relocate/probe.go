@@ -26,7 +26,8 @@ type prober struct {
 	base    map[string]any // the values as templates see them
 	spots   []spot
 	stay    []chart.Finding // references that must stay as they are
-	// reached are keys that show up at a position without moving it there.
+	// reached are keys that show up at a position without moving it there; empty where
+	// some value has something else stand there, and which one is not known.
 	reached map[chart.Position]string
 	// altering are keys that would move a position, and are not used.
 	altering map[chart.Position]altering
@@ -238,8 +239,12 @@ func (p *prober) propose(out *chart.Output, slots []*slot, open []int) (list []p
 		}
 		switch s, value := decode(got, p.spots[i].want, slots); {
 		case s == nil:
-			if key := traceOf(got, slots); key != "" {
-				p.reached[p.spots[i].finding.Position] = key
+			key := traceOf(got, slots)
+			if key == "" && len(slots) == 1 {
+				key = slots[0].path.String()
+			}
+			if at := p.spots[i].finding.Position; p.reached[at] == "" {
+				p.reached[at] = key
 			}
 		case value == "":
 			masked[s], behind = true, append(behind, i)

@@ -3,6 +3,7 @@ package relocate
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,6 +67,9 @@ type Result struct {
 	Named     []Named      // no matter of Complete: nothing is pulled from there by the name alone
 	Changed   []Change     // sorted by position
 	Altered   []Alteration // sorted by position
+	// Remarks are what no value moves and no reference shows: downloads of programs,
+	// and custom resources whose operators choose images.
+	Remarks []chart.Remark
 
 	SecretKeys  []string     // those of Keys that name the pull secret
 	Secrets     []SecretMove // sorted by position, pods first
@@ -343,6 +347,8 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	for i := range r.Moved {
 		r.Moved[i].Keys = keys[r.Moved[i].Position]
 	}
+	r.tests()
+	r.Remarks = p.out.Remarks()
 	r.Renders, r.Before, r.Short = d.renders, d.before, d.short
 	return r, nil
 }
@@ -373,8 +379,11 @@ func (d *derivation) left(f chart.Finding, reads string) Left {
 		l.Reason, l.Keys = "the key that would move it does more: "+a.key+" "+a.does, []string{a.key}
 		return l
 	}
-	if key := d.reached[f.Position]; key != "" {
-		l.Reason, l.Keys = "a value reaches it, but the chart makes something else of it: "+key, []string{key}
+	if key, ok := d.reached[f.Position]; ok {
+		l.Reason = "a value reaches it, but the chart makes something else of it"
+		if key != "" {
+			l.Reason, l.Keys = l.Reason+": "+key, []string{key}
+		}
 		return l
 	}
 	if file := d.writtenIn(f); file != "" {
@@ -384,10 +393,16 @@ func (d *derivation) left(f chart.Finding, reads string) Left {
 }
 
 // writtenIn says which file of the chart has the reference in its text: best
-// the template itself, then any template, then files that templates read.
+// the template itself, then any template, then files that templates read. Comments
+// do not count.
 func (d *derivation) writtenIn(f chart.Finding) string {
 	r := chart.CutReference(f.Raw)
 	name, rest := r.Repository(), r.Path // in its own template the parts may stand apart
+	if fixed := f.Fixed(); fixed != f.Raw {
+		if name, rest = fixed, ""; !strings.Contains(strings.TrimSuffix(fixed, "/"), "/") && r.Host == "" {
+			return ""
+		}
+	}
 	templates := d.chart.Templates()
 	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
 		templates = slices.Concat(templates[i:i+1], templates)
@@ -397,12 +412,29 @@ func (d *derivation) writtenIn(f chart.Finding) string {
 		if i >= len(templates) {
 			what = "written in the file "
 		}
-		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(t.Text, rest) {
+		text := templateComments.ReplaceAllString(t.Text, "")
+		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(text, rest) {
 			return what + t.Name
 		}
-		if strings.Contains(name, "/") && strings.Contains(t.Text, name) || strings.Contains(f.Raw, ":") && strings.Contains(t.Text, f.Raw) {
+		if strings.Contains(name, "/") && strings.Contains(text, name) || strings.Contains(f.Raw, ":") && strings.Contains(text, f.Raw) {
 			return what + t.Name
 		}
 	}
 	return ""
+}
+
+// templateComments matches those of templates and of YAML, each on lines of its own.
+var templateComments = regexp.MustCompile(`(?s)\{\{-?\s*/\*.*?\*/\s*-?\}\}|(?m:^[ \t]*#[^\n]*$)`)
+
+// tests adds to references that only helm test pulls how they are left out.
+func (r *Result) tests() {
+	needed := map[string]bool{}
+	for _, l := range r.Left {
+		needed[l.Raw] = needed[l.Raw] || !l.Test
+	}
+	for i, l := range r.Left {
+		if !needed[l.Raw] && l.Reason != reasonAsked {
+			r.Left[i].Reason += "; only helm test pulls it: --skip-tests leaves it out"
+		}
+	}
 }

@@ -201,6 +201,12 @@ func describe(t *testing.T, req Request, r *Result) []byte {
 	for _, key := range r.Unlocked {
 		fmt.Fprintf(&b, "# unlocked\n%s\n", key)
 	}
+	for i, m := range r.Remarks {
+		if i == 0 {
+			b.WriteString("# remarks\n")
+		}
+		fmt.Fprintf(&b, "%s %s\n    at %s\n", m.About, m.Text, m.Position)
+	}
 	b.WriteString("# changed\n")
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s\n    %q\n    %q\n", c.Position, c.Before, c.After)
