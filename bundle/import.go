@@ -138,6 +138,9 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := o.pushAll(ctx, p, places)
+	if errors.Is(err, context.Canceled) && !o.DryRun {
+		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
+	}
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
 		report := importReport(path, b, charts, o)
