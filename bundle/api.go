@@ -8,6 +8,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/name"
@@ -21,6 +22,7 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 	"bundle/layout/parts"
 )
 
@@ -67,9 +69,18 @@ type (
 	Vouched    = trust.Vouched
 )
 
+// What a registry knows of its imports.
+type (
+	PastImport = history.Import
+	Standing   = history.Standing // what stands under a name
+	Lost       = history.Lost     // what a name needs, and is not there
+)
+
 // Parts of reports.
 type (
+	State          = words.State      // what became of a name in a registry
 	Fetched        = chart.Fetched    // a chart that came over the network
+	Unasked        = image.Unasked    // a registry that did not answer for signatures
 	Change         = transfer.Change  // a reference that moved between two runs
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
@@ -80,6 +91,7 @@ type (
 	ReceiptImage   = emit.ReceiptImage
 	ReceiptChart   = emit.ReceiptChart
 	ReceiptFile    = emit.ReceiptFile
+	ReceiptLeft    = emit.ReceiptLeft
 	ReceiptOptions = emit.ReceiptOptions
 	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
@@ -88,6 +100,7 @@ type (
 // Errors that a caller may want to tell apart.
 type (
 	Kind            = fault.Kind
+	Item            = fault.Item // one of several things that an error is about
 	UsageError      = fault.UsageError
 	DamagedError    = fault.DamagedError
 	IncompleteError = fault.IncompleteError
@@ -132,11 +145,26 @@ func PartSizes() map[string]PartSize { return transfer.Presets }
 // reads (layout/SPEC.md).
 const FormatVersion = record.FormatVersion
 
+// DefaultKubeVersion is the Kubernetes version that charts are rendered for where
+// nobody says another.
+const DefaultKubeVersion = chart.DefaultKubeVersion
+
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }
 
 // Hint returns what the user can do next about err, or nothing.
 func Hint(err error) string { return fault.Hint(err) }
+
+// Items are the things that err is about, one by one: images that are missing,
+// repositories that refuse. Empty where it is about one.
+func Items(err error) []Item { return fault.Items(err) }
+
+// SchemaVersion is the version of the words in which reports and receipts are.
+const SchemaVersion = words.SchemaVersion
+
+// CompleteReport puts empty lists in the place of nil ones, so that JSON has no
+// null. r is a pointer to a report.
+func CompleteReport(r any) { words.Complete(r) }
 
 // Open checks the head of the bundle at path and whose it is. It may be a part of
 // one, or a folder with parts; more are further paths. The caller closes it.
@@ -155,6 +183,10 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	return trust.LoadTrust(ctx, keyFiles, allowedSigners)
 }
+
+// DefaultSigners is the allowed_signers file of the user, whether or not there
+// is one; or, where there is no home, its name in words.
+func DefaultSigners() string { return trust.DefaultSigners() }
 
 // TrustAnyone skips the signature: checksums still hold, but say only that a
 // bundle is whole, not whose it is.
@@ -193,6 +225,15 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
+
+// ParseGitOps checks what objects an import shall write for GitOps, and for which
+// environments.
+func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(kinds, environments) }
+
+// TargetName is the name that an image gets in a registry.
+func TargetName(raw string, r Registry, n Naming) string {
+	return place.NewNames(new(Record), r, n).Target(raw)
+}
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the
 // references of the map file, and writes the result. unused are lines of the map

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
@@ -273,11 +276,28 @@ func TestReferrerNotServed(t *testing.T) {
 	pub := startReferrers(t)
 	d := pushImage(t, pub, "acme/app:1", small(1))
 	kept, lost := attach(t, pub, "acme/app", "sbom", d), attach(t, pub, "acme/app", "signature", d)
-	pub.Inject(regtest.Fault{Class: regtest.Manifest, Path: lost.Digest.String(), Do: regtest.Status(403)})
-	o := ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Output: t.TempDir() + "/a.tar", Registry: through(pub)}
-	report, err := Export(t.Context(), o)
-	wantError(t, err, fault.Incomplete, lost.Digest.String())
-	if len(report.Referrers) != 1 || report.Referrers[0].Digest != kept.Digest {
-		t.Errorf("referrers %+v", report.Referrers)
+	_, doc, err := pub.Manifest(t.Context(), "acme/app@"+lost.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(doc, &m); err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]regtest.Fault{
+		"manifest refused": {Class: regtest.Manifest, Path: lost.Digest.String(), Do: regtest.Status(403)},
+		"manifest gone":    {Class: regtest.Manifest, Path: lost.Digest.String(), Do: regtest.Status(404)},
+		"layer gone":       {Class: regtest.Blob, Path: m.Layers[0].Digest.String(), Do: regtest.Status(404)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pub.ClearFaults()
+			pub.Inject(f)
+			o := ExportOptions{Images: []string{"ghcr.io/acme/app:1"}, Unsigned: true, Output: t.TempDir() + "/a.tar", Registry: through(pub)}
+			report, err := Export(t.Context(), o)
+			wantError(t, err, fault.Incomplete, lost.Digest.String())
+			if len(report.Referrers) != 1 || report.Referrers[0].Digest != kept.Digest {
+				t.Errorf("referrers %+v", report.Referrers)
+			}
+		})
 	}
 }

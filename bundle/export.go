@@ -62,6 +62,11 @@ type ExportOptions struct {
 
 // An ExportReport says what went into a bundle, or would.
 type ExportReport struct {
+	DryRun      bool              `json:"dryRun"`
+	Tool        string            `json:"tool"`
+	Serial      int64             `json:"serial"`
+	Expires     time.Time         `json:"expires,omitzero"`
+	KeyType     string            `json:"keyType"`
 	Output      string            `json:"output,omitempty"`  // empty after a dry run
 	Size        int64             `json:"size,omitempty"`    // of the whole file; 0 after a dry run
 	Payload     int64             `json:"payload"`           // bytes to fetch: each unique blob once
@@ -195,7 +200,12 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, exportReport(p, images, unasked), nil
+	report := exportReport(p, images, unasked)
+	report.DryRun = o.DryRun
+	if o.Signer != nil {
+		report.KeyType = o.Signer.Key.PublicKey().Type()
+	}
+	return p, report, nil
 }
 
 // find loads the charts and searches them. The first gives the bundle its name,

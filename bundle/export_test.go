@@ -614,6 +614,10 @@ func TestExportDryRun(t *testing.T) {
 	if st, err := os.Stat(wet.Output); err != nil || st.Size() != wet.Size {
 		t.Errorf("size %v, %v; announced %d", st, err, wet.Size)
 	}
+	if !dry.DryRun || wet.DryRun {
+		t.Errorf("a dry run: %v, and %v", dry.DryRun, wet.DryRun)
+	}
+	dry.DryRun = false
 	wet.Output, wet.Size = "", 0
 	if fmt.Sprintf("%+v", dry) != fmt.Sprintf("%+v", wet) {
 		t.Errorf("dry run %+v\nexport %+v", dry, wet)

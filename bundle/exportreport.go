@@ -38,7 +38,7 @@ type Elsewhere struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	URLs      []string      `json:"urls,omitempty"` // where else it is said to lie; nothing is fetched from there
+	URLs      []string      `json:"urls"` // where else it is said to lie; nothing is fetched from there
 }
 
 func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) *ExportReport {
@@ -54,6 +54,9 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 		Accepted:   p.Record.Accepted,
 		Fetched:    p.Sources,
 		Unasked:    unasked,
+		Tool:       p.Record.Tool,
+		Serial:     p.Record.Serial,
+		Expires:    p.Record.Expires,
 	}
 	for _, im := range images {
 		r.note(im)

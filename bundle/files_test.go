@@ -178,6 +178,8 @@ func TestImagesInDockerArchives(t *testing.T) {
 		{"links between layers", "docker-archive:" + linked + ":docker.io/acme/a:1", "acme/a:1", 1},
 		{"no tag", "docker-archive:" + untagged, "saved:latest", 1},
 		{"name given", "quay.io/x/y:7=docker-archive:" + untagged, "x/y:7", 1},
+		{"two tags", "docker-archive:" + dockerSave(t, a, `acme/a:1","acme/a:latest`, false), "acme/a:1", 2},
+		{"two tags and a name given", "quay.io/x/y:7=docker-archive:" + dockerSave(t, a, `acme/a:1","acme/a:latest`, false), "x/y:7", 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			priv := startRegistry(t)

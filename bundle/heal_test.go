@@ -190,7 +190,7 @@ func TestImportHealsAnything(t *testing.T) {
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
+	for range 8 {
 		for p := range all {
 			if random.IntN(4) == 0 {
 				p.lose(t, priv)

@@ -214,7 +214,7 @@ func TestHostileGood(t *testing.T) {
 
 func wantHostile(t *testing.T, c hostile.Case, err error) {
 	t.Helper()
-	exits := map[fault.Kind]int{fault.Untrusted: hostile.Untrusted, fault.Damaged: hostile.Damaged}
+	exits := map[fault.Kind]int{fault.Untrusted: hostile.Untrusted, fault.Damaged: hostile.Damaged, fault.Usage: hostile.Usage}
 	switch {
 	case err == nil:
 		t.Error("not refused")

@@ -90,6 +90,11 @@ type ValuesReport struct {
 // needs no network beyond reading the chart. References that values do not
 // move are in the report, and the error is an *IncompleteError beside it.
 func Values(ctx context.Context, o ValuesOptions) (*ValuesReport, error) {
+	if o.PullSecret != "" {
+		if err := record.CheckSecret(o.PullSecret); err != nil {
+			return nil, &fault.UsageError{What: "--pull-secret: " + err.Error()}
+		}
+	}
 	client, err := remote.New(o.RegistryOptions)
 	if err != nil {
 		return nil, err

@@ -1,18 +1,22 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
 )
@@ -26,36 +30,44 @@ type ImportOptions struct {
 	Scratch string
 	// Swap asks for another medium of a bundle in parts, in place of the one that is
 	// there, and on which nothing is open. Nil: nobody is asked.
-	Swap            func(context.Context, *MissingError) error
-	Registry        place.Registry
-	Names           place.Naming // how paths become paths there; empty: place.Full
-	Trust           *trust.Trust
-	Exclude         []string // references that are not pushed, and stay as they are in values
-	SkipCharts      bool     // leave charts out of the registry: they are put beside their values
-	NoReferrers     bool     // leave signatures, SBOMs and the like out
-	TagDigests      bool     // give what is named by digest alone a tag
-	FailFast        bool     // end at the first refusal of the registry
-	AllowOlder      bool     // put the bundle in the place of what a newer one brought
-	NoOverwrite     bool     // refuse to replace what a tag stands for
-	NoRecord        bool     // leave no record of the import in the registry
-	Tool            string   // name and version of the calling program, for that record
-	DryRun          bool     // check, compare and derive, but write nothing anywhere
-	OutputDir       string   // where values files and reports go
-	Receipt         emit.ReceiptOptions
-	PullSecret      string // name of the secret the nodes pull with; set wherever a chart takes one
-	RenderDir       string // where the rendered manifests go, one file a resource; empty: nowhere
-	ValueFiles      []string
-	Set, SetString  []string
-	Jobs            int   // transfers at once; 0: DefaultJobs
-	ChunkSize       int64 // largest body of a request that uploads, in bytes; 0: no limit
-	RegistryOptions RegistryOptions
-	Progress        progress.Reporter
+	Swap        func(context.Context, *MissingError) error
+	Registry    place.Registry
+	Names       place.Naming // how paths become paths there; empty: place.Full
+	Trust       *trust.Trust
+	Exclude     []string // references that are not pushed, and stay as they are in values
+	SkipCharts  bool     // leave charts out of the registry: they are put beside their values
+	NoReferrers bool     // leave signatures, SBOMs and the like out
+	TagDigests  bool     // give what is named by digest alone a tag
+	FailFast    bool     // end at the first refusal of the registry
+	AllowOlder  bool     // put the bundle in the place of what a newer one brought
+	NoOverwrite bool     // refuse to replace what a tag stands for
+	NoRecord    bool     // leave no record of the import in the registry
+	Tool        string   // name and version of the calling program, for that record
+	DryRun      bool     // check, compare and derive, but write nothing anywhere
+	OutputDir   string   // where values files and reports go
+	Receipt     emit.ReceiptOptions
+	// Release, Namespace, KubeVersion and APIVersions take the place of what the
+	// charts were exported for, where they are given: the sender may not have known.
+	Release, Namespace, KubeVersion string
+	APIVersions                     []string
+	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
+	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
+	GitOps                          []string // objects to write too, see the constants of emit
+	Environments                    []string // overlays of them
+	ValueFiles                      []string
+	Set, SetString                  []string
+	Jobs                            int   // transfers at once; 0: DefaultJobs
+	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
+	RegistryOptions                 RegistryOptions
+	Progress                        progress.Reporter
 }
 
 // An ImportReport says what was verified, pushed and written.
 type ImportReport struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
+	DryRun  bool               `json:"dryRun"`
+	Bundle  emit.ReceiptBundle `json:"bundle"`
+	ID      string             `json:"id"`
+	Created time.Time          `json:"created"`
 	trust.Vouched
 	Registry  string             `json:"registry"`
 	Images    []push.Image       `json:"images"`
@@ -99,12 +111,15 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	defer client.Close()
+	if err := o.renderFor(b.Record); err != nil {
+		return nil, err
+	}
 	names := place.NewNames(b.Record, o.Registry, o.Names)
 	excluded, err := names.Exclude(b.Record, o.Exclude)
 	if err != nil {
 		return nil, err
 	}
-	charts, err := emit.Relocate(ctx, b, names, o.emit())
+	charts, underived, err := o.relocate(ctx, b, names)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +140,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	pushed, err := o.pushAll(ctx, p, places)
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
-		report := importReport(b, charts, o)
+		report := importReport(path, b, charts, o)
 		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, excluded, missing
 		return report, err
 	}
@@ -138,7 +153,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
 	o.putBeside(charts, pushed.Images)
-	report := importReport(b, charts, o)
+	report := importReport(path, b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
 		if err := o.write(path, b, charts, report); err != nil {
@@ -154,7 +169,50 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 	}
 	report.Warnings = past.warnings
-	return report, fault.Both(refused, emit.Incomplete(charts, o.emit()))
+	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, o.emit())))
+}
+
+// relocate derives the values of all charts. Where they are to be left out of the
+// registry, one that does not render holds up no image: there are no values then.
+func (o *ImportOptions) relocate(ctx context.Context, b *open.Bundle, names place.Names) (charts []*emit.Chart, underived, err error) {
+	charts, err = emit.Relocate(ctx, b, names, o.emit())
+	var (
+		render  *chart.RenderError
+		depends *chart.DependencyError
+	)
+	if !o.SkipCharts || !errors.As(err, &render) && !errors.As(err, &depends) {
+		return charts, nil, err
+	}
+	return nil, &fault.IncompleteError{Summary: "there are no values, since a chart does not render:", Items: []string{err.Error()}, Advice: fault.Hint(err)}, nil
+}
+
+// renderFor has charts rendered for what the far side knows better.
+func (o *ImportOptions) renderFor(rec *record.Record) error {
+	if o.PullSecret != "" {
+		if err := record.CheckSecret(o.PullSecret); err != nil {
+			return &fault.UsageError{What: "--pull-secret: " + err.Error()}
+		}
+	}
+	if o.Release != "" && len(rec.Charts) > 1 {
+		return &fault.UsageError{
+			What:   fmt.Sprintf("--release-name is for one chart, and the bundle has %d", len(rec.Charts)),
+			Advice: "export with --config, which names the release of each",
+		}
+	}
+	if o.KubeVersion != "" && !record.KubeVersion.MatchString(o.KubeVersion) {
+		return &fault.UsageError{What: fmt.Sprintf("Kubernetes version %q is none", o.KubeVersion), Advice: "for example v1.34.0"}
+	}
+	for i := range rec.Charts {
+		c := &rec.Charts[i]
+		c.Release = cmp.Or(o.Release, c.Release)
+		c.Namespace = cmp.Or(o.Namespace, c.Namespace)
+		c.KubeVersion = cmp.Or(o.KubeVersion, c.KubeVersion)
+		c.APIVersions = append(slices.Clip(c.APIVersions), o.APIVersions...)
+		if err := record.CheckRelease(c.Release, c.Namespace); err != nil {
+			return &fault.UsageError{What: err.Error(), Advice: "see --release-name and --namespace"}
+		}
+	}
+	return nil
 }
 
 // media are the paths beside the first, with what was kept of others.
@@ -193,11 +251,14 @@ func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
 // emit is what the use case asks of the package that writes.
 func (o *ImportOptions) emit() emit.Options {
 	return emit.Options{
-		Registry:   o.Registry,
-		Names:      o.Names,
-		Access:     o.RegistryOptions,
-		OutputDir:  o.OutputDir,
-		RenderDir:  o.RenderDir,
+		Registry:  o.Registry,
+		Names:     o.Names,
+		Access:    o.RegistryOptions,
+		OutputDir: o.OutputDir,
+		RenderDir: o.RenderDir,
+
+		GitOps: o.GitOps, Environments: o.Environments,
+
 		PullSecret: o.PullSecret,
 		ValueFiles: o.ValueFiles,
 		Set:        o.Set,
@@ -232,8 +293,8 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 	return o.Receipt.Write(receipt)
 }
 
-func importReport(b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
+func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -251,6 +251,10 @@ func TestImportDryRun(t *testing.T) {
 	}
 	o.DryRun = false
 	wet := mustImport(t, r.Output, o)
+	if !dry.DryRun || wet.DryRun {
+		t.Errorf("a dry run: %v, and %v", dry.DryRun, wet.DryRun)
+	}
+	dry.DryRun = false
 	if dry.Bytes.Sent != wet.Bytes.Sent {
 		t.Errorf("%d bytes announced, %d sent", dry.Bytes.Sent, wet.Bytes.Sent)
 	}
@@ -325,7 +329,7 @@ func TestImportValues(t *testing.T) {
 			if want := []string{"rel/values.given.yaml", "rel/values.yaml"}; !slices.Equal(c.Files, want) {
 				t.Errorf("files %v, want %v", c.Files, want)
 			}
-			for _, part := range []string{"helm install rel oci://" + priv.Host() + "/apps/charts/app --version 1.0.0 --namespace ns", "values.given.yaml -f "} {
+			for _, part := range []string{"helm upgrade --install rel oci://" + priv.Host() + "/apps/charts/app --version 1.0.0 --namespace ns", "values.given.yaml -f "} {
 				if !strings.Contains(c.Helm, part) {
 					t.Errorf("%s lacks %q", c.Helm, part)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
@@ -13,15 +14,18 @@ import (
 // An InspectReport shows a bundle without judging it, unless a Trust was
 // given.
 type InspectReport struct {
-	Path    string            `json:"path"`
-	Size    int64             `json:"size"`
-	Signed  bool              `json:"signed"`
-	Key     string            `json:"key,omitempty"` // fingerprint that the signature names
-	KeyType string            `json:"keyType,omitempty"`
-	Checked bool              `json:"checked"`           // signatures were checked against trusted keys
-	Signers []trust.Voucher   `json:"signers,omitempty"` // those that were accepted
-	Blobs   int               `json:"blobs"`
-	Parts   *open.PartsReport `json:"parts,omitempty"` // of a bundle in parts: what was there
+	Bundle  emit.ReceiptBundle `json:"-"`
+	Entries int                `json:"-"`
+	Claimed []trust.Voucher    `json:"-"` // who signed, as far as the signature in the bundle says it; not checked
+	Path    string             `json:"path"`
+	Size    int64              `json:"size"`
+	Signed  bool               `json:"signed"`
+	Key     string             `json:"key,omitempty"` // fingerprint that the signature names
+	KeyType string             `json:"keyType,omitempty"`
+	Checked bool               `json:"checked"`           // signatures were checked against trusted keys
+	Signers []trust.Voucher    `json:"signers,omitempty"` // those that were accepted
+	Blobs   int                `json:"blobs"`
+	Parts   *open.PartsReport  `json:"parts,omitempty"` // of a bundle in parts: what was there
 	*record.Record
 }
 
@@ -38,7 +42,7 @@ func Inspect(ctx context.Context, path string, t *trust.Trust, more ...string) (
 		return nil, err
 	}
 	defer b.Close()
-	r := &InspectReport{Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.Blobs), Size: b.Size, Parts: b.PartsReport()}
+	r := &InspectReport{Bundle: emit.About(path, b), Entries: b.Reader.Len(), Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.Blobs), Size: b.Size, Parts: b.PartsReport()}
 	inside, err := b.Signature()
 	if err != nil || len(inside) == 0 {
 		return r, err
@@ -49,6 +53,7 @@ func Inspect(ctx context.Context, path string, t *trust.Trust, more ...string) (
 	if errors.As(err, &found) {
 		s.Fingerprint, s.Type = found.Fingerprint, found.KeyType
 	}
+	r.Claimed = []trust.Voucher{{Fingerprint: s.Fingerprint, KeyType: s.Type, Authority: s.Authority, KeyID: s.KeyID, Signature: inside[0].Name}}
 	r.Signed, r.Key, r.KeyType = true, s.Fingerprint, s.Type
 	return r, nil
 }

@@ -31,9 +31,7 @@ func recall(ctx context.Context, client *remote.Client, o *ImportOptions) (*memo
 	case err != nil:
 		return nil, err
 	}
-	for _, u := range m.past.Unread {
-		m.warnings = append(m.warnings, fmt.Sprintf("the record of an import, %s:%s, is left out: %v", m.store.Repository(), u.Tag, u.Err))
-	}
+	m.warnings = append(m.warnings, unread(m.store, m.past)...)
 	return m, nil
 }
 

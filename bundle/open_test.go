@@ -278,7 +278,7 @@ func TestOpenUntrusted(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	b := mustOpen(t, unsigned, trust.TrustAnyone())
-	if b.Signers != nil || !b.SignatureSkipped {
+	if len(b.Signers) != 0 || !b.SignatureSkipped {
 		t.Errorf("signed by %+v", b.Signers)
 	}
 }
@@ -366,11 +366,11 @@ func TestOpenNotAFile(t *testing.T) {
 	_, err := open.File(t.Context(), dir, trust.TrustAnyone())
 	wantError(t, err, fault.Usage, dir)
 	_, err = open.File(t.Context(), filepath.Join(dir, "nowhere"), trust.TrustAnyone())
-	wantError(t, err, fault.Failed, "nowhere")
+	wantError(t, err, fault.Usage, "nowhere")
 	empty := filepath.Join(dir, "empty")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, err = open.File(t.Context(), empty, trust.TrustAnyone())
-	wantError(t, err, fault.Damaged, empty)
+	wantError(t, err, fault.Usage, empty)
 }

@@ -96,7 +96,7 @@ func TestReceipt(t *testing.T) {
 	if len(r.Signers) != 1 || r.Signers[0].Fingerprint != checksum.Fingerprint(hostile.Signer()) {
 		t.Errorf("signers %+v", r.Signers)
 	}
-	if len(r.Images) != 2 || len(r.Images) != len(report.Images) {
+	if len(r.Images) != 1 || len(r.Images)+len(r.Charts) != len(report.Images) {
 		t.Fatalf("images %+v", r.Images)
 	}
 	for _, im := range r.Images {
@@ -111,7 +111,7 @@ func TestReceipt(t *testing.T) {
 	// The next import finds everything there; and nobody signs.
 	o.Receipt.Signer = nil
 	mustImport(t, path, o)
-	if again := readReceipt(t, o.Receipt.Path); again.Images[0].State != "present" || again.Images[1].State != "present" {
+	if again := readReceipt(t, o.Receipt.Path); again.Images[0].State != "present" || again.Charts[0].State != "present" {
 		t.Errorf("images %+v", again.Images)
 	}
 	if _, err := os.Stat(o.Receipt.Path + ".sig"); !errors.Is(err, os.ErrNotExist) {
@@ -129,7 +129,7 @@ func checkReceiptCharts(t *testing.T, r *emit.Receipt, b *open.Bundle, out strin
 		t.Fatal(err)
 	}
 	c, f := r.Charts[0], r.Charts[0].Files[0]
-	if c.Name != "app" || c.Version != "1.0.0" || c.Archive != digest.FromBytes(ch.Archive()) || c.Left != nil {
+	if c.Name != "app" || c.Version != "1.0.0" || c.State != "pushed" || c.Digest != b.Record.Charts[0].Digest || c.Archive != digest.FromBytes(ch.Archive()) || len(c.Left) != 0 {
 		t.Errorf("chart %+v", c)
 	}
 	if f.Path != filepath.Join(out, "app", "values.yaml") || f.Digest != digest.FromString(regtest.ReadFile(t, f.Path)) {
@@ -165,7 +165,7 @@ func TestReceiptIncomplete(t *testing.T) {
 	wantError(t, err, fault.Incomplete, "ghcr.io/acme/app:1")
 	r := readReceipt(t, o.Receipt.Path)
 	checkReceiptSignature(t, o.Receipt.Path, signer)
-	if r.Complete || len(r.Charts) != 1 || len(r.Charts[0].Left) != 1 || r.Charts[0].Left[0].Raw != "ghcr.io/acme/app:1" || len(r.Images) != 2 {
+	if r.Complete || len(r.Charts) != 1 || len(r.Charts[0].Left) != 1 || r.Charts[0].Left[0].Reference != "ghcr.io/acme/app:1" || len(r.Images) != 1 {
 		t.Errorf("receipt %+v", r)
 	}
 }
@@ -175,7 +175,7 @@ func TestReceiptSkipped(t *testing.T) {
 	o := onto(startRegistry(t), trust.TrustAnyone())
 	o.Receipt.Path = filepath.Join(t.TempDir(), "receipt.json")
 	mustImport(t, goodBundle(t), o)
-	if r := readReceipt(t, o.Receipt.Path); !r.SignatureSkipped || r.Signers != nil {
+	if r := readReceipt(t, o.Receipt.Path); !r.SignatureSkipped || len(r.Signers) != 0 {
 		t.Errorf("receipt %+v", r.Vouched)
 	}
 	if !strings.Contains(regtest.ReadFile(t, o.Receipt.Path), `"signatureSkipped": true`) {
@@ -230,15 +230,15 @@ func TestReceiptForm(t *testing.T) {
 		}}},
 		Bundle:   emit.ReceiptBundle{Path: "a.tar", Size: 9, ID: "0123456789abcdef", Created: at, Tool: "bundle 0", Sums: "sha256:00"},
 		Registry: "r:5000/apps",
-		Images:   []emit.ReceiptImage{{Source: "ghcr.io/a:1", Target: "r:5000/apps/a:1", Digest: "sha256:01", State: "pushed"}},
-		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Archive: "sha256:02", Files: []emit.ReceiptFile{{Path: "out/a/values.yaml", Digest: "sha256:03"}}}},
+		Images:   []emit.ReceiptImage{{Source: "ghcr.io/a:1", Target: "r:5000/apps/a:1", Digest: "sha256:01", State: "pushed", Replaces: "sha256:04", Size: 7, Platforms: []string{"linux/amd64"}}},
+		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Digest: "sha256:05", State: "present", Archive: "sha256:02", Left: []emit.ReceiptLeft{}, Files: []emit.ReceiptFile{{Path: "out/a/values.yaml", Digest: "sha256:03"}}}},
 		Complete: true,
 	}
-	const want = `{"receiptVersion":1,"tool":"bundle 1","verified":"2026-01-02T03:04:05Z","finished":"2026-01-02T03:05:05Z",` +
+	const want = `{"schemaVersion":1,"tool":"bundle 1","verified":"2026-01-02T03:04:05Z","finished":"2026-01-02T03:05:05Z",` +
 		`"signers":[{"fingerprint":"SHA256:x","keyType":"ssh-ed25519","principals":"alice","comment":"c","authority":"SHA256:y","keyID":"7","signature":"SHA256SUMS.sig"}],` +
 		`"bundle":{"path":"a.tar","size":9,"id":"0123456789abcdef","created":"2026-01-02T03:04:05Z","tool":"bundle 0","sums":"sha256:00"},` +
-		`"registry":"r:5000/apps","images":[{"source":"ghcr.io/a:1","target":"r:5000/apps/a:1","digest":"sha256:01","state":"pushed"}],` +
-		`"charts":[{"name":"a","version":"1","target":"oci://r:5000/apps/charts/a","archive":"sha256:02","files":[{"path":"out/a/values.yaml","digest":"sha256:03"}]}],` +
+		`"registry":"r:5000/apps","images":[{"reference":"ghcr.io/a:1","target":"r:5000/apps/a:1","digest":"sha256:01","state":"pushed","previous":"sha256:04","size":7,"platforms":["linux/amd64"]}],` +
+		`"charts":[{"name":"a","version":"1","target":"oci://r:5000/apps/charts/a","digest":"sha256:05","state":"present","archive":"sha256:02","files":[{"path":"out/a/values.yaml","digest":"sha256:03"}],"left":[]}],` +
 		`"complete":true}`
 	path := filepath.Join(t.TempDir(), "receipt.json")
 	if err := (emit.ReceiptOptions{Path: path}).Write(r); err != nil {

@@ -211,7 +211,8 @@ func TestImportGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			priv := startRegistry(t)
-			priv.Inject(regtest.Fault{Method: "PUT", Skip: 3, Do: do})
+			sends := func(r *http.Request) bool { return r.Method == "PUT" || r.URL.Query().Get("mount") != "" }
+			priv.Inject(regtest.Fault{Match: sends, Skip: 3, Do: do})
 			o := onto(priv, trust.TrustAnyone())
 			o.RegistryOptions.Retry = remote.Retry{Attempts: 2, MinWait: time.Millisecond}
 			_, err := Import(t.Context(), path, o)
@@ -248,5 +249,53 @@ func TestImportImmutableTags(t *testing.T) {
 		if r, err := Import(t.Context(), path, o); err == nil || strings.Contains(err.Error(), "immutable") || r.Charts[0].Excluded[0].Raw != "ghcr.io/acme/side:1" {
 			t.Errorf("%v, %+v", err, r)
 		}
+	}
+}
+
+// Charts that are left out of the registry hold up no image, even when they do not
+// render on the far side.
+func TestImportSkipBrokenChart(t *testing.T) {
+	path, images := mixed(t)
+	for _, image := range []string{`"\n  - {"`, `"a: b: c"`, `"{{ fail }}\n\t- }"`} {
+		priv := startRegistry(t)
+		o := onto(priv, trust.TrustAnyone())
+		o.OutputDir = t.TempDir()
+		o.ValueFiles = []string{filepath.Join(t.TempDir(), "v.yaml")}
+		if err := os.WriteFile(o.ValueFiles[0], []byte("image: "+image+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Import(t.Context(), path, o)
+		if err == nil {
+			t.Fatal("the chart renders")
+		}
+		o.SkipCharts = true
+		r, err := Import(t.Context(), path, o)
+		wantError(t, err, fault.Incomplete, "no values", "app")
+		if r == nil {
+			t.Fatal("no report")
+		}
+		wantArrived(t, priv, nil, images, []string{"charts/app:1.0.0"})
+		wantValues(t, o.OutputDir)
+	}
+}
+
+// What is named by digest alone gets a tag on request, referrers too, and nothing
+// else changes.
+func TestImportTagDigests(t *testing.T) {
+	_, path, index, sbom := signed(t)
+	priv := startRegistry(t)
+	o := onto(priv, trust.TrustAnyone())
+	o.TagDigests = true
+	for _, again := range []bool{false, true} {
+		r := mustImport(t, path, o)
+		for _, im := range r.Images {
+			if im.Pushed == again {
+				t.Errorf("again %v: %+v", again, im)
+			}
+		}
+		holds(t, priv, "apps/acme/app:1", index.Digest)
+		holds(t, priv, "apps/acme/app:digest-"+sbom.Digest.Encoded(), sbom.Digest)
+		lacks(t, priv, "apps/acme/app:digest-"+index.Digest.Encoded()) // it has a tag
+		wantReferrer(t, priv, "apps/acme/app", index, sbom)
 	}
 }

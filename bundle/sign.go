@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
@@ -13,15 +14,17 @@ import (
 
 // A SignReport says what was signed.
 type SignReport struct {
-	Path        string          `json:"path"`
-	ID          string          `json:"id"`
-	Created     time.Time       `json:"created"`
-	Charts      []string        `json:"charts,omitempty"` // name-version
-	Images      int             `json:"images"`
-	Fingerprint string          `json:"fingerprint"`       // of the key that signed
-	Signature   string          `json:"signature"`         // where it is: a file, or SHA256SUMS.sig in the bundle
-	Already     bool            `json:"already,omitempty"` // it was there before
-	Others      []trust.Voucher `json:"others,omitempty"`  // who else signed; whether to believe them was not asked
+	Bundle      emit.ReceiptBundle `json:"bundle"`
+	KeyType     string             `json:"keyType"`
+	Path        string             `json:"path"`
+	ID          string             `json:"id"`
+	Created     time.Time          `json:"created"`
+	Charts      []string           `json:"charts,omitempty"` // name-version
+	Images      int                `json:"images"`
+	Fingerprint string             `json:"fingerprint"`       // of the key that signed
+	Signature   string             `json:"signature"`         // where it is: a file, or SHA256SUMS.sig in the bundle
+	Already     bool               `json:"already,omitempty"` // it was there before
+	Others      []trust.Voucher    `json:"others,omitempty"`  // who else signed; whether to believe them was not asked
 }
 
 // Sign adds a signature to a bundle, in a file beside it: the bundle's name,
@@ -35,6 +38,8 @@ func Sign(ctx context.Context, path string, s *trust.Signer, pr progress.Reporte
 	}
 	defer b.Close()
 	r := &SignReport{
+		Bundle:      emit.About(path, b),
+		KeyType:     s.Key.PublicKey().Type(),
 		Path:        path,
 		ID:          b.Record.ID,
 		Created:     b.Record.Created,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
@@ -13,7 +14,8 @@ import (
 
 // A VerifyReport says what was checked.
 type VerifyReport struct {
-	Path string `json:"path"`
+	Bundle emit.ReceiptBundle `json:"bundle"`
+	Path   string             `json:"path"`
 	trust.Vouched
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
@@ -37,6 +39,7 @@ func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Re
 	}
 	defer b.Close()
 	report := &VerifyReport{
+		Bundle:  emit.About(path, b),
 		Path:    path,
 		Vouched: b.Vouched,
 		ID:      b.Record.ID,

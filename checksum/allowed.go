@@ -276,7 +276,7 @@ func (s AllowedSigner) names(key ssh.PublicKey, wanted []string) (string, error)
 		}
 	}
 	if len(has) == 0 {
-		return "", keyError(UnknownKey, key, fmt.Sprintf("%s is for %q, not for %s", s.where(), clean(s.Principals), quoteList(wanted, "")))
+		return "", keyError(OtherPrincipal, key, fmt.Sprintf("%s is for %q, not for %s", s.where(), clean(s.Principals), quoteList(wanted, "")))
 	}
 	return strings.Join(has, ","), nil
 }

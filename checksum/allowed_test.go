@@ -45,20 +45,20 @@ var allowedTests = []allowedTest{
 	{name: "certificate beside", file: "alice@example.org CERT\nalice@example.org KEY"},
 	{name: "certificate alone", file: "alice@example.org CERT", want: UnknownKey},
 
-	{name: "another principal", file: "bob@example.org KEY", want: UnknownKey},
-	{name: "principal in capitals", file: "ALICE@example.org KEY", want: UnknownKey},
+	{name: "another principal", file: "bob@example.org KEY", want: OtherPrincipal},
+	{name: "principal in capitals", file: "ALICE@example.org KEY", want: OtherPrincipal},
 	{name: "list", file: "bob@example.org,alice@example.org KEY"},
 	{name: "star", file: "* KEY"},
 	{name: "star inside", file: "*@example.org KEY"},
 	{name: "stars", file: "a*e@*.o*g KEY"},
-	{name: "star, other domain", file: "*@example.com KEY", want: UnknownKey},
+	{name: "star, other domain", file: "*@example.com KEY", want: OtherPrincipal},
 	{name: "question marks", file: "?????@example.org KEY"},
-	{name: "one question mark too many", file: "??????@example.org KEY", want: UnknownKey},
-	{name: "bracket is no pattern", file: "[a]lice@example.org KEY", want: UnknownKey},
-	{name: "excepted", file: "*,!alice@example.org KEY", want: UnknownKey},
-	{name: "excepted first", file: "!alice@example.org,* KEY", want: UnknownKey},
+	{name: "one question mark too many", file: "??????@example.org KEY", want: OtherPrincipal},
+	{name: "bracket is no pattern", file: "[a]lice@example.org KEY", want: OtherPrincipal},
+	{name: "excepted", file: "*,!alice@example.org KEY", want: OtherPrincipal},
+	{name: "excepted first", file: "!alice@example.org,* KEY", want: OtherPrincipal},
 	{name: "another excepted", file: "*,!bob@example.org KEY"},
-	{name: "exception alone", file: "!bob@example.org KEY", want: UnknownKey},
+	{name: "exception alone", file: "!bob@example.org KEY", want: OtherPrincipal},
 	{name: "excepted in one line, listed in another", file: "*,!alice@example.org KEY\nalice@* KEY"},
 	{name: "quoted", file: `"alice@example.org" KEY`},
 	{name: "quoted with a blank", file: `"alice smith,alice@example.org" KEY`},
@@ -295,7 +295,7 @@ func TestTrustKeyBesideFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := trust.Verify(message, []byte(golden), now)
-	wantReason(t, err, UnknownKey)
+	wantReason(t, err, OtherPrincipal)
 	trust.AddKey(publicKey(t, seedKey(t, 1), "given"))
 	signer, err := trust.Verify(message, []byte(golden), now)
 	if err != nil || signer.Comment != "given" || signer.Principals != "" {
@@ -328,6 +328,14 @@ func TestTrustErrorMessages(t *testing.T) {
 			"the signature by ssh-ed25519 key " + fp + ` is not for this purpose: allowed signers line 1 permits namespaces "git", not "bundle"`},
 		{verify("a KEY", string(forge(t, seedKey(t, 1), "file", nil))),
 			"the signature by ssh-ed25519 key " + fp + ` is not for this purpose: made for namespace "file", not "bundle"`},
+		{func() error {
+			trust := Trust{Principals: []string{"bob"}}
+			if err := trust.AddAllowedSigners(allowedTest{file: "alice KEY"}.expand(t)); err != nil {
+				return err
+			}
+			_, err := trust.Verify(message, []byte(golden), now)
+			return err
+		}(), "signed with ssh-ed25519 key " + fp + `, which is listed for somebody else: allowed signers line 1 is for "alice", not for "bob"`},
 		{verify("\na valid-before=\"20260101Z\" KEY", golden),
 			"ssh-ed25519 key " + fp + " is not trusted any more: allowed signers line 2 permitted it until 2026-01-01T00:00:00Z"},
 		{verify(`a valid-after="20270101Z" KEY`, golden),

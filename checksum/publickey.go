@@ -3,6 +3,7 @@ package checksum
 import (
 	"bytes"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -43,6 +44,26 @@ func (k PublicKey) Fingerprint() string {
 		return ""
 	}
 	return ssh.FingerprintSHA256(k.key)
+}
+
+// ParseFingerprint reads a fingerprint as ssh-keygen -l shows it, SHA256: and 43
+// characters of base64, and returns it in that form. It may have been copied
+// from paper: blanks between the characters, and a missing SHA256:, do not count.
+func ParseFingerprint(s string) (string, error) {
+	text := strings.Join(strings.Fields(s), "")
+	if strings.HasPrefix(strings.ToUpper(text), "MD5:") {
+		return "", errors.New("an MD5 fingerprint is not safe: want that of SHA-256, as ssh-keygen -l shows it")
+	}
+	const label = "SHA256:"
+	if len(text) > len(label) && strings.EqualFold(text[:len(label)], label) {
+		text = text[len(label):]
+	}
+	text = strings.TrimRight(text, "=")
+	raw, err := base64.RawStdEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) != sha256.Size {
+		return "", fmt.Errorf("%q is no fingerprint: want SHA256: and 43 letters, digits, + or /, as ssh-keygen -l shows it", clean(s))
+	}
+	return label + text, nil
 }
 
 // Type returns the name of the key format, such as ssh-ed25519.

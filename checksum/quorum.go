@@ -43,7 +43,7 @@ func (t *Trust) Require(n int, message []byte, candidates []Candidate, at time.T
 			accepted = append(accepted, Accepted{c.Name, signer})
 			continue
 		}
-		if broken(err) || len(t.entries) == 0 {
+		if broken(err) || t.empty() {
 			return nil, named(c, candidates, err)
 		}
 		refused = append(refused, named(c, candidates, err))

@@ -3,6 +3,7 @@ package checksum
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hiddeco/sshsig"
@@ -34,15 +35,31 @@ type Trust struct {
 	// identity and are not affected.
 	Principals []string
 
-	entries []AllowedSigner
-	revoked []string // fingerprints
+	entries      []AllowedSigner
+	fingerprints []string // trusted
+	revoked      []string // fingerprints
 }
+
+// empty says that nobody is believed.
+func (t *Trust) empty() bool { return len(t.entries)+len(t.fingerprints) == 0 }
 
 // AddKey trusts signatures by k without limits of time or identity.
 func (t *Trust) AddKey(k PublicKey) {
 	if k.key != nil {
 		t.entries = append(t.entries, AllowedSigner{Key: k})
 	}
+}
+
+// AddFingerprint trusts signatures by the key with this fingerprint, as
+// [ParseFingerprint] reads it, without limits of time or identity. A signature
+// holds its whole key, so no file is needed. A certificate for the key is none.
+func (t *Trust) AddFingerprint(s string) error {
+	f, err := ParseFingerprint(s)
+	if err != nil {
+		return err
+	}
+	t.fingerprints = append(t.fingerprints, f)
+	return nil
 }
 
 // AddAllowedSigners trusts what an OpenSSH allowed_signers file lists, within
@@ -60,7 +77,7 @@ func (t *Trust) AddAllowedSigners(b []byte) error {
 // somebody who is trusted at the given time, and says by whom. Any other
 // outcome is a [*TrustError]. Where several people sign, see [Trust.Require].
 func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
-	if len(t.entries) == 0 {
+	if t.empty() {
 		sig, err := parseSignature(armored)
 		if err != nil {
 			return Signer{}, &TrustError{Reason: NoTrust}
@@ -159,6 +176,9 @@ func (t *Trust) find(key ssh.PublicKey) []AllowedSigner {
 		if e.Key.equal(wanted) && (!certified || e.CertAuthority) {
 			found = append(found, e)
 		}
+	}
+	if !certified && slices.Contains(t.fingerprints, fingerprint(key)) {
+		found = append(found, AllowedSigner{Key: PublicKey{key: key}})
 	}
 	return found
 }

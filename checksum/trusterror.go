@@ -21,6 +21,7 @@ const (
 	NotYetValid                      // the key is not trusted yet
 	WeakKey                          // RSA under 2048 bits, or DSA
 	Unsupported                      // a kind of key or certificate that cannot be used
+	OtherPrincipal                   // the key is listed, for others than those who were asked for
 	TooFew                           // fewer distinct signers than are needed
 	Revoked                          // on a list of keys that nobody may sign with any more
 )
@@ -36,6 +37,7 @@ var reasonNames = map[Reason]string{
 	NotYetValid:    "not-yet-valid",
 	WeakKey:        "weak-key",
 	Unsupported:    "unsupported",
+	OtherPrincipal: "other-principal",
 	TooFew:         "too-few",
 	Revoked:        "revoked",
 }
@@ -99,6 +101,8 @@ func (e *TrustError) message() string {
 		return key + " is too weak"
 	case Unsupported:
 		return key + " cannot be used"
+	case OtherPrincipal:
+		return "signed with " + key + ", which is listed for somebody else"
 	case TooFew:
 		return "not signed by enough people who are trusted"
 	}

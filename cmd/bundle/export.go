@@ -6,9 +6,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"bundle/bundle"
@@ -42,6 +42,9 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := chart.needed(cmd, args); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				spec, err := chart.chart(cmd, &reg, args[0])
 				if err != nil {
@@ -74,25 +77,31 @@ command goes on from there, and the result is the same.`,
 	fl.StringArrayVar(&lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
 	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
-	fl.StringArrayVar(&platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
-	fl.BoolVar(&o.PlatformOptional, "platform-optional", false, "take images that lack a --platform with those that they have")
-	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
-	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
-	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
+	addChoice(fl, &o, &platforms)
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
-	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with the ssh-agent's half of a public one")
+	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
 	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
 	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once, at one registry")
-	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are found out)")
+	o.Jobs = bundle.DefaultJobs
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
+	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are detected)")
 	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
 	chart.add(cmd)
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
+}
+
+// addChoice adds the flags that say what of an image travels.
+func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) {
+	fl.StringArrayVar(platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
+	fl.BoolVar(&o.PlatformOptional, "platform-optional", false, "take images that lack a --platform with those that they have")
+	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
+	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
+	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
 }
 
 // addConfig adds what a configuration file lists to what the command line says.
@@ -149,23 +158,30 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printExport(cmd, report) }, err)
+	return output(cmd, exportJSON(report, err), func(v view) { printExport(v, report) }, func(w io.Writer) {
+		for _, im := range report.Images {
+			if report.DryRun {
+				fmt.Fprintln(w, im.Reference)
+			}
+		}
+	}, err)
 }
 
-func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
+func printExport(v view, r *bundle.ExportReport) {
 	for _, c := range r.Collisions {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", c)
+		fmt.Fprintf(v.err, "warning: %s\n", c)
 	}
-	if r.Output == "" {
-		w := cmd.OutOrStdout()
+	if r.DryRun {
+		w := v.out
+		fmt.Fprintln(w, "dry run: no bundle is written")
 		printImages(w, r.Images)
 		printReduced(w, r.Images)
 		printNotes(w, r)
-		printFetched(cmd.ErrOrStderr(), r.Fetched)
+		printFetched(v.err, r.Fetched)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
-	w := cmd.ErrOrStderr()
+	w := v.err
 	for _, c := range r.Changed {
 		fmt.Fprintf(w, "%s has moved since the run that this one went on with: %s was %s\n", c.Reference, short(c.Now.String()), short(c.Was.String()))
 	}
@@ -179,7 +195,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 	if r.Fingerprint == "" {
 		fmt.Fprintln(w, "not signed")
 	} else {
-		fmt.Fprintf(w, "signed with %s\n", r.Fingerprint)
+		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
 	if r.Count > 0 {
 		printWritten(w, r.Parts, r.Count)
@@ -192,7 +208,7 @@ func printExport(cmd *cobra.Command, r *bundle.ExportReport) {
 // it.
 func onMedium(path string) bool {
 	st, err := os.Stat(path)
-	return path != bundle.StreamOutput && err == nil && st.Mode()&os.ModeNamedPipe == 0
+	return path != bundle.StreamOutput && err == nil && st.Mode().IsRegular()
 }
 
 // streamTo gives a bundle that goes to standard output its stream, which has to
@@ -201,7 +217,7 @@ func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
 	if o.Output != bundle.StreamOutput || o.DryRun {
 		return nil
 	}
-	o.Stream = cmd.OutOrStdout()
+	o.Stream = plainStdout(cmd.OutOrStdout())
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return &bundle.UsageError{What: "--json and -o - both want standard output", Advice: "write the bundle to a named pipe"}
 	}
@@ -211,17 +227,16 @@ func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
 	return nil
 }
 
-func printImages(w io.Writer, images []bundle.ImageRecord) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "IMAGE\tDIGEST\tSIZE\tPLATFORMS")
+func printImages(p paper, images []bundle.ImageRecord) {
+	var rows [][]string
 	for _, im := range images {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ",")))
+		rows = append(rows, []string{im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ","))})
 	}
-	t.Flush() //nolint:errcheck // the writer below reports
+	p.table([]string{"IMAGE", "DIGEST", "SIZE", "PLATFORMS"}, rows)
 }
 
 // printReduced says which digests a choice of platforms changed.
-func printReduced(w io.Writer, images []bundle.ImageRecord) {
+func printReduced(w paper, images []bundle.ImageRecord) {
 	for _, im := range images {
 		if im.SourceDigest != "" {
 			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
@@ -230,7 +245,7 @@ func printReduced(w io.Writer, images []bundle.ImageRecord) {
 }
 
 // printNotes says what is not as it is with most images.
-func printNotes(w io.Writer, r *bundle.ExportReport) {
+func printNotes(w paper, r *bundle.ExportReport) {
 	for _, l := range r.Lacking {
 		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))
 	}
@@ -248,7 +263,7 @@ func printNotes(w io.Writer, r *bundle.ExportReport) {
 }
 
 // printAccepted says of what the user knows that it cannot be pulled.
-func printAccepted(w io.Writer, accepted []bundle.Finding) {
+func printAccepted(w paper, accepted []bundle.Finding) {
 	for _, f := range accepted {
 		if f.Answer != "" {
 			fmt.Fprintf(w, "answered with %s: %s (%s) in %s\n", f.Answer, f.Raw, f.Confidence, f.Where())
@@ -259,7 +274,7 @@ func printAccepted(w io.Writer, accepted []bundle.Finding) {
 }
 
 // printFetched says where charts came from that the user did not name.
-func printFetched(w io.Writer, fetched []bundle.Fetched) {
+func printFetched(w paper, fetched []bundle.Fetched) {
 	for _, f := range fetched {
 		if f.Parent != "" {
 			fmt.Fprintf(w, "fetched %s %s for %s from %s\n", f.Chart, f.Version, f.Parent, f.From)

@@ -39,7 +39,7 @@ func (f *registryFlags) add(cmd *cobra.Command, who string) {
 
 func (f *registryFlags) addMirrors(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.mirrors, "registry-mirror", nil,
-		"fetch what is named `SOURCE=HOST[:PORT][/PREFIX]` from that mirror or pull-through cache (repeatable)")
+		"`SOURCE=HOST[:PORT][/PREFIX]`: fetch images of SOURCE from that mirror or pull-through cache (repeatable)")
 }
 
 func (f *registryFlags) options() (bundle.RegistryOptions, error) {
@@ -58,6 +58,19 @@ func (f *registryFlags) options() (bundle.RegistryOptions, error) {
 		o.Mirrors[source] = strings.TrimSuffix(mirror, "/")
 	}
 	return o, nil
+}
+
+// at are the options for one registry, which gets the credential that was given.
+func (f *registryFlags) at(cmd *cobra.Command, host string) (bundle.RegistryOptions, error) {
+	o, err := f.options()
+	if err != nil {
+		return o, err
+	}
+	c, ok, err := f.credential(cmd.Context(), cmd.InOrStdin())
+	if ok {
+		o.Credentials = map[string]bundle.Credential{host: c}
+	}
+	return o, err
 }
 
 // credential reads --username and --password-stdin. ok is false when none was
@@ -85,14 +98,65 @@ type valuesFlags struct {
 func (f *valuesFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&f.files, "values", "f", nil, "values `FILE` for the chart, as helm's -f (repeatable)")
-	fl.StringArrayVar(&f.set, "set", nil, "set a value, as helm's --set (repeatable)")
-	fl.StringArrayVar(&f.setString, "set-string", nil, "set a string value, as helm's --set-string (repeatable)")
+	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`: set a value, as helm's --set (repeatable)")
+	fl.StringArrayVar(&f.setString, "set-string", nil, "`KEY=VALUE`: set a string value, as helm's --set-string (repeatable)")
 }
 
 // chartFlags name one chart and the inputs to render it with.
 type chartFlags struct {
 	spec   bundle.ChartSpec
 	values valuesFlags
+	config string
+}
+
+// ofChart are the flags that say something of CHART.
+var ofChart = []string{"repo", "version", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "values", "set", "set-string", "username", "password-stdin"}
+
+// addConfig adds the flag for a file that lists charts.
+func (f *chartFlags) addConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "", "take the charts and images that this `FILE` lists, as for bundle export")
+}
+
+// all are the charts of the command line and of a configuration file, and the
+// images that the file names beside them.
+func (f *chartFlags) all(cmd *cobra.Command, reg *registryFlags, args []string) (specs []bundle.ChartSpec, named []string, err error) {
+	if err := f.needed(cmd, args); err != nil {
+		return nil, nil, err
+	}
+	if len(args) == 1 {
+		spec, err := f.chart(cmd, reg, args[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		specs = append(specs, spec)
+	}
+	if f.config == "" && len(args) == 0 {
+		return nil, nil, &bundle.UsageError{What: "no chart is named", Advice: "name a chart, or a file that lists some with --config FILE"}
+	}
+	if f.config == "" {
+		return specs, nil, nil
+	}
+	c, err := bundle.LoadConfig(cmd.Context(), f.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, im := range c.Images {
+		named = append(named, im.Source)
+	}
+	return append(specs, c.Charts...), named, nil
+}
+
+// needed refuses flags that say something of a chart where none is named.
+func (f *chartFlags) needed(cmd *cobra.Command, args []string) error {
+	for _, name := range ofChart {
+		if len(args) == 0 && cmd.Flags().Changed(name) {
+			return &bundle.UsageError{
+				What:   "--" + name + " is for CHART, and none is named",
+				Advice: "name the chart; in a file for --config, each chart has its own",
+			}
+		}
+	}
+	return nil
 }
 
 func (f *chartFlags) add(cmd *cobra.Command) {
@@ -100,9 +164,9 @@ func (f *chartFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.spec.Repo, "repo", "", "`URL` of the chart repository that has CHART")
 	fl.StringVar(&f.spec.Version, "version", "", "chart `VERSION` (default the newest)")
 	fl.StringVar(&f.spec.Release, "release-name", "", "render with this release `NAME` (default the chart's name)")
-	fl.StringVarP(&f.spec.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default default)")
-	fl.StringVar(&f.spec.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION`: that of the isolated cluster")
-	fl.StringArrayVar(&f.spec.APIVersions, "api-versions", nil, "render as if the cluster had this `API` too (repeatable)")
+	fl.StringVarP(&f.spec.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default \"default\")")
+	fl.StringVar(&f.spec.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION`: that of the isolated cluster (default "+bundle.DefaultKubeVersion+")")
+	fl.StringArrayVar(&f.spec.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 	fl.BoolVar(&f.spec.SkipTests, "skip-tests", false, "leave out what only helm test runs")
 	f.values.add(cmd)
 }

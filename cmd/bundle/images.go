@@ -1,30 +1,50 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"os"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
 )
 
+// imagesFlags are those of bundle images alone.
+type imagesFlags struct {
+	disabled bool
+	mirror   string // file
+	registry string
+	names    string
+}
+
 func newImages() *cobra.Command {
-	var chart chartFlags
-	var reg registryFlags
-	var disabled bool
+	var (
+		chart chartFlags
+		reg   registryFlags
+		f     imagesFlags
+	)
 	cmd := &cobra.Command{
-		Use:   "images CHART",
+		Use:   "images [CHART]",
 		Short: "List every image reference of a chart, and the values key that moves it",
 		Long: `List every image reference of a chart: where it stands, how sure it is that it is
 one, and which values key moves it. Needs no network beyond reading the chart.
+With --config, list those of all charts and images in that file.
 
 Confidence is image (can be pulled as it stands), repository (no tag or digest: a
-program completes it at run time) or placeholder (names no image).`,
-		Args: cobra.ExactArgs(1),
+program completes it at run time) or placeholder (names no image).
+
+With -q, print one image a line, named in full. With -o, write a mirror.yaml of
+sources and, with --registry, destinations.`,
+		Example: `  bundle images ./chart
+  bundle images oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 -q
+  bundle images ./chart --registry registry.plant.local:5000 -o mirror.yaml`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := chart.chart(cmd, &reg, args[0])
+			specs, named, err := chart.all(cmd, &reg, args)
 			if err != nil {
 				return err
 			}
@@ -37,31 +57,100 @@ program completes it at run time) or placeholder (names no image).`,
 				return err
 			}
 			o.Waiting = told(pr)
-			report, err := bundle.Images(cmd.Context(), spec, disabled, o)
+			report, err := listImages(cmd.Context(), specs, named, f.disabled, o)
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printFindings(cmd, report) }, nil)
+			j := imagesJSON(report)
+			if err := f.write(j); err != nil {
+				return err
+			}
+			return output(cmd, j, func(v view) {
+				if f.mirror == "" {
+					printFindings(v, report)
+				}
+			}, func(w io.Writer) {
+				for _, im := range j.Images {
+					fmt.Fprintln(w, im.Reference)
+				}
+			}, nil)
 		},
 	}
-	cmd.Flags().BoolVar(&disabled, "disabled", false, "list too what appears when a component that is off is switched on")
+	fl := cmd.Flags()
+	fl.BoolVar(&f.disabled, "disabled", false, "list too what appears when a component that is off is switched on")
+	fl.StringVarP(&f.mirror, "output", "o", "", "write the list as a mirror.yaml into `FILE`")
+	fl.StringVar(&f.registry, "registry", "", "with -o: destinations in `HOST[:PORT][/PREFIX]`")
+	addNames(cmd, &f.names)
 	chart.add(cmd)
+	chart.addConfig(cmd)
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
 }
 
-func printFindings(cmd *cobra.Command, r *bundle.ImagesReport) {
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REFERENCE\tCONFIDENCE\tMOVED BY\tSEEN IN")
+// listImages lists those of several charts, and others that are named.
+func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, disabled bool, o bundle.RegistryOptions) (*bundle.ImagesReport, error) {
+	all := new(bundle.ImagesReport)
+	for _, spec := range specs {
+		r, err := bundle.Images(ctx, spec, disabled, o)
+		if err != nil {
+			return nil, err
+		}
+		all.Found = append(all.Found, r.Found...)
+		all.Disabled = append(all.Disabled, r.Disabled...)
+		all.Failed = append(all.Failed, r.Failed...)
+		all.Untried += r.Untried
+	}
+	for _, ref := range named {
+		all.Found = append(all.Found, bundle.Finding{Raw: ref, Confidence: "image"})
+	}
+	return all, nil
+}
+
+// write writes a mirror.yaml, as export --config takes it.
+func (f *imagesFlags) write(j *jsonImages) error {
+	if f.mirror == "" {
+		if f.registry != "" {
+			return &bundle.UsageError{What: "--registry means nothing without -o", Advice: "give -o mirror.yaml too"}
+		}
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("images:\n")
+	for _, im := range j.Images {
+		fmt.Fprintf(&b, "  - source: %s\n", im.Reference)
+		if f.registry == "" {
+			continue
+		}
+		r, err := bundle.ParseRegistry(f.registry)
+		if err != nil {
+			return err
+		}
+		names, err := bundle.ParseNaming(f.names)
+		if err != nil {
+			return err
+		}
+		var targets []string
+		for _, found := range im.Found {
+			if t := bundle.TargetName(found.Reference, r, names); !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+		fmt.Fprintf(&b, "    destination: %s\n", targets[0])
+	}
+	return os.WriteFile(f.mirror, []byte(b.String()), 0o644)
+}
+
+func printFindings(v view, r *bundle.ImagesReport) {
+	var rows [][]string
 	for _, f := range r.Found {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where())
+		rows = append(rows, []string{f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where()})
 	}
 	for _, d := range r.Disabled {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", d.Raw, d.Confidence, "with "+strings.Join(d.Switch, ","), d.Where())
+		rows = append(rows, []string{d.Raw, d.Confidence, "with " + strings.Join(d.Switch, ","), d.Where()})
 	}
-	t.Flush() //nolint:errcheck // the writer below reports
+	v.out.table([]string{"REFERENCE", "CONFIDENCE", "MOVED BY", "SEEN IN"}, rows)
 	if n := len(r.Failed) + r.Untried; n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
+		fmt.Fprintf(v.err, "%d switches could not be tried: %s\n", n, strings.Join(r.Failed, ", "))
 	}
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,10 +65,15 @@ medium goes on, in any order.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
-	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default BUNDLE.import)")
+	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
+	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
+	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
+	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
+	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
 	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
+	addGitOps(cmd, &o)
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
@@ -81,7 +84,8 @@ medium goes on, in any order.`,
 	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
 	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	fl.IntVar(&o.Jobs, "jobs", bundle.DefaultJobs, "transfers at once")
+	o.Jobs = bundle.DefaultJobs
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
@@ -89,6 +93,14 @@ medium goes on, in any order.`,
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addGitOps adds the flags for GitOps; they are checked before anything else.
+func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addReceipt completes the options of the receipt.
@@ -106,15 +118,8 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 
 func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
 	var err error
-	if o.RegistryOptions, err = reg.options(); err != nil {
+	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 		return err
-	}
-	c, ok, err := reg.credential(cmd.Context(), cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	if ok {
-		o.RegistryOptions.Credentials = map[string]bundle.Credential{o.Registry.Host: c}
 	}
 	if o.Progress, err = newProgress(cmd); err != nil {
 		return err
@@ -128,72 +133,101 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if report == nil {
 		return err
 	}
-	return output(cmd, report, func() { printImport(cmd.ErrOrStderr(), report, o.PullSecret) }, err)
+	return output(cmd, importJSON(report, err), func(v view) { printImport(v.err, report, o.PullSecret) }, nil, err)
 }
 
-func pointing(n int) string {
-	if n == 1 {
+func pointing(n int, dryRun bool) string {
+	switch {
+	case dryRun:
+		return count(n, "reference") + " would point"
+	case n == 1:
 		return "1 reference points"
 	}
 	return fmt.Sprintf("%d references point", n)
 }
 
-func printImport(w io.Writer, r *bundle.ImportReport, pullSecret string) {
-	fmt.Fprintf(w, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
-	printTrust(w, r.Vouched)
-	printParts(w, r.Parts)
+func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
+	if r.DryRun {
+		fmt.Fprintln(p, "dry run: nothing is pushed, and no file is written")
+	}
+	fmt.Fprintf(p, "bundle %s, created %s\n", r.ID, r.Created.Format(time.RFC3339))
+	printTrust(p, r.Vouched)
+	printParts(p, r.Parts)
 	if r.Missing != nil {
-		fmt.Fprintf(w, "sent %s, there already %s\n", size(r.Bytes.Sent+r.Bytes.Mounted), size(r.Bytes.Present))
+		fmt.Fprintf(p, "sent %s, there already %s\n", size(r.Bytes.Sent+r.Bytes.Mounted), size(r.Bytes.Present))
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, im := range r.Images {
-		state := "there already"
-		switch {
-		case im.Pushed:
-			state = "pushed"
-		case im.Refused != "":
-			state = "refused"
-		}
-		if im.Replaces != "" {
-			state += ", was " + short(im.Replaces.String())
-		}
-		if im.SourceDigest != "" {
-			state += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
-		}
-		fmt.Fprintf(t, "%s\t-> %s\t%s\n", im.Source, im.Target, state)
+		rows = append(rows, []string{people(im.Source), "-> " + im.Target, became(im, r.DryRun)})
 	}
-	t.Flush() //nolint:errcheck // the writer below reports
-	fmt.Fprintf(w, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
+	p.table(nil, rows)
+	if r.DryRun {
+		fmt.Fprintf(p, "%s would be sent, %s is there already\n", size(r.Bytes.Sent), size(r.Bytes.Present))
+	} else {
+		fmt.Fprintf(p, "sent %s, mounted %s, there already %s\n", size(r.Bytes.Sent), size(r.Bytes.Mounted), size(r.Bytes.Present))
+	}
 	for _, c := range r.Charts {
-		fmt.Fprintf(w, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved), r.Registry, andMore(c))
-		if r.OutputDir == "" {
-			continue
-		}
-		if c.Archive != "" {
-			fmt.Fprintf(w, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
-		}
-		for _, f := range c.Files {
-			fmt.Fprintf(w, "  %s\n", filepath.Join(r.OutputDir, f))
-		}
-		for _, f := range c.Excluded {
-			fmt.Fprintf(w, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
-		}
-		printChanged(w, c)
-		printSecrets(w, c, pullSecret)
-		printInstall(w, c)
+		printMoved(p, r, c, pullSecret)
 	}
 	for _, ref := range r.Excluded {
-		fmt.Fprintf(w, "excluded: %s was not pushed\n", ref)
+		fmt.Fprintf(p, "excluded: %s %s\n", ref, tense(r.DryRun, "was not pushed", "would not be pushed"))
 	}
 	for _, f := range r.Kept {
-		fmt.Fprintf(w, "%s is of an earlier import, and was left there: somebody changed it\n", f)
+		fmt.Fprintf(p, "%s is of an earlier import, and was left there: somebody changed it\n", f)
 	}
-	printEnd(w, r)
+	for _, text := range r.Warnings {
+		fmt.Fprintf(p, "warning: %s\n", text)
+	}
+	printEnd(p, r)
+}
+
+// became says what became of an image, with the digests of what changed.
+func became(im bundle.ImportImage, dryRun bool) string {
+	text := string(im.State(dryRun))
+	if im.Replaces != "" {
+		text += " " + short(im.Replaces.String()) + " by " + short(im.Digest)
+	}
+	if im.SourceDigest != "" {
+		text += ", reduced: was " + short(im.SourceDigest) + ", is " + short(im.Digest)
+	}
+	return text
+}
+
+// tense is what was done or, in a dry run, would be.
+func tense(dryRun bool, done, would string) string {
+	if dryRun {
+		return would
+	}
+	return done
+}
+
+// printMoved says of one chart where it points to, and how it is installed.
+func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecret string) {
+	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
+	if r.DryRun {
+		printChanged(p, c)
+		return
+	}
+	if c.Archive != "" {
+		fmt.Fprintf(p, "  %s, the chart\n", filepath.Join(r.OutputDir, c.Archive))
+	}
+	for _, f := range c.Files {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
+	for _, f := range c.GitOps {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
+	for _, f := range c.Excluded {
+		fmt.Fprintf(p, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
+	}
+	printChanged(p, c)
+	printSecrets(p, c, pullSecret)
+	printInstall(p, c)
 }
 
 // printEnd says whether all is done.
-func printEnd(w io.Writer, r *bundle.ImportReport) {
+func printEnd(w paper, r *bundle.ImportReport) {
 	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)
@@ -205,7 +239,10 @@ func printEnd(w io.Writer, r *bundle.ImportReport) {
 		}
 	}
 	switch {
-	case r.OutputDir == "":
+	case r.DryRun && refused+left+altered > 0:
+		fmt.Fprintln(w, "an import would not be complete, see below")
+	case r.DryRun:
+		fmt.Fprintln(w, "an import would be complete: the same command without --dry-run")
 	case refused > 0:
 		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
 	case left > 0:
@@ -234,8 +271,11 @@ func andMore(c bundle.ImportChart) (s string) {
 
 // printInstall says what installs the chart, how far that goes, and what goes
 // further.
-func printInstall(w io.Writer, c bundle.ImportChart) {
-	fmt.Fprintf(w, "install it with\n  %s\n", c.Helm)
+func printInstall(w paper, c bundle.ImportChart) {
+	fmt.Fprintln(w, "install it with")
+	for _, line := range c.Commands {
+		_ = w.command("  ", line)
+	}
 	three, four := strings.Join(c.Outside3, ", "), strings.Join(c.Outside4, ", ")
 	if three == four && three != "" {
 		fmt.Fprintf(w, "which leaves outside: %s\n", three)
@@ -247,18 +287,16 @@ func printInstall(w io.Writer, c bundle.ImportChart) {
 		}
 	}
 	if c.Kustomize != "" && three+four != "" {
-		fmt.Fprintf(w, "or, with hooks as ordinary resources\n  %s\n", c.Kustomize)
+		fmt.Fprintln(w, "or, with hooks as ordinary resources")
+		_ = w.command("  ", c.Kustomize)
 	}
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
 	}
-	for _, line := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", line)
-	}
 }
 
 // printChanged says what the values change besides references.
-func printChanged(w io.Writer, c bundle.ImportChart) {
+func printChanged(w paper, c bundle.ImportChart) {
 	for _, line := range c.Named {
 		fmt.Fprintf(w, "  still names a registry, though no image of it: %s\n", line)
 	}
@@ -268,10 +306,13 @@ func printChanged(w io.Writer, c bundle.ImportChart) {
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
 	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", line)
+	}
 }
 
 // printSecrets says which pods pull with the secret, and how to make it.
-func printSecrets(w io.Writer, c bundle.ImportChart, name string) {
+func printSecrets(w paper, c bundle.ImportChart, name string) {
 	if name == "" {
 		return
 	}
@@ -279,5 +320,4 @@ func printSecrets(w io.Writer, c bundle.ImportChart, name string) {
 	for _, l := range c.SecretsLeft {
 		fmt.Fprintf(w, "  without it: %s\n", l)
 	}
-	fmt.Fprintf(w, "create it with\n  %s\n", c.Kubectl)
 }

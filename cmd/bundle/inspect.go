@@ -19,6 +19,8 @@ func newInspect() *cobra.Command {
 		Long: `Show what a bundle holds: charts, images with digests, platforms and sizes, and
 the key that signed it. Without a trusted key the bundle is shown as it claims
 to be; use verify to check it.`,
+		Example: `  bundle inspect app.bundle.tar
+  bundle inspect app.bundle.tar --json | jq -r '.images[].reference'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var t *bundle.Trust
@@ -32,14 +34,21 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printInspect(cmd.OutOrStdout(), report) }, nil)
+			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, func(w io.Writer) {
+				for _, im := range report.Images {
+					fmt.Fprintln(w, im.Reference)
+				}
+			}, nil)
 		},
 	}
-	trust.add(cmd)
+	trust.addFor(cmd, true)
 	return cmd
 }
 
-func printInspect(w io.Writer, r *bundle.InspectReport) {
+func printInspect(w paper, r *bundle.InspectReport) {
+	if !r.Checked {
+		fmt.Fprintln(w, "NOT VERIFIED: what follows is what the file claims; bundle verify checks it")
+	}
 	fmt.Fprintf(w, "bundle   %s (%s, format %d)\n", r.Path, size(r.Size), r.FormatVersion)
 	fmt.Fprintf(w, "id       %s\n", r.ID)
 	fmt.Fprintf(w, "created  %s by %s\n", r.Created.Format(time.RFC3339), r.Tool)
@@ -58,6 +67,7 @@ func printInspect(w io.Writer, r *bundle.InspectReport) {
 		fmt.Fprintln(w, "signed   no")
 	default:
 		fmt.Fprintf(w, "signed   by %s (%s), not checked\n", r.Key, r.KeyType)
+		fmt.Fprintf(w, "         to compare with what the sender reads aloud: %s\n", inGroups(r.Key))
 	}
 	if r.Parts != nil {
 		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))

@@ -18,7 +18,10 @@ func newKeygen() *cobra.Command {
 		Short: "Make an OpenSSH Ed25519 key pair for signing bundles",
 		Long: `Make an OpenSSH Ed25519 key pair for signing bundles: FILE and FILE.pub. It is an
 ordinary one, as ssh-keygen -t ed25519 makes; any SSH key you have will do too.
-Carry FILE.pub to the isolated network on another way than the bundles.`,
+Carry FILE.pub to the isolated network by another route than the bundles, or tell
+them the fingerprint: bundle verify --fingerprint takes it.`,
+		Example: `  bundle keygen release-key -C release@example.com
+  bundle keygen ci-key --no-passphrase`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var pass []byte
@@ -32,13 +35,14 @@ Carry FILE.pub to the isolated network on another way than the bundles.`,
 			if err != nil {
 				return err
 			}
-			report := map[string]string{"private": args[0], "public": args[0] + ".pub", "fingerprint": fp}
-			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "private key %s, public key %s.pub\nfingerprint %s\n", args[0], args[0], fp)
-			}, nil)
+			report := &jsonKeygen{args[0], args[0] + ".pub", fp}
+			return output(cmd, report, func(v view) {
+				fmt.Fprintf(v.err, "private key %s, public key %s.pub\n", args[0], args[0])
+				printFingerprint(v.err, "fingerprint ", fp)
+			}, nil, nil)
 		},
 	}
-	cmd.Flags().StringVarP(&comment, "comment", "C", "bundle", "comment in the public key, for example a mail address")
+	cmd.Flags().StringVarP(&comment, "comment", "C", "bundle", "`TEXT` in the public key, for example a mail address")
 	cmd.Flags().BoolVar(&noPassphrase, "no-passphrase", false, "leave the private key unencrypted, for machines")
 	return cmd
 }

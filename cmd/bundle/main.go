@@ -10,7 +10,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -45,37 +47,47 @@ func run(args []string) int {
 		stop()
 		time.Sleep(grace)
 		fmt.Fprintln(os.Stderr, "bundle: interrupted while something did not answer; nothing was left half written under its name")
-		os.Exit(exitCode(context.Canceled))
+		os.Exit(bundle.Interrupted.Code())
 	})
 	defer ended()
+	out := &stdout{f: os.Stdout}
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetOut(out)
 	cmd, err := root.ExecuteContextC(ctx)
+	if errors.Is(out.err, syscall.EPIPE) {
+		return 128 + int(syscall.SIGPIPE) // nobody reads any more, and nobody wants to hear of it
+	}
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("standard output: %w", out.err)
+	}
 	if err == nil {
 		return 0
 	}
-	printError(cmd, err)
-	return exitCode(err)
+	printError(cmd, args, err)
+	return bundle.KindOf(err).Code()
 }
 
-// exitCode maps an error to the code of the process; `bundle help exit-codes`
-// and the README list them.
-func exitCode(err error) int {
-	switch bundle.KindOf(err) {
-	case bundle.Usage:
-		return 2
-	case bundle.Untrusted:
-		return 3
-	case bundle.Damaged:
-		return 4
-	case bundle.Refused:
-		return 5
-	case bundle.Incomplete:
-		return 6
-	case bundle.NeedsMore:
-		return 7
-	case bundle.Interrupted:
-		return 130
+// stdout is standard output, and remembers whether all of it could be written:
+// those who write tables do not ask.
+type stdout struct {
+	f   *os.File
+	err error
+}
+
+func (s *stdout) Write(b []byte) (int, error) {
+	n, err := s.f.Write(b)
+	if err != nil && s.err == nil {
+		s.err = err
 	}
-	return 1
+	return n, err
+}
+
+// plainStdout is standard output itself, for those who write much to it and look at what
+// became of it.
+func plainStdout(w io.Writer) io.Writer {
+	if s, ok := w.(*stdout); ok {
+		return s.f
+	}
+	return w
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"bundle/bundle"
 )
 
-// What was skipped is shown apart from what moves, by lines and by the bar.
+// What was skipped is shown apart from what moves.
 func TestProgressCountsApart(t *testing.T) {
 	var out bytes.Buffer
 	l := &lines{w: &out}
@@ -19,34 +21,74 @@ func TestProgressCountsApart(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, "fetching: 6.0 kB in ") || !strings.Contains(got, "4.0 kB more were there already") {
 		t.Errorf("lines are %q", got)
 	}
-	out.Reset()
-	b := &bar{w: &out}
-	b.Phase("fetching", 10_000)
-	b.Skip(4000)
-	b.Add(3000)
-	b.draw(10_000)
-	b.End()
-	got := out.String()
-	if !strings.Contains(got, "fetching, 4.0 kB there already,  50%") || !strings.Contains(got, "(3.0/6.0 kB") {
+	s := barState{name: "fetching", total: 10_000, moved: 3000, there: 4000, elapsed: 2 * time.Second}
+	if got := s.line(200); !strings.Contains(got, "fetching  50% [") || !strings.Contains(got, "3.0 kB of 6.0 kB, 2s left, 1.5 kB/s, 4.0 kB there already") {
 		t.Errorf("the bar is %q", got)
 	}
 	// All of it was there.
-	b.Phase("fetching", 10_000)
-	b.Skip(10_000)
-	b.draw(10_000)
+	s = barState{name: "fetching", total: 10_000, there: 10_000}
+	if got := s.line(100); !strings.Contains(got, "10.0 kB there already") {
+		t.Errorf("the bar is %q", got)
+	}
+}
+
+// The bar fits every window, and says the most important first.
+func TestBarFits(t *testing.T) {
+	s := barState{
+		name: "fetching", total: 49_100_000, moved: 13_000_000, there: 14_900_000,
+		done: 3, of: 12, thing: "image", elapsed: 4 * time.Second,
+	}
+	for width := 19; width <= 300; width++ {
+		got := s.line(width)
+		if n := utf8.RuneCountInString(got); n > width {
+			t.Errorf("%d columns: %d in %q", width, n, got)
+		}
+		if !strings.HasPrefix(got, "fetching  38%") {
+			t.Errorf("%d columns: %q", width, got)
+		}
+		if width >= 60 && !strings.Contains(got, "3 of 12 images") {
+			t.Errorf("%d columns: %q", width, got)
+		}
+	}
+}
+
+// In a window that becomes narrower, what the line takes then is wiped; no line is
+// longer than the window.
+func TestBarResizes(t *testing.T) {
+	var out bytes.Buffer
+	cols := 80
+	b := &bar{w: plainTerminal{&out}, width: func() int { return cols }}
+	b.Phase("resolving a chart with a name that is rather long, to see what becomes of it", 0)
+	b.mu.Lock()
+	cols = 30
+	out.Reset()
+	b.draw()
+	b.mu.Unlock()
+	if got := out.String(); !strings.HasPrefix(got, "\x1b[2A\r\x1b[Jresolving a chart with a nam") || !strings.HasSuffix(got, "…") {
+		t.Errorf("drew %q", got)
+	}
+	b.Done("ghcr.io/acme/" + strings.Repeat("x", 100) + "\x1b[2J")
 	b.End()
+	for _, line := range strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if n := utf8.RuneCountInString(strings.NewReplacer("\x1b[K", "", "\x1b[J", "", "\x1b[2A", "").Replace(line)); n >= 30 {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+	if strings.Contains(out.String(), "\x1b[2J") {
+		t.Errorf("the terminal is told what a name says: %q", out.String())
+	}
 }
 
 // A registry that does not answer is named with the attempt that is waited for.
 func TestProgressWaiting(t *testing.T) {
-	var out bytes.Buffer
 	w := bundle.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
-	for _, pr := range []bundle.Progress{&lines{w: &out}, &bar{w: &out}} {
-		told(pr)(w)
-	}
 	const line = "  waiting for registry.plant.local:5000 (attempt 2 of 3)\n"
-	if got := out.String(); got != line+clearLine+line {
-		t.Errorf("wrote %q", got)
+	var plain, terminal bytes.Buffer
+	told(&lines{w: &plain})(w)
+	b := &bar{w: &terminal, width: func() int { return 80 }}
+	told(b)(w)
+	if plain.String() != line || !strings.HasPrefix(terminal.String(), clearLine+line) {
+		t.Errorf("wrote %q and %q", plain.String(), terminal.String())
 	}
 	if told(nil) != nil {
 		t.Error("silence is told")

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"runtime/debug"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -20,9 +17,11 @@ const exitCodes = `Exit codes:
   2    usage: the command line or a file it names is wrong
   3    not trusted: no signature, a bad one, or not by a trusted key
   4    damaged bundle
-  5    registry refused: credentials, permission or TLS
-  6    done, but not complete: references that values cannot move or nobody can pull
+  5    registry refused: credentials, permission or TLS; or it took nothing
+  6    done, but not complete: references that values cannot move or nobody can pull,
+       or names that the registry refused
   7    needs more: parts of the bundle are on media that are not there
+  8    an older bundle would replace what a newer one put there
   130  interrupted`
 
 // version is set by the linker for releases.
@@ -47,21 +46,44 @@ and emits the values with which Helm pulls everything from there.
 ` + exitCodes,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Version:       fmt.Sprintf("%s, bundle format %d", strings.TrimPrefix(toolName(), "bundle "), bundle.FormatVersion),
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkFlags(cmd) },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &bundle.UsageError{What: err.Error(), Advice: "see " + cmd.CommandPath() + " --help"}
-	})
+	root.SetVersionTemplate("bundle {{.Version}}\n")
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(newHelp(root))
+	root.SetHelpFunc(printHelp)
 	pf := root.PersistentFlags()
-	pf.Bool("json", false, "print one report as JSON on standard output")
-	pf.BoolP("quiet", "q", false, "print errors only")
-	pf.String("progress", "auto", "how to show progress: auto, plain or none")
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newPostRender(), newVerify(), newInspect(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
-	for _, c := range append(root.Commands(), root) {
+	pf.Bool("json", false, "print one report as JSON on standard output; see bundle help scripting")
+	pf.BoolP("quiet", "q", false, "print errors only; of a query, names only")
+	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
+	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
+	root.AddCommand(newTopics()...)
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newStatus(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
+	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
 	return root
+}
+
+// knownCommand refuses what is no command, and says what it may have been meant
+// for.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	e := &bundle.UsageError{What: fmt.Sprintf("unknown command %q", args[0]), Advice: "see bundle --help"}
+	if near := nearest(args[0], names); near != "" {
+		e.Advice = "did you mean bundle " + near + "? " + e.Advice
+	}
+	return e
 }
 
 // usageArgs makes a wrong number of arguments a usage error.
@@ -71,77 +93,55 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return nil
 		}
 		if err := check(cmd, args); err != nil {
-			return &bundle.UsageError{What: err.Error(), Advice: "usage: " + cmd.UseLine()}
+			return wrongArgs(cmd, args)
 		}
 		return nil
 	}
+}
+
+// wrongArgs says which words are too many or missing.
+func wrongArgs(cmd *cobra.Command, args []string) error {
+	e := &bundle.UsageError{Advice: "usage: " + cmd.UseLine()}
+	words := strings.Fields(cmd.Use)[1:]
+	want := 0
+	for _, w := range words {
+		if strings.HasPrefix(w, "-") || strings.HasPrefix(w, "[-") {
+			break
+		}
+		if want++; want > len(args) {
+			e.What = "no " + strings.Trim(w, "[]") + " is named"
+			return e
+		}
+	}
+	switch {
+	case want == 0:
+		e.What = fmt.Sprintf("%s takes no argument, and %q is one", cmd.Name(), args[0])
+	case cmd.Name() == "export" || cmd.Name() == "images" || cmd.Name() == "values":
+		e.What = fmt.Sprintf("one chart at a time on the command line, and %q is a second one", args[want])
+		e.Advice = "several charts: --config FILE"
+	default:
+		e.What = fmt.Sprintf("%q is one argument too many", args[want])
+	}
+	return e
+}
+
+// A versionReport says which program this is.
+type versionReport struct {
+	Version       string `json:"version"`
+	FormatVersion int    `json:"formatVersion"` // of the bundles that it writes, and the newest that it reads
 }
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and the bundle format it writes",
-		Args:  cobra.NoArgs,
+		Example: `  bundle version
+  bundle version --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s, bundle format %d\n", toolName(), bundle.FormatVersion)
-			return err
+			report := &versionReport{Version: strings.TrimPrefix(toolName(), "bundle "), FormatVersion: bundle.FormatVersion}
+			text := func(w io.Writer) { fmt.Fprintf(w, "%s, bundle format %d\n", toolName(), bundle.FormatVersion) }
+			return output(cmd, report, func(v view) { text(v.out) }, text, nil)
 		},
-	}
-}
-
-// output prints a report: as JSON where that was asked for, else with human.
-// It hands on err, so that a report beside an error is not lost.
-func output(cmd *cobra.Command, report any, human func(), err error) error {
-	asJSON, _ := cmd.Flags().GetBool("json")
-	quiet, _ := cmd.Flags().GetBool("quiet")
-	switch {
-	case asJSON:
-		b, jerr := json.MarshalIndent(report, "", "  ")
-		if jerr != nil {
-			return jerr
-		}
-		if _, werr := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", b); werr != nil {
-			return werr
-		}
-	case !quiet:
-		cmd.SetOut(plainText{cmd.OutOrStdout()})
-		cmd.SetErr(plainText{cmd.ErrOrStderr()})
-		human()
-	}
-	return err
-}
-
-// plainText writes text for people: charts, bundles and registries have a say in
-// it, and a terminal obeys some characters.
-type plainText struct{ w io.Writer }
-
-func (p plainText) Write(b []byte) (int, error) {
-	text := strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, string(b))
-	if _, err := io.WriteString(p.w, text); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// userinfo is a user name and password in a URL, as it was given where none
-// belongs.
-var userinfo = regexp.MustCompile(`(://)[^/\s"']*@`)
-
-// printError says what went wrong and, on a line of its own, what to do next.
-// Messages are lowercase sentences without a full stop, and never a trace.
-func printError(cmd *cobra.Command, err error) {
-	w := plainText{cmd.ErrOrStderr()}
-	if bundle.KindOf(err) == bundle.Interrupted {
-		fmt.Fprintln(w, "bundle: interrupted, nothing was left half written under its name")
-	} else {
-		fmt.Fprintf(w, "bundle: %s\n", userinfo.ReplaceAllString(err.Error(), "$1"))
-	}
-	if h := bundle.Hint(err); h != "" {
-		fmt.Fprintf(w, "  hint: %s\n", strings.ReplaceAll(h, "\n", "\n        "))
 	}
 }

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	repo NAME CHART.tgz… [auth]           start an HTTP chart repository; $NAME is its URL
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
+//	odd NAME REF KIND                     push a Windows image with a layer that is foreign, has urls, or is absent
 //	fill NAME                             push everything that testdata/charts/operator needs
 //	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
 //	heal NAME                             take all faults away
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
 //	count PATTERN N                       the last stdout holds the text N times
+//	validate                              the last stdout is JSON as bundle help schema says, without null
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/scripts",
@@ -57,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"image":    cmdImage,
 			"index":    cmdIndex,
 			"fill":     cmdFill,
+			"odd":      cmdOdd,
 			"fault":    cmdFault,
 			"heal":     cmdHeal,
 			"refuse":   cmdRefuse,
@@ -69,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"flip":     cmdFlip,
 			"login":    cmdLogin,
 			"count":    cmdCount,
+			"validate": cmdValidate,
 		},
 	})
 }
@@ -216,6 +220,20 @@ func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func cmdOdd(ts *testscript.TestScript, neg bool, args []string) {
+	urls := []string{"https://mcr.example.com/layer"}
+	layer, ok := map[string]regtest.OddLayer{
+		"foreign": {MediaType: regtest.ForeignLayer, URLs: urls, Content: "base"},
+		"urls":    {URLs: urls, Content: "base"},
+		"absent":  {MediaType: regtest.ForeignLayer, URLs: urls, Content: "absent", Absent: true},
+	}[args[2]]
+	if !ok {
+		ts.Fatalf("odd: %s?", args[2])
+	}
+	_, err := registry(ts, args[0]).PushOdd(context.Background(), args[1], "windows/amd64", layer, regtest.OddLayer{Content: "app"})
+	ts.Check(err)
+}
+
 func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 	do, ok := map[string]regtest.Injector{
 		"corrupt":  regtest.Corrupt(100),
@@ -337,5 +355,13 @@ func cmdCount(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := strings.Count(ts.ReadFile("stdout"), args[0]); got != want {
 		ts.Fatalf("%q stands %d times in stdout, want %d", args[0], got, want)
+	}
+}
+
+func cmdValidate(ts *testscript.TestScript, neg bool, args []string) {
+	out := ts.ReadFile("stdout")
+	ts.Check(validate([]byte(out)))
+	if strings.Contains(out, ": null") {
+		ts.Fatalf("there is a null in it")
 	}
 }

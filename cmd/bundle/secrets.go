@@ -98,6 +98,23 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
+// agentConn gives the agent, and whoever touches a token for it, some time for each
+// answer.
+type agentConn struct{ net.Conn }
+
+const agentTime = 2 * time.Minute
+
+func (c *agentConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(agentTime)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the ssh-agent did not answer within %v", agentTime)
+	}
+	return n, err
+}
+
 func dialAgent(ctx context.Context) (io.ReadWriter, error) {
 	path := os.Getenv("SSH_AUTH_SOCK")
 	if path == "" {
@@ -109,5 +126,5 @@ func dialAgent(ctx context.Context) (io.ReadWriter, error) {
 	}
 	// It may wait for a person to touch a token: only an interrupt ends that.
 	context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return conn, nil
+	return &agentConn{conn}, nil
 }

@@ -165,7 +165,7 @@ medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
 			if report == nil {
 				return err
 			}
-			return output(cmd, report, func() { printWritten(cmd.ErrOrStderr(), report.Parts, report.Count) }, err)
+			return output(cmd, report, func(v view) { printWritten(v.err, report.Parts, report.Count) }, nil, err)
 		},
 	}
 	f.add(cmd)
@@ -244,13 +244,13 @@ who signed it is not asked here.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, r, func() {
-				w := cmd.ErrOrStderr()
+			return output(cmd, r, func(v view) {
+				w := v.err
 				for _, p := range r.Parts {
 					fmt.Fprintf(w, "  %s: %s\n", p.Path, size(p.Size))
 				}
 				fmt.Fprintf(w, "%s: any %d of %s may be lost\n", r.Path, r.Parity, count(r.Data+r.Parity, "column"))
-			}, nil)
+			}, nil, nil)
 		},
 	}
 	cmd.Flags().StringVar(&amount, "parity", "", "survive the loss of `K` parts, or of that many percent")
@@ -280,7 +280,7 @@ checksums inside the bundle before it is written.`,
 			if r == nil {
 				return err
 			}
-			return output(cmd, r, func() { printRepair(cmd.ErrOrStderr(), r) }, err)
+			return output(cmd, r, func(v view) { printRepair(v.err, r) }, nil, err)
 		},
 	}
 	cmd.Flags().StringVarP(&folder, "output", "o", "", "write repaired parts into this `FOLDER`")

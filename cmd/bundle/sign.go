@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -41,14 +40,14 @@ not asked here; bundle verify does that. The bundle itself is not touched.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, report, func() { printSign(cmd.ErrOrStderr(), report) }, nil)
+			return output(cmd, signJSON(report), func(v view) { printSign(v.err, report) }, nil, nil)
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "sign with the private key in `FILE`; with a public key or certificate, by the ssh-agent")
+	cmd.Flags().StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub or certificate whose private key the ssh-agent holds")
 	return cmd
 }
 
-func printSign(w io.Writer, r *bundle.SignReport) {
+func printSign(w paper, r *bundle.SignReport) {
 	fmt.Fprintf(w, "%s: whole: id %s, created %s, %s\n", r.Path, r.ID, r.Created.Format(time.RFC3339),
 		strings.Join(append(r.Charts, count(r.Images, "image")), ", "))
 	for _, o := range r.Others {
@@ -58,5 +57,6 @@ func printSign(w io.Writer, r *bundle.SignReport) {
 		fmt.Fprintf(w, "signed already by this key, %s: %s\n", r.Fingerprint, r.Signature)
 		return
 	}
-	fmt.Fprintf(w, "signed with %s\n  %s\n", r.Fingerprint, r.Signature)
+	printFingerprint(w, "signed with ", r.Fingerprint)
+	fmt.Fprintf(w, "  %s\n", r.Signature)
 }

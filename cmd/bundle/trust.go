@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +16,7 @@ import (
 // trustFlags are those of every command that reads a bundle.
 type trustFlags struct {
 	keys           []string
+	fingerprints   []string
 	allowedSigners string
 	principals     []string
 	signatures     []string
@@ -28,25 +27,33 @@ type trustFlags struct {
 	skip           bool
 }
 
-func (f *trustFlags) add(cmd *cobra.Command) {
+func (f *trustFlags) add(cmd *cobra.Command) { f.addFor(cmd, false) }
+
+// addFor adds the flags; a command that only shows a bundle checks nothing anyway,
+// unless it is told to.
+func (f *trustFlags) addFor(cmd *cobra.Command, shows bool) {
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.keys, "key", nil, "trust the OpenSSH public key in `FILE.pub` (repeatable)")
-	fl.StringVar(&f.allowedSigners, "allowed-signers", "", "trust whom this OpenSSH allowed_signers `FILE` lists\n(default, without --key: "+defaultSigners()+")")
+	fl.StringArrayVar(&f.fingerprints, "fingerprint", nil, "trust the key with this `SHA256:…`, as the sender read it to you; blanks do not count (repeatable)")
+	fl.StringVar(&f.allowedSigners, "allowed-signers", "", "trust whom this OpenSSH allowed_signers `FILE` lists\n(default, where nobody else is named: "+bundle.DefaultSigners()+")")
 	fl.StringArrayVar(&f.principals, "principal", nil, "take signatures only from this `IDENTITY` in allowed_signers, as ssh-keygen -I (repeatable)")
 	fl.StringArrayVar(&f.signatures, "signature", nil, "take this `FILE.sig` too, beside those next to the bundle (repeatable)")
-	fl.IntVar(&f.require, "require", 1, "want `N` distinct trusted signers")
-	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z)")
+	fl.IntVar(&f.require, "require", 1, "want `NUMBER` distinct trusted signers")
+	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z), or in the future")
 	fl.StringArrayVar(&f.revoked, "revoked", nil, "take no signature by the keys or fingerprints that `FILE` lists, one a line (repeatable)")
 	fl.BoolVar(&f.allowExpired, "allow-expired", false, "take a bundle after the time its signers set with --expires")
+	if shows {
+		return
+	}
 	fl.BoolVar(&f.skip, "insecure-skip-signature", false, "do not check who made the bundle")
 }
 
 // given tells a command that also works without trust that it was asked for.
-func (f *trustFlags) given() bool { return f.chosen() || f.skip || f.newerThan != "" }
+func (f *trustFlags) given() bool { return f.chosen() || f.newerThan != "" }
 
 // chosen reports whether the flags say which signatures to want.
 func (f *trustFlags) chosen() bool {
-	return len(f.keys)+len(f.principals)+len(f.signatures)+len(f.revoked) > 0 || f.allowedSigners != "" || f.require != 1
+	return len(f.keys)+len(f.fingerprints)+len(f.principals)+len(f.signatures)+len(f.revoked) > 0 || f.allowedSigners != "" || f.require != 1
 }
 
 func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
@@ -75,12 +82,17 @@ func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
 	if len(f.principals) > 0 && signers == "" {
 		return nil, &bundle.UsageError{
 			What:   "--principal needs an allowed_signers file: a key has no identity by itself",
-			Advice: "give --allowed-signers FILE, or write " + defaultSigners(),
+			Advice: "give --allowed-signers FILE, or write " + bundle.DefaultSigners(),
 		}
 	}
 	t, err := bundle.LoadTrust(ctx, f.keys, signers)
 	if err != nil {
 		return nil, err
+	}
+	for _, s := range f.fingerprints {
+		if err := t.AddFingerprint(s); err != nil {
+			return nil, err
+		}
 	}
 	t.Principals, t.Signatures, t.Require = f.principals, f.signatures, f.require
 	t.NewerThan, t.AllowExpired = newer, f.allowExpired
@@ -104,26 +116,19 @@ func parseTime(s string) (t time.Time, err error) {
 // signers is the allowed_signers file to read: the one that was named or, when
 // nobody was named to be trusted, that of the user, if there is one.
 func (f *trustFlags) signers() (string, error) {
-	if f.allowedSigners != "" || len(f.keys) > 0 {
+	if f.allowedSigners != "" || len(f.keys)+len(f.fingerprints) > 0 {
 		return f.allowedSigners, nil
 	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return "", nil // an account without a home has no file there
-	}
-	path := filepath.Join(dir, "bundle", "allowed_signers")
-	_, err = os.Stat(path)
+	path := bundle.DefaultSigners()
+	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", nil // nor has an account without a home one
 	}
 	return path, err
 }
 
-// defaultSigners names that file in words for people.
-func defaultSigners() string { return "bundle/allowed_signers in the user's configuration folder" }
-
 // printTrust says on whose word the bundle was taken.
-func printTrust(w io.Writer, v bundle.Vouched) {
+func printTrust(w paper, v bundle.Vouched) {
 	if v.SignatureSkipped {
 		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
 	}

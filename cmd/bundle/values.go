@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +21,16 @@ func newValues() *cobra.Command {
 		names    string
 	)
 	cmd := &cobra.Command{
-		Use:   "values CHART --registry HOST[:PORT][/PREFIX] [-o FILE]",
+		Use:   "values [CHART] --registry HOST[:PORT][/PREFIX] [-o FILE]",
 		Short: "Derive the values with which a chart pulls everything from a registry",
 		Long: `Derive the values with which a chart pulls everything from a registry, proved by
 rendering. No bundle is needed, and no network beyond reading the chart; the
-images have to be there by other means.`,
-		Args: cobra.ExactArgs(1),
+images have to be there by other means. With --config, derive those of all charts
+in that file.`,
+		Example: `  bundle values ./chart --registry registry.plant.local:5000/apps -o values.yaml
+  bundle values oci://registry.plant.local/charts/app --registry registry.plant.local -n production
+  bundle values --config bundle.yaml --registry registry.plant.local -o values/`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to point to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
@@ -36,7 +42,8 @@ images have to be there by other means.`,
 			if o.Names, err = bundle.ParseNaming(names); err != nil {
 				return err
 			}
-			if o.Chart, err = chart.chart(cmd, &reg, args[0]); err != nil {
+			specs, _, err := chart.all(cmd, &reg, args)
+			if err != nil {
 				return err
 			}
 			if o.RegistryOptions, err = reg.options(); err != nil {
@@ -47,38 +54,81 @@ images have to be there by other means.`,
 				return err
 			}
 			o.RegistryOptions.Waiting = told(pr)
-			report, err := bundle.Values(cmd.Context(), o)
-			if report == nil {
-				return err
-			}
-			if werr := writeValues(cmd, file, report.Values); werr != nil {
-				return werr
-			}
-			return output(cmd, report, func() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s to %s, proved by rendering%s\n", report.Name+"-"+report.Version, pointing(report.Moved), report.Registry, andMore(report.ChartReport))
-				printChanged(cmd.ErrOrStderr(), report.ChartReport)
-				printSecrets(cmd.ErrOrStderr(), report.ChartReport, o.PullSecret)
-			}, err)
+			return runValues(cmd, o, specs, file)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "point to `HOST[:PORT][/PREFIX]`")
 	addNames(cmd, &names)
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
-	fl.StringVarP(&file, "output", "o", "", "write the values to `FILE` (default standard output)")
+	fl.StringVarP(&file, "output", "o", "", "write the values to `FILE` (default standard output); for several charts, into this folder")
 	chart.add(cmd)
+	chart.addConfig(cmd)
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
+}
+
+func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartSpec, file string) error {
+	st, serr := os.Stat(file)
+	folder := len(specs) > 1 || serr == nil && st.IsDir()
+	switch {
+	case len(specs) == 0:
+		return &bundle.UsageError{What: "no chart is named", Advice: "name a chart, or a file with charts with --config"}
+	case len(specs) > 1 && file == "" && !asJSON(cmd):
+		return &bundle.UsageError{What: "the values of several charts do not go into one stream", Advice: "give a folder with -o FOLDER, or --json"}
+	}
+	var all []*bundle.ValuesReport
+	var left []error
+	for _, spec := range specs {
+		o.Chart = spec
+		report, err := bundle.Values(cmd.Context(), o)
+		if report == nil {
+			return err
+		}
+		to := file
+		if folder && file != "" {
+			to = filepath.Join(file, report.Release+".yaml")
+		}
+		if err := writeValues(cmd, to, report.Values); err != nil {
+			return err
+		}
+		all = append(all, report)
+		if err != nil {
+			left = append(left, err)
+		}
+	}
+	err := errors.Join(left...)
+	if len(left) == 1 {
+		err = left[0]
+	}
+	return output(cmd, valuesJSON(all, err), func(v view) {
+		for _, r := range all {
+			printValues(v.err, r, o.PullSecret)
+		}
+	}, nil, err)
+}
+
+func printValues(p paper, r *bundle.ValuesReport, pullSecret string) {
+	fmt.Fprintf(p, "%s: %s to %s, proved by rendering%s\n", r.Name+"-"+r.Version, pointing(r.Moved, false), r.Registry, andMore(r.ChartReport))
+	printChanged(p, r.ChartReport)
+	printSecrets(p, r.ChartReport, pullSecret)
+	if pullSecret != "" {
+		fmt.Fprintln(p, "create it with")
+		_ = p.command("  ", r.Kubectl)
+	}
 }
 
 // writeValues writes to the file or, without one and without --json, to
 // standard output.
 func writeValues(cmd *cobra.Command, file string, values []byte) error {
 	if file != "" {
-		return os.WriteFile(file, values, 0o644)
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			return err
+		}
+		return os.WriteFile(file, values, 0o666)
 	}
-	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+	if asJSON(cmd) {
 		return nil
 	}
 	_, err := cmd.OutOrStdout().Write(values)
@@ -88,4 +138,5 @@ func writeValues(cmd *cobra.Command, file string, values []byte) error {
 // addNames adds the flag for the names in the target registry.
 func addNames(cmd *cobra.Command, names *string) {
 	cmd.Flags().StringVar(names, "names", "full", "names in the registry, `full|host|flat`: org/app, ghcr.io/org/app or, for\nregistries that limit the depth of paths, ghcr.io--org--app")
+	_ = cmd.RegisterFlagCompletionFunc("names", cobra.FixedCompletions([]string{"full", "host", "flat"}, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -15,6 +15,7 @@ func newVerify() *cobra.Command {
 		Use:   "verify BUNDLE|FOLDER… --key FILE.pub",
 		Short: "Check signatures, set of entries, graph, charts and every byte of a bundle",
 		Example: `  bundle verify app.bundle.tar --key release-key.pub
+  bundle verify app.bundle.tar --fingerprint "SHA256:45/n PnGS ZpVD mFgL v7yb +MLw pwcQ uaCb uCxA sYWi Zkg"
   bundle verify app.bundle.tar --allowed-signers /etc/bundle/allowed_signers --require 2`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,8 +31,8 @@ func newVerify() *cobra.Command {
 			if report == nil {
 				return err
 			}
-			return output(cmd, report, func() {
-				w := cmd.ErrOrStderr()
+			return output(cmd, verifyJSON(report), func(v view) {
+				w := v.err
 				state := "whole"
 				if report.Missing != nil {
 					state = "whole as far as it is there"
@@ -40,7 +41,7 @@ func newVerify() *cobra.Command {
 					report.ID, report.Created.Format(time.RFC3339))
 				printTrust(w, report.Vouched)
 				printParts(w, report.Parts)
-			}, err)
+			}, nil, err)
 		},
 	}
 	trust.add(cmd)

@@ -163,7 +163,7 @@ func octal(n int) string {
 }
 
 var ends = []Case{
-	{"end", "nothing", Damaged, "truncated", func() Content { return whole([]byte{}) }},
+	{"end", "nothing", Usage, "an empty file", func() Content { return whole([]byte{}) }},
 	{"end", "zeros alone", Damaged, "ends before its entry oci-layout", func() Content { return whole(make([]byte, 10240)) }},
 	{"end", "second bundle behind the first", Damaged, "data after the end", tarred(func(b []byte, _ offsets) []byte { return append(b, b...) })},
 	{"end", "one byte more", Damaged, "data after the end", tarred(func(b []byte, _ offsets) []byte { return append(b, 0) })},
@@ -177,8 +177,8 @@ var ends = []Case{
 		return b
 	})},
 	{"end", "end in the middle", Damaged, "second block of the end is not zero", tarred(insert(atBlob, make([]byte, blockSize)))},
-	{"end", "gzip", Damaged, "no ustar magic", tarred(func(b []byte, _ offsets) []byte { return zipped(b) })},
-	{"end", "zip", Damaged, "no ustar magic", tarred(func(b []byte, _ offsets) []byte { return append([]byte("PK\x03\x04"), b...) })},
+	{"end", "gzip", Usage, "a gzip file", tarred(func(b []byte, _ offsets) []byte { return zipped(b) })},
+	{"end", "zip", Usage, "a zip file", tarred(func(b []byte, _ offsets) []byte { return append([]byte("PK\x03\x04"), b...) })},
 	{"end", "shell script", Damaged, "no ustar magic", tarred(func(b []byte, _ offsets) []byte { return append([]byte("#!/bin/sh\nrm -rf /\n"), b...) })},
 }
 

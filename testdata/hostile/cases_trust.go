@@ -172,7 +172,7 @@ func truncations() []Case {
 		}
 		data := at[i] + blockSize
 		if i == 0 {
-			add("at the first byte", 0)
+			all = append(all, Case{"truncation", "at the first byte", Usage, "an empty file", attack{bytes: func(b []byte, _ offsets) []byte { return b[:0] }}.make()})
 		} else {
 			add("before the header of "+name, at[i])
 		}

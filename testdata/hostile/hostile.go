@@ -30,6 +30,7 @@ import (
 
 // Exit codes of the program, see its README.
 const (
+	Usage     = 2 // it is something else than a bundle
 	Untrusted = 3
 	Damaged   = 4
 )

@@ -16,8 +16,8 @@ func (o *Output) identify(random map[Document]bool) {
 	kinds, names := map[Document]int{}, map[Document]int{}
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
-		kind := Document{Template: m.Template, Kind: m.Kind}
-		named := Document{Template: m.Template, Kind: m.Kind, Name: m.Name}
+		kind := Document{Template: m.Template, Kind: m.Kind, When: m.When}
+		named := Document{Template: m.Template, Kind: m.Kind, Name: m.Name, When: m.When}
 		m.ID, m.ID.Ordinal = kind, kinds[kind]
 		kinds[kind]++
 		if m.Name == "" {
@@ -25,7 +25,7 @@ func (o *Output) identify(random map[Document]bool) {
 			continue
 		}
 		named.Ordinal = names[named]
-		names[Document{Template: m.Template, Kind: m.Kind, Name: m.Name}]++
+		names[Document{Template: m.Template, Kind: m.Kind, Name: m.Name, When: m.When}]++
 		if !random[named] {
 			m.ID = named
 		}
@@ -66,7 +66,7 @@ func (o *Output) Like(base *Output) *Output {
 	for i := range base.Manifests {
 		m := &base.Manifests[i]
 		if _, ok := o.byID[m.ID]; !ok || m.ID.Name == "" {
-			kind := Document{Template: m.Template, Kind: m.Kind}
+			kind := Document{Template: m.Template, Kind: m.Kind, When: m.When}
 			rest[kind] = append(rest[kind], m)
 		}
 	}
@@ -77,7 +77,7 @@ func (o *Output) Like(base *Output) *Output {
 			c.byID[m.ID] = m
 			continue
 		}
-		kind := Document{Template: m.Template, Kind: m.Kind}
+		kind := Document{Template: m.Template, Kind: m.Kind, When: m.When}
 		at := slices.IndexFunc(rest[kind], func(b *Manifest) bool { return b.ID.Name == "" || sameKeys(b.doc, m.doc) })
 		if at < 0 {
 			strangers = append(strangers, m)

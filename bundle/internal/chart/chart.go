@@ -23,7 +23,11 @@ type Chart struct {
 	engineOnce sync.Once
 	engine     *engine // for lenient renders
 
-	docs docCache
+	speechOnce sync.Once
+	speech     speech
+
+	docs    docCache
+	schemas sync.Map // first byte of a schema file → *schema
 }
 
 // lenient returns the engine for lenient renders.

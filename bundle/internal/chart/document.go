@@ -24,6 +24,9 @@ type document struct {
 
 	findOnce sync.Once
 	found    []found
+
+	remarkOnce sync.Once
+	remarks    []Remark
 }
 
 // parseDocument parses one manifest; nil when it holds nothing.

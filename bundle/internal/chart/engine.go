@@ -98,8 +98,13 @@ type templateSet struct {
 	root    *template.Template
 	notices map[int]notice
 	trees   map[string]*parse.Tree // by the name by which they are called
+	wordsOf func() []string
 	idle    []*machine
 }
+
+// words are the words that texts with a lookup quote or name as fields: what they
+// may look for in an object.
+func (set *templateSet) words() []string { return set.wordsOf() }
 
 // set returns the templates of a list of files.
 func (e *engine) set(list []source) (*templateSet, error) {
@@ -126,6 +131,7 @@ func (e *engine) set(list []source) (*templateSet, error) {
 	for _, t := range set.root.Templates() {
 		set.trees[t.Name()] = t.Tree
 	}
+	set.wordsOf = sync.OnceValue(func() []string { return lookedFor(list) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sets[id.String()] = set
@@ -171,6 +177,8 @@ type rendering struct {
 	calls map[string]*parse.Tree
 	text  string
 	err   error
+	again bool // it may be another text next time all the same
+	wrote bool // the template changed values
 
 	once sync.Once
 	docs []*document
@@ -197,31 +205,33 @@ func (r *rendering) holds(v *view, set *templateSet) bool {
 	return true
 }
 
-// render renders a chart whose dependencies are resolved. It returns one rendering
-// for each template that is no partial, in the order of execution.
-func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (names []string, out []*rendering, err error) {
+// render renders a chart whose dependencies are resolved: every template that is no
+// partial, in the order of Helm.
+func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (*renderings, error) {
 	root, list := e.contexts(h, top)
 	if !how.checks {
 		list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
 	}
 	set, err := e.set(list)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m := e.machine(set, how)
 	defer e.release(set, m)
 	m.begin(root)
+	all := &renderings{byName: make(map[string]*rendering, len(list))}
 	for _, s := range list {
 		if strings.HasPrefix(path.Base(s.name), "_") {
 			continue
 		}
 		r, err := e.execute(m, s)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		names, out = append(names, s.name), append(out, r)
+		all.byName[s.name] = r
+		all.wrote = all.wrote || r.wrote
 	}
-	return names, out, nil
+	return all, nil
 }
 
 // errStubbed is wrapped by an error that stubs of key generation may be to blame
@@ -249,18 +259,19 @@ func (e *engine) execute(m *machine, s source) (*rendering, error) {
 	if r.err != nil && (stubbed || m.stubbed) {
 		r.err = fmt.Errorf("%w: %w", errStubbed, r.err)
 	}
-	if rec.wrote {
+	r.again, r.wrote = rec.again, rec.wrote
+	if r.wrote {
 		m.measure()
 		m.stubbed = m.stubbed || stubbed
-	}
-	if rec.again || rec.wrote {
 		return r, r.err
 	}
 	r.calls, r.looks = rec.calls, make(map[int]uint64, len(rec.looks))
 	for id := range rec.looks {
 		r.looks[id] = m.view.sum(id)
 	}
-	e.keep(s.name, r)
+	if !r.again {
+		e.keep(s.name, r)
+	}
 	return r, r.err
 }
 

@@ -77,13 +77,13 @@ func ownText(c *Chart, o RenderOptions) (text map[string]string, random map[stri
 	if err != nil {
 		return nil, nil, err
 	}
-	names, list, err := c.lenient().render(p.chart, top, mode{checks: o.Strict})
+	all, err := c.lenient().render(p.chart, top, mode{checks: o.Strict})
 	if err != nil {
 		return nil, nil, err
 	}
 	text, random = map[string]string{}, map[string]bool{}
-	for i, name := range names {
-		text[name], random[name] = list[i].text, list[i].looks == nil
+	for name, r := range all.byName {
+		text[name], random[name] = r.text, r.again
 	}
 	return text, random, nil
 }
@@ -307,10 +307,10 @@ func TestLenientExecutesWhatChanged(t *testing.T) {
 		"templates/r.yaml": "r: {{ randAlphaNum 8 }}",
 		"templates/_h.tpl": `{{ define "b" }}{{ .root.Values.b.image }}{{ end }}`,
 	})
-	first := renderings(t, c, "")
+	first := executed(t, c, "")
 	for sets, want := range map[string]string{"": "r", "c=2": "r", "a.image=z": "a r", "b.image=z": "b r", "a.new=1": "r", "b.image=null": "b r"} {
 		var got []string
-		for name, r := range renderings(t, c, sets) {
+		for name, r := range executed(t, c, sets) {
 			if first[name] != r {
 				got = append(got, strings.TrimSuffix(filepath.Base(name), ".yaml"))
 			}
@@ -322,7 +322,7 @@ func TestLenientExecutesWhatChanged(t *testing.T) {
 	}
 }
 
-func renderings(t *testing.T, c *Chart, sets string) map[string]*rendering {
+func executed(t *testing.T, c *Chart, sets string) map[string]*rendering {
 	t.Helper()
 	o := RenderOptions{}
 	if sets != "" {
@@ -336,13 +336,9 @@ func renderings(t *testing.T, c *Chart, sets string) map[string]*rendering {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, list, err := c.lenient().render(p.chart, top, mode{})
+	all, err := c.lenient().render(p.chart, top, mode{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]*rendering{}
-	for i, name := range names {
-		all[name] = list[i]
-	}
-	return all
+	return all.byName
 }

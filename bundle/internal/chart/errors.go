@@ -9,6 +9,8 @@ import (
 	"text/template"
 
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/fault"
 )
 
 // ErrLibrary is wrapped by the error of rendering a library chart.
@@ -38,6 +40,20 @@ func (e *RenderError) Error() string {
 }
 
 func (e *RenderError) Unwrap() error { return e.Err }
+
+// Fault names what a chart may want to be told.
+func (e *RenderError) Fault() (fault.Kind, string) {
+	cluster := "say what the isolated cluster is like with --kube-version VERSION and --api-versions API"
+	switch {
+	case errors.Is(e.Err, ErrLibrary):
+		return fault.Failed, ""
+	case e.Template == "" && e.Err == nil: // not a word of the chart's
+		return fault.Failed, cluster
+	case e.Value != "":
+		return fault.Failed, fmt.Sprintf("give it a value with --set %s=VALUE or -f FILE; %s", e.Value, cluster)
+	}
+	return fault.Failed, "values that it wants are given with -f FILE or --set KEY=VALUE;\n" + cluster
+}
 
 // MissingDependency is a dependency that Chart.yaml declares, charts/ lacks
 // and that could not be fetched.

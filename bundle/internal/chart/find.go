@@ -13,8 +13,8 @@ type Confidence string
 const (
 	// Image is a reference that can be pulled as it stands.
 	Image Confidence = "image"
-	// Repository is a reference without tag or digest that some program
-	// completes at run time.
+	// Repository is a reference without tag or digest, or one with blanks, that
+	// some program completes at run time.
 	Repository Confidence = "repository"
 	// Placeholder stands in an image position but names no image: "auto",
 	// nothing, or text that another program fills in.
@@ -27,6 +27,19 @@ type Finding struct {
 	Raw        string // as the chart writes it, without a scheme such as oci://
 	Confidence Confidence
 	Test       bool // only in a manifest that helm test runs
+}
+
+// Fixed is the reference up to where a program fills something in: all of it for
+// most.
+func (f Finding) Fixed() string {
+	if _, composed := parseComposed(f.Raw); composed {
+		for i := range len(f.Raw) {
+			if blankAt(f.Raw, 0, i) > 0 {
+				return f.Raw[:i]
+			}
+		}
+	}
+	return f.Raw
 }
 
 // Findings lists every image reference in the manifests, in the order of
@@ -47,7 +60,7 @@ func (o *Output) Findings() []Finding {
 	for i := range o.Manifests {
 		m := &o.Manifests[i]
 		for _, f := range m.doc.findings() {
-			if !f.certain && !hosts[f.host] || f.loose && spaces[f.raw] {
+			if !f.certain && !hosts[f.host] || f.registry && spaces[f.raw] {
 				continue // spaces: a registry with a namespace, below which images are
 			}
 			f.at.Document = m.ID
@@ -64,7 +77,7 @@ type found struct {
 	host       string
 	confidence Confidence
 	certain    bool // false: a finding only if the chart uses the host for images elsewhere
-	loose      bool // nothing but its own text says that it is one
+	registry   bool // without a tag, under a key that says registry
 }
 
 // findings searches the document once.
@@ -250,6 +263,17 @@ func (f *finder) placeholder(path Path, raw string, s scope) bool {
 // value to the search for words.
 func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool {
 	v := strings.TrimSpace(value)
+	if key != noImage {
+		if rest, isRef := cutScheme(v); isRef {
+			if r, ok := parseComposed(rest); ok {
+				f.add(found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: Repository})
+				return true
+			}
+		}
+	}
+	if blank := blankRE.FindString(v); key >= someImage && blank != "" && strings.HasPrefix(v[len(blank):], "/") {
+		return f.placeholder(path, v, s)
+	}
 	if key == exactImage && (v == "" || v == "auto" || unrendered(v)) {
 		return f.placeholder(path, v, s)
 	}
@@ -318,7 +342,11 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 		!strings.ContainsAny(text, " \t\n")
 	for i, w := range list {
 		raw := w.reference()
-		r, ok := parseRef(raw)
+		r, composed := parseComposed(raw)
+		ok := composed
+		if !composed {
+			r, ok = parseRef(raw)
+		}
 		if !ok || strings.HasPrefix(w.Text, "/") || w.End < len(text) && text[w.End] == '*' {
 			continue
 		}
@@ -331,7 +359,11 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 		if !accept(&x, r, named) {
 			continue
 		}
-		x.loose = !named && !r.pinned()
+		if composed {
+			x.confidence = Repository
+		}
+		_, part, _ := roleOf(s.key)
+		x.registry = part == registryRole && !r.pinned()
 		if len(list) == 1 && raw == strings.TrimSpace(text) {
 			x.at.Word = 0
 		}

@@ -12,6 +12,8 @@ import (
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/fault"
 )
 
 // Source names a chart.
@@ -119,9 +121,11 @@ func readFile(name string) (*parcel, error) {
 	if err := checkKind(name, b); err != nil {
 		return nil, err
 	}
-	prov, err := os.ReadFile(name + ".prov")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	var prov []byte
+	if fi, err := os.Stat(name + ".prov"); err == nil && fi.Mode().IsRegular() && fi.Size() <= maxArchiveSize {
+		if prov, err = os.ReadFile(name + ".prov"); err != nil {
+			return nil, err
+		}
 	}
 	return &parcel{archive: b, prov: prov, source: name}, nil
 }
@@ -133,6 +137,9 @@ func (l *fetcher) finish(ctx context.Context, p *parcel) (*Chart, error) {
 	var h *helm.Chart
 	if p.folder == "" {
 		c, err := Open(p.archive)
+		if err != nil && !p.fetched {
+			return nil, fault.Input("", err, "")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +186,7 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	}
 	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 	if err != nil {
-		return nil, err
+		return nil, fault.Input("", err, "")
 	}
 	return h, checkLinks(abs, h)
 }

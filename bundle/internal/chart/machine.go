@@ -63,13 +63,14 @@ func (m *machine) begin(root map[string]any) {
 }
 
 func (m *machine) measure() {
-	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks})
+	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks, lookupLook: m.mode.lookup})
 }
 
 // A mode says what functions do.
 type mode struct {
 	stub   bool // keys are not generated
 	checks bool // fail and required count, and notes are executed too
+	lookup bool // lookup finds something
 }
 
 // Looks at what is no field: the parts of the mode.
@@ -125,14 +126,14 @@ func (m *machine) functions() template.FuncMap {
 	}
 	f["set"] = before(f["set"], changes)
 	f["unset"] = before(f["unset"], changes)
-	f["lookup"] = func(_, _, _, _ string) map[string]any { return map[string]any{} }
+	f["lookup"] = m.lookup
 	f[seenFunction] = m.seen
 	return f
 }
 
 // seen notices what a pipeline is about to read.
 func (m *machine) seen(id int, values ...any) string {
-	if m.rec.wrote || m.rec.again {
+	if m.rec.wrote {
 		return ""
 	}
 	n, ok := m.set.notices[id]

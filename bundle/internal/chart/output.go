@@ -13,6 +13,13 @@ type Output struct {
 	Manifests []Manifest
 	// Notes is the root chart's rendered NOTES.txt; empty when lenient.
 	Notes string
+	// Unread lists the schema files that the proof could not read whole; nil when
+	// lenient. Helm will not install the chart where it cannot load them, but for
+	// helm's --skip-schema-validation. What of them is in the chart was checked.
+	Unread []UnreadSchema
+
+	// NotSeen lists what could not be looked into on occasions; nil without them.
+	NotSeen []NotSeen
 
 	annotated []string
 	texts     map[string]string        // of each template, as it was rendered
@@ -31,6 +38,9 @@ type Manifest struct {
 	Hooks      []string // events of the helm.sh/hook annotation, nil when it is no hook
 	Raw        string   // the document's text
 
+	// When is the occasion on which alone the document is there.
+	When When
+
 	doc *document
 }
 
@@ -47,8 +57,15 @@ func (o *Output) add(template, text string, docs []*document) {
 		o.texts = map[string]string{}
 	}
 	o.texts[template] = text
+	o.addWhen(Always, template, docs)
+}
+
+// addWhen adds documents that an occasion has.
+func (o *Output) addWhen(when When, template string, docs []*document) {
 	for _, doc := range docs {
-		o.Manifests = append(o.Manifests, newManifest(template, doc))
+		m := newManifest(template, doc)
+		m.When = when
+		o.Manifests = append(o.Manifests, m)
 	}
 }
 

@@ -24,6 +24,7 @@ type Document struct {
 	// Ordinal tells documents of one template, kind and name apart, and where
 	// there is no name those of one template and kind. It counts from 0.
 	Ordinal int
+	When    When // the occasion on which alone the document is there
 }
 
 // String is for people: template#Kind/name:path~word.
@@ -44,7 +45,7 @@ func (p Position) String() string {
 // Compare orders positions by document, path and word.
 func (p Position) Compare(q Position) int {
 	return cmp.Or(
-		cmp.Compare(p.Template, q.Template), cmp.Compare(p.Kind, q.Kind), cmp.Compare(p.Name, q.Name),
+		cmp.Compare(p.When, q.When), cmp.Compare(p.Template, q.Template), cmp.Compare(p.Kind, q.Kind), cmp.Compare(p.Name, q.Name),
 		cmp.Compare(p.Ordinal, q.Ordinal), cmp.Compare(p.Path.enc, q.Path.enc), cmp.Compare(p.Word, q.Word),
 		compareBool(p.Spread, q.Spread),
 	)
@@ -79,6 +80,9 @@ func (d Document) String() string {
 	}
 	if d.Ordinal > 0 {
 		s += "/" + strconv.Itoa(d.Ordinal)
+	}
+	if d.When != Always {
+		s += "@" + string(d.When)
 	}
 	return s
 }

@@ -197,7 +197,48 @@ func unrendered(s string) bool {
 		strings.HasPrefix(s, "$") || strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">")
 }
 
-// A Word is a run of characters that a reference may consist of.
+// blankRE matches, at the beginning of a text, what a program fills in at run time.
+var blankRE = regexp.MustCompile(`^(?:%\([A-Za-z_][\w.-]*\)[sd]|%[svdq]|\$\([\w.-]+\)|\$\{[^{}\s]+\}|\$[A-Za-z_]\w*|\{\{[^{}\n]*\}\}|\{[A-Za-z_][\w.-]*\}|<[A-Za-z_][\w.-]*>)`)
+
+// blankAt returns the length of the blank at i in a text, behind a word that began
+// at start: only in a path, and where it is set off from what stands before it, so
+// that "a/b:1{{ end }}" ends where it should.
+func blankAt(s string, start, i int) int {
+	if i == start || strings.IndexByte("%${<", s[i]) < 0 || strings.IndexByte("/:@-_.", s[i-1]) < 0 && s[i-1] != '}' && s[i-1] != ')' || !strings.Contains(s[start:i], "/") {
+		return 0
+	}
+	return len(blankRE.FindString(s[i:min(len(s), i+maxRef)]))
+}
+
+// parseComposed takes a reference apart of which a program fills in parts, such as
+// ghcr.io/acme/%(type)s:%(version)s, with something in their place. The host is
+// never filled in.
+func parseComposed(s string) (r Reference, ok bool) {
+	if len(s) > maxRef || !strings.ContainsAny(s, "%${<") {
+		return Reference{}, false
+	}
+	var b strings.Builder
+	blanks := 0
+	for i := 0; i < len(s); {
+		if n := blankAt(s, 0, i); n > 0 {
+			if blanks++; !strings.Contains(s[:i], "/") {
+				return Reference{}, false
+			}
+			b.WriteByte('x')
+			i += n
+			continue
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	if blanks == 0 {
+		return Reference{}, false
+	}
+	return parseRef(b.String())
+}
+
+// A Word is a run of characters that a reference may consist of, and of blanks that
+// a program fills in.
 type Word struct {
 	Text       string
 	Start, End int // in the text, in bytes
@@ -226,8 +267,16 @@ func Words(s string) []Word {
 			continue
 		}
 		start, letters := i, false
-		for ; i < len(s) && isWordByte(s[i]); i++ {
+		for i < len(s) {
+			if n := blankAt(s, start, i); n > 0 {
+				i += n
+				continue
+			}
 			c := s[i]
+			if !isWordByte(c) {
+				break
+			}
+			i++
 			letters = letters || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		}
 		if letters {

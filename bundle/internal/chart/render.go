@@ -39,6 +39,10 @@ type RenderOptions struct {
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
 	StubKeys bool
+	// Occasions renders upgrades and the other occasions that templates speak of as
+	// well (see When), and adds the documents that only those have. It costs next to
+	// nothing for charts that speak of none.
+	Occasions bool
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -140,6 +144,9 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	} else {
 		err = c.leniently(o, caps, out)
 	}
+	if err == nil && o.Occasions {
+		err = c.further(o, caps, out)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -149,30 +156,33 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 
 // refuses returns the error that a strict render would end with, as far as the
 // engine for probes can tell: that takes much less time, and charts that check their
-// values are asked again and again. That there is none proves nothing.
-func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) error {
+// values are asked again and again. That there is none proves nothing. It checks the
+// schemas, and returns what of them cannot be read here.
+func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) ([]UnreadSchema, error) {
 	want := c.helm.Metadata.KubeVersion
 	if want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
-		return c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
+		return nil, c.fail(fmt.Sprintf("it wants Kubernetes %s, not %s", want, caps.KubeVersion.Version), nil)
 	}
 	e := c.lenient()
 	p, values, err := e.process(c.helm, o, caps)
 	if err != nil {
-		return c.fail(err.Error(), err)
+		return nil, c.fail(err.Error(), err)
 	}
-	if err := checkSchema(p.chart, values); err != nil {
-		return c.fail(err.Error(), err)
+	unread, err := c.checkSchema(p.chart, values)
+	if err != nil {
+		return nil, c.fail(err.Error(), err)
 	}
-	_, _, err = e.render(p.chart, values, mode{stub: true, checks: true})
+	_, err = e.render(p.chart, values, mode{stub: true, checks: true})
 	if err != nil && !errors.Is(err, errStubbed) {
-		return c.engineError(err, values)
+		return nil, c.engineError(err, values)
 	}
-	return nil
+	return unread, nil
 }
 
 // strictly renders by Helm's own engine, on a copy of the chart.
 func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
-	if err := c.refuses(o, caps); err != nil {
+	var err error
+	if out.Unread, err = c.refuses(o, caps); err != nil {
 		return err
 	}
 	h := clone(c.helm)
@@ -219,21 +229,17 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	names, list, err := e.render(p.chart, values, mode{stub: o.StubKeys})
+	all, err := e.render(p.chart, values, mode{stub: o.StubKeys})
 	if err != nil {
 		return c.engineError(err, values)
 	}
-	byName := make(map[string]*rendering, len(names))
 	size := 0
-	for i, name := range names {
-		byName[name] = list[i]
-		if size += len(list[i].text); size > maxOutput {
+	for _, name := range slices.Sorted(maps.Keys(all.byName)) {
+		r := all.byName[name]
+		if size += len(r.text); size > maxOutput {
 			return c.tooLarge()
 		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		out.add(name, byName[name].text, byName[name].documents(&c.docs))
+		out.add(name, r.text, r.documents(&c.docs))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -11,27 +13,45 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// checkSchema checks the values against values.schema.json of the chart and of
-// its dependencies. Unlike chartutil.ValidateAgainstSchema it never follows a
-// $ref to the network or to files of this machine: what such a reference points
-// to accepts everything here.
-func checkSchema(h *helm.Chart, render chartutil.Values) error {
-	values, err := render.Table("Values")
-	if err != nil {
-		return nil // no values, nothing to check
-	}
-	var problems []string
-	collectSchemaProblems(h, values, &problems)
-	if len(problems) == 0 {
-		return nil
-	}
-	return errors.New("the values do not fit the chart's schema: " + strings.Join(problems, "; "))
+// An UnreadSchema is a schema file of which Helm would load a part from somewhere
+// else: it fails where it cannot, unless told to skip schemas.
+type UnreadSchema struct {
+	File string // app/charts/sub/values.schema.json
+	URL  string // http, https or file
 }
 
-func collectSchemaProblems(h *helm.Chart, values map[string]any, problems *[]string) {
-	if h.Schema != nil {
-		if err := validate(h.Schema, values); err != nil {
-			*problems = append(*problems, fmt.Sprintf("%s: %v", h.Name(), err))
+// checkSchema checks the values against values.schema.json of the chart and of
+// its dependencies. Unlike chartutil.ValidateAgainstSchema it never follows a
+// $ref or $schema to the network or to files of this machine: what such a reference
+// points to accepts everything here, and is returned.
+func (c *Chart) checkSchema(h *helm.Chart, render chartutil.Values) ([]UnreadSchema, error) {
+	values, err := render.Table("Values")
+	if err != nil {
+		return nil, nil // no values, nothing to check
+	}
+	s := &schemaCheck{chart: c}
+	s.check(h, h.Name(), values)
+	if len(s.problems) == 0 {
+		return s.unread, nil
+	}
+	return nil, errors.New("the values do not fit the chart's schema: " + strings.Join(s.problems, "; "))
+}
+
+// A schemaCheck collects what is wrong with the values of a chart.
+type schemaCheck struct {
+	chart    *Chart
+	problems []string
+	unread   []UnreadSchema
+}
+
+func (s *schemaCheck) check(h *helm.Chart, dir string, values map[string]any) {
+	if len(h.Schema) > 0 {
+		k := s.chart.schema(h.Schema)
+		for _, url := range k.unread {
+			s.unread = append(s.unread, UnreadSchema{dir + "/values.schema.json", url})
+		}
+		if err := k.validate(values); err != nil {
+			s.problems = append(s.problems, fmt.Sprintf("%s: %v", h.Name(), err))
 		}
 	}
 	for _, dep := range h.Dependencies() {
@@ -41,26 +61,44 @@ func collectSchemaProblems(h *helm.Chart, values map[string]any, problems *[]str
 		}
 		sub, ok := raw.(map[string]any)
 		if !ok {
-			*problems = append(*problems, fmt.Sprintf("%s: values are a %T, not a map", dep.Name(), raw))
+			s.problems = append(s.problems, fmt.Sprintf("%s: values are a %T, not a map", dep.Name(), raw))
 			continue
 		}
-		collectSchemaProblems(dep, sub, problems)
+		s.check(dep, dir+"/charts/"+dep.Name(), sub)
 	}
 }
 
+// A schema is one that was compiled, and what of it was not read.
+type schema struct {
+	validator *jsonschema.Schema
+	unread    []string
+	err       error
+}
+
+// schema compiles a schema once.
+func (c *Chart) schema(text []byte) *schema {
+	key := &text[0] // the files of a chart stay where they are
+	if k, ok := c.schemas.Load(key); ok {
+		return k.(*schema)
+	}
+	k := &schema{}
+	k.validator, k.unread, k.err = compileSchema(text)
+	c.schemas.Store(key, k)
+	return k
+}
+
 // validate checks values against one schema.
-func validate(schema []byte, values map[string]any) (err error) {
+func (k *schema) validate(values map[string]any) (err error) {
+	if k.err != nil {
+		return fmt.Errorf("values.schema.json: %w", k.err)
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("schema cannot be used: %v", r)
 		}
 	}()
-	validator, err := compileSchema(schema)
-	if err != nil {
-		return fmt.Errorf("values.schema.json: %w", err)
-	}
 	var invalid *jsonschema.ValidationError
-	if err := validator.Validate(values); errors.As(err, &invalid) {
+	if err := k.validator.Validate(values); errors.As(err, &invalid) {
 		return errors.New(schemaMessage(invalid))
 	} else if err != nil {
 		return err
@@ -68,31 +106,126 @@ func validate(schema []byte, values map[string]any) (err error) {
 	return nil
 }
 
-// compileSchema compiles with references to other documents accepted as they
-// are, and once more without them if that fails: they may point into documents
-// that are not there.
-func compileSchema(schema []byte) (*jsonschema.Schema, error) {
-	const name = "chart:///values.schema.json"
+// schemaName is where Helm thinks that a schema lies.
+const schemaName = "file:///values.schema.json"
+
+// compileSchema compiles with documents from elsewhere that accept everything, and
+// once more without references to them if that fails: they may point to what cannot
+// stand in such a document. It returns the URLs of those that Helm would load.
+func compileSchema(text []byte) (compiled *jsonschema.Schema, unread []string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			compiled, unread, err = nil, nil, fmt.Errorf("schema cannot be used: %v", r)
+		}
+	}()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	away := &elsewhere{docs: map[string]map[string]any{}, asked: map[string]bool{}}
+	if base, err := url.Parse(schemaName); err == nil {
+		away.collect(doc, base)
+	}
 	compile := func(doc any) (*jsonschema.Schema, error) {
 		compiler := jsonschema.NewCompiler()
-		compiler.UseLoader(acceptAll{})
-		if err := compiler.AddResource(name, doc); err != nil {
+		compiler.UseLoader(away)
+		if err := compiler.AddResource(schemaName, doc); err != nil {
 			return nil, err
 		}
-		return compiler.Compile(name)
+		return compiler.Compile(schemaName)
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	compiled, err = compile(doc)
 	if err != nil {
-		return nil, err
+		again, second := compile(withoutRemote(doc))
+		if second != nil {
+			return nil, nil, err
+		}
+		compiled = again
+		for u := range away.docs { // it may have stopped before the others
+			away.asked[u] = true
+		}
 	}
-	compiled, err := compile(doc)
-	if err == nil {
-		return compiled, nil
+	for u := range away.asked {
+		if !strings.HasPrefix(u, "urn:") { // Helm accepts everything there, too
+			unread = append(unread, u)
+		}
 	}
-	if compiled, again := compile(withoutRemote(doc)); again == nil {
-		return compiled, nil
+	slices.Sort(unread)
+	return compiled, unread, nil
+}
+
+// elsewhere stands for all documents that are not in the chart. It notes which of
+// them are asked for.
+type elsewhere struct {
+	docs  map[string]map[string]any // by URL: what references point to
+	asked map[string]bool
+}
+
+// Load returns a schema that accepts everything, and has the parts that are
+// referred to.
+func (e *elsewhere) Load(url string) (any, error) {
+	e.asked[url] = true
+	if doc := e.docs[url]; doc != nil {
+		return doc, nil
 	}
-	return nil, err
+	return map[string]any{}, nil
+}
+
+// collect notes what references below v point to.
+func (e *elsewhere) collect(v any, base *url.URL) {
+	switch v := v.(type) {
+	case map[string]any:
+		if id, ok := v["$id"].(string); ok {
+			if u, err := base.Parse(id); err == nil {
+				base = u
+			}
+		}
+		for k, x := range v {
+			if ref, ok := x.(string); ok && (k == "$ref" || k == "$dynamicRef" || k == "$recursiveRef") {
+				if u, err := base.Parse(ref); err == nil {
+					e.point(u, base)
+				}
+			}
+			e.collect(x, base)
+		}
+	case []any:
+		for _, x := range v {
+			e.collect(x, base)
+		}
+	}
+}
+
+// point makes the document of a reference have the part that it points to.
+func (e *elsewhere) point(ref, base *url.URL) {
+	fragment := ref.Fragment
+	doc, own := *ref, *base
+	doc.Fragment, doc.RawFragment, own.Fragment, own.RawFragment = "", "", "", ""
+	if doc.String() == own.String() {
+		return
+	}
+	at := e.docs[doc.String()]
+	if at == nil {
+		at = map[string]any{}
+		e.docs[doc.String()] = at
+	}
+	steps, anchor := []string{"$defs", fragment}, fragment
+	if pointer, ok := strings.CutPrefix(fragment, "/"); ok {
+		steps, anchor = strings.Split(pointer, "/"), ""
+	} else if fragment == "" {
+		return
+	}
+	for _, step := range steps {
+		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+		next, ok := at[step].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[step] = next
+		}
+		at = next
+	}
+	if anchor != "" {
+		at["$anchor"] = anchor
+	}
 }
 
 // withoutRemote copies a schema without $schema and without each $ref that
@@ -130,8 +263,3 @@ func schemaMessage(e *jsonschema.ValidationError) string {
 	}
 	return strings.Join(parts, ", ")
 }
-
-// acceptAll resolves every reference to another document to the schema "true".
-type acceptAll struct{}
-
-func (acceptAll) Load(string) (any, error) { return true, nil }

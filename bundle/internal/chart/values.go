@@ -7,6 +7,8 @@ import (
 
 	"helm.sh/helm/v3/pkg/strvals"
 	"sigs.k8s.io/yaml"
+
+	"bundle/bundle/internal/fault"
 )
 
 // ValuesFile is a values file that the user gave; Name is used in errors.
@@ -39,7 +41,7 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 	for _, f := range s.Files {
 		var m map[string]any
 		if err := yaml.Unmarshal(f.Data, &m); err != nil {
-			return nil, fmt.Errorf("values file %s: %w", f.Name, err)
+			return nil, fault.Input("values file "+f.Name, err, "want YAML or JSON, as helm's -f")
 		}
 		values = Merge(values, m)
 	}
@@ -64,11 +66,14 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 		for _, v := range step.given {
 			if err := step.parse(v, values); err != nil {
 				if step.flag == "--set-file" {
-					return nil, fmt.Errorf("%s %s: %w", step.flag, v, err)
+					return nil, fault.Input(step.flag+" "+v, err, "")
 				}
 				// The value may be a secret, and so may be what the parser says of it.
 				key, _, _ := strings.Cut(v, "=")
-				return nil, fmt.Errorf("%s %s: not KEY=VALUE as helm takes it: in a value, commas and braces need a backslash before them", step.flag, key)
+				return nil, &fault.UsageError{
+					What:   fmt.Sprintf("%s %s: not KEY=VALUE as helm takes it", step.flag, key),
+					Advice: "in a value, commas and braces need a backslash before them",
+				}
 			}
 		}
 	}

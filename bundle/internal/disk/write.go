@@ -23,6 +23,12 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 	if errors.Is(err, fs.ErrExist) {
 		return &fault.UsageError{What: path + " exists already", Advice: "choose another name: a key that signed bundles must not be lost"}
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.Input(path, errors.New("no folder "+filepath.Dir(path)), "")
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fault.Input(path, errors.New("no permission to write there"), "")
+	}
 	if err != nil {
 		return err
 	}

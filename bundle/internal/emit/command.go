@@ -2,17 +2,45 @@ package emit
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
+
+// commands is the whole sequence that installs the chart: each needs what those
+// before it have made.
+func (c *Chart) commands(o Options) []string {
+	var all []string
+	if o.PullSecret != "" {
+		if c.Record.Namespace != "default" {
+			all = append(all, shellWords([]string{"kubectl", "create", "namespace", c.Record.Namespace}))
+		}
+		all = append(all, c.kubectlSecret(o))
+	}
+	if !c.beside && !slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
+		login := []string{"helm", "registry", "login", o.Registry.Host}
+		if ca := o.Access.CAFile; ca != "" {
+			login = append(login, "--ca-file", ca)
+		}
+		all = append(all, shellWords(login))
+	}
+	return append(all, c.helmInstall(o))
+}
+
+// kubectlSecret is the command that makes the pull secret. The password comes from
+// a file, and so not into the history of the shell.
+func (c *Chart) kubectlSecret(o Options) string {
+	return shellWords([]string{"kubectl", "create", "secret", "docker-registry", o.PullSecret, "--namespace", c.Record.Namespace,
+		"--docker-server=" + o.Registry.Host}) + ` --docker-username=USER --docker-password="$(cat PASSWORD-FILE)"`
+}
 
 // helmInstall is the command that installs the chart with the emitted files. With a
 // post-renderer it is one for Helm 3, which runs a command, and for Helm 4, which
 // runs a plugin of that name.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	words := []string{"helm", "upgrade", "--install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
 	if c.beside {
-		words = []string{"helm", "install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+		words = []string{"helm", "upgrade", "--install", r.Release, filepath.Join(o.OutputDir, c.archive())}
 	}
 	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
@@ -20,6 +48,9 @@ func (c *Chart) helmInstall(o Options) string {
 	}
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
+	}
+	if len(c.unread()) > 0 {
+		words = append(words, "--skip-schema-validation")
 	}
 	if !c.beside {
 		words = append(words, o.helmAccess()...)

@@ -1,12 +1,14 @@
 package emit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -14,13 +16,14 @@ import (
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 	"bundle/checksum"
+	"bundle/layout/strict"
 )
-
-// receiptVersion is the version of the receipt's format.
-const receiptVersion = 1
 
 // ReceiptOptions say where an import writes what it did, for the audit file.
 type ReceiptOptions struct {
@@ -31,15 +34,15 @@ type ReceiptOptions struct {
 
 // A Receipt says what was verified, on whose word, and what was pushed where.
 type Receipt struct {
-	Version  int       `json:"receiptVersion"`
+	Version  int       `json:"schemaVersion"` // of the words, those of the JSON of commands
 	Tool     string    `json:"tool"`
 	Verified time.Time `json:"verified"` // when signatures were checked, UTC
 	Finished time.Time `json:"finished"` // when all was pushed and written, UTC
 	trust.Vouched
 	Bundle   ReceiptBundle  `json:"bundle"`
 	Registry string         `json:"registry"`
-	Images   []ReceiptImage `json:"images"` // charts as well, as what they are in a registry
-	Charts   []ReceiptChart `json:"charts,omitempty"`
+	Images   []ReceiptImage `json:"images"`
+	Charts   []ReceiptChart `json:"charts"`
 	Complete bool           `json:"complete"` // false: references are left that point outside, or that nobody can pull
 }
 
@@ -49,16 +52,23 @@ type ReceiptBundle struct {
 	Size    int64         `json:"size"`
 	ID      string        `json:"id"`
 	Created time.Time     `json:"created"`
+	Serial  int64         `json:"serial,omitempty"`
+	Expires time.Time     `json:"expires,omitzero"`
 	Tool    string        `json:"tool"`
 	Sums    digest.Digest `json:"sums"` // of SHA256SUMS, and so of everything
 }
 
 // A ReceiptImage is one name in the target registry.
 type ReceiptImage struct {
-	Source string        `json:"source"`
-	Target string        `json:"target"`
-	Digest digest.Digest `json:"digest"`
-	State  string        `json:"state"` // pushed; present: it was there before; refused: it is not there
+	Source   string        `json:"reference"`
+	Target   string        `json:"target"`
+	Digest   digest.Digest `json:"digest"`
+	State    words.State   `json:"state"`              // pushed, present, replaced, refused
+	Replaces digest.Digest `json:"previous,omitempty"` // what the name stood for before, where it was replaced
+	Reason   string        `json:"reason,omitempty"`   // why it was refused
+	Size     int64         `json:"size"`               // bytes of all its blobs, manifests included; 0: not known
+
+	Platforms []string `json:"platforms"` // os/arch[/variant]
 }
 
 // A ReceiptChart is a chart and the values files that were written for it.
@@ -66,9 +76,30 @@ type ReceiptChart struct {
 	Name    string        `json:"name"`
 	Version string        `json:"version"`
 	Target  string        `json:"target"`
-	Archive digest.Digest `json:"archive"` // of the .tgz
+	Digest  digest.Digest `json:"digest,omitempty"` // of its manifest in the registry
+	State   words.State   `json:"state,omitempty"`  // as of an image; empty: it was not pushed
+	Archive digest.Digest `json:"archive"`          // of the .tgz
 	Files   []ReceiptFile `json:"files"`
-	Left    []Left        `json:"left,omitempty"` // references that values did not move
+	Left    []ReceiptLeft `json:"left"` // references that values did not move
+}
+
+// A ReceiptLeft is a reference that values did not move.
+type ReceiptLeft struct {
+	Reference string   `json:"reference"` // as the chart writes it
+	Template  string   `json:"template"`
+	Kind      string   `json:"kind"`
+	Path      string   `json:"path"`
+	Reason    string   `json:"reason"`
+	Target    string   `json:"target,omitempty"` // where it should point
+	Needs     []string `json:"needs"`            // what moves it all the same
+}
+
+func receiptLeft(all []Left) []ReceiptLeft {
+	var list []ReceiptLeft
+	for _, l := range all {
+		list = append(list, ReceiptLeft{l.Raw, l.Template, l.Kind, l.Path, l.Reason, l.Target, l.Needs})
+	}
+	return list
 }
 
 // A ReceiptFile is a file that was written.
@@ -110,6 +141,7 @@ func (o ReceiptOptions) Write(r *Receipt) error {
 	if o.Path == "" {
 		return nil
 	}
+	words.Complete(r)
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)
@@ -137,38 +169,74 @@ func (o ReceiptOptions) Write(r *Receipt) error {
 	return nil
 }
 
+// MaxReceipt bounds a receipt, in bytes.
+const MaxReceipt = 64 << 20
+
+var receiptRules = strict.Rules{Bytes: MaxReceipt, Depth: 16, Values: 5_000_000, AnyCase: true}
+
+// ParseReceipt reads a receipt; ok is false for anything else.
+func ParseReceipt(b []byte) (r *Receipt, ok bool) {
+	r = new(Receipt)
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) || receiptRules.Decode(b, r) != nil {
+		return nil, false
+	}
+	return r, r.Version == words.SchemaVersion && r.Registry != "" && r.Bundle.ID != ""
+}
+
+// About says which bundle was opened at path.
+func About(path string, b *open.Bundle) ReceiptBundle {
+	return ReceiptBundle{
+		Path:    path,
+		Size:    b.Size,
+		ID:      b.Record.ID,
+		Created: b.Record.Created,
+		Serial:  b.Record.Serial,
+		Expires: b.Record.Expires,
+		Tool:    b.Record.Tool,
+		Sums:    digest.FromBytes(b.Sums),
+	}
+}
+
+// receiptImage adds what the record knows of an image.
+func receiptImage(im push.Image, rec *record.Record) ReceiptImage {
+	r := ReceiptImage{
+		Source: im.Source, Target: im.Target, Digest: digest.Digest(im.Digest),
+		State: im.State(false), Replaces: im.Replaces, Reason: im.Refused,
+	}
+	for _, known := range slices.Concat(rec.Images, rec.Referrers) {
+		if known.Reference == im.Source {
+			r.Size, r.Platforms = known.Size, known.Platforms
+		}
+	}
+	return r
+}
+
 // NewReceipt gathers what an import of the bundle at path did.
 func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Image, o Options) (*Receipt, error) {
 	r := &Receipt{
-		Version:  receiptVersion,
+		Version:  words.SchemaVersion,
 		Verified: b.Verified,
 		Finished: time.Now().UTC().Truncate(time.Second),
 		Vouched:  b.Vouched,
-		Bundle: ReceiptBundle{
-			Path:    path,
-			Size:    b.Size,
-			ID:      b.Record.ID,
-			Created: b.Record.Created,
-			Tool:    b.Record.Tool,
-			Sums:    digest.FromBytes(b.Sums),
-		},
+		Bundle:   About(path, b),
 		Registry: o.Registry.String(),
-		Images:   []ReceiptImage{},
 		Complete: true,
 	}
+	pushed := make(map[string]push.Image) // charts, by their name in the bundle
 	for _, im := range images {
-		state := "present"
-		switch {
-		case im.Pushed:
-			state = "pushed"
-		case im.Refused != "":
-			state, r.Complete = "refused", false
+		r.Complete = r.Complete && im.Refused == ""
+		if im.Kind == place.Chart {
+			pushed[im.Source] = im
+			continue
 		}
-		r.Images = append(r.Images, ReceiptImage{im.Source, im.Target, digest.Digest(im.Digest), state})
+		r.Images = append(r.Images, receiptImage(im, b.Record))
 	}
 	for _, c := range charts {
 		out := c.Report(o)
-		rc := ReceiptChart{Name: out.Name, Version: out.Version, Target: out.Target, Archive: digest.FromBytes(c.Chart.Archive()), Left: out.Left}
+		rc := ReceiptChart{Name: out.Name, Version: out.Version, Target: out.Target, Archive: digest.FromBytes(c.Chart.Archive()), Left: receiptLeft(out.Left)}
+		if im, ok := pushed[c.Record.Reference]; ok {
+			rc.Digest, rc.State = digest.Digest(im.Digest), im.State(false)
+		}
 		for _, name := range out.Files {
 			file := filepath.Join(o.OutputDir, name)
 			content, err := os.ReadFile(file)

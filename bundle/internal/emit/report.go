@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/yaml"
+
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
@@ -25,18 +27,24 @@ type ChartReport struct {
 
 	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
 
-	Named   []string `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
-	Changed []string `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
-	Altered []string `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
-	Short   bool     `json:"short,omitempty"`   // the search ended at its bound: other values may move more
-	Renders int      `json:"renders"`
-	Helm    string   `json:"helm"` // the command that installs it, for Helm 3 and Helm 4
+	Named     []string       `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
+	Changed   []string       `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
+	Altered   []string       `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
+	Short     bool           `json:"short,omitempty"`   // the search ended at its bound: other values may move more
+	Renders   int            `json:"renders"`
+	Release   string         `json:"release"`
+	Namespace string         `json:"namespace"`
+	Set       map[string]any `json:"set"`      // the values that move references, as the emitted file has them
+	Commands  []string       `json:"commands"` // what installs it, in order, Helm among it
+
+	Helm string `json:"helm"` // the command that installs it, for Helm 3 and Helm 4
 
 	Outside3  []string `json:"outsideHelm3,omitempty"` // references that the command leaves outside with Helm 3, hooks for one
 	Outside4  []string `json:"outsideHelm4,omitempty"` // and with Helm 4
 	Kustomize string   `json:"kustomize,omitempty"`    // the command that installs the rendered folder instead
 	Stuck     []string `json:"stuck,omitempty"`        // references that no way moves
-	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use
+	GitOps    []string `json:"gitOps,omitempty"`       // files for GitOps, relative to the output folder
+	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use, or Helm from its own checks
 
 	Secrets     int      `json:"secrets,omitempty"`     // pods proved to name the pull secret
 	SecretsLeft []string `json:"secretsLeft,omitempty"` // pods that do not, and why
@@ -70,8 +78,17 @@ func (c *Chart) Report(o Options) ChartReport {
 
 		Renders: c.result.Renders,
 		Helm:    c.helmInstall(o),
+
+		Release: c.Record.Release, Namespace: c.Record.Namespace,
+		Commands: c.commands(o),
+	}
+	_ = yaml.Unmarshal(c.Values, &r.Set) // Derive has read it back before
+	for _, u := range c.unread() {
+		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
 	}
 	c.addWays(&r, o)
+	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
+	r.GitOps = c.gitOpsNames(o)
 	if c.beside {
 		r.Target = ""
 	}
@@ -86,8 +103,7 @@ func (c *Chart) Report(o Options) ChartReport {
 	r.Altered, r.Short = c.altered(), c.result.Short
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
-		r.Kubectl = "kubectl create secret docker-registry " + shellQuote(o.PullSecret) + " --namespace " + shellQuote(c.Record.Namespace) +
-			" --docker-server=" + shellQuote(o.Registry.Host) + " --docker-username=USER --docker-password=PASSWORD"
+		r.Kubectl = c.kubectlSecret(o)
 		for _, l := range c.result.SecretsLeft {
 			r.SecretsLeft = append(r.SecretsLeft, record.Printable(fmt.Sprintf("%s: %s %s: %s", l.Template, l.Kind, l.Name, l.Reason)))
 		}

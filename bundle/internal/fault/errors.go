@@ -124,6 +124,36 @@ func (e *UsageError) Error() string { return e.What }
 // Fault says how to ask instead.
 func (e *UsageError) Fault() (Kind, string) { return Usage, e.Advice }
 
+// An InputError is a file that the request names, and that cannot be used.
+type InputError struct {
+	Subject string // what it was to be, and its name; may be empty
+	Err     error
+	Advice  string // empty: that of Err, if it has one
+}
+
+// Input says which file that the user named cannot be used, and why.
+func Input(subject string, err error, advice string) error {
+	return &InputError{Subject: subject, Err: err, Advice: advice}
+}
+
+func (e *InputError) Error() string {
+	if e.Subject == "" {
+		return e.Err.Error()
+	}
+	return e.Subject + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *InputError) Unwrap() error { return e.Err }
+
+// Fault makes it a wrong request.
+func (e *InputError) Fault() (Kind, string) {
+	if e.Advice == "" {
+		return Usage, Hint(e.Err)
+	}
+	return Usage, e.Advice
+}
+
 // A DamagedError is a bundle whose content contradicts itself.
 type DamagedError struct {
 	Subject string // the entry, descriptor or reference

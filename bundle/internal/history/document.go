@@ -55,24 +55,33 @@ func NewImport(b *open.Bundle, target place.Registry, images []push.Image, tool 
 		im.Names = append(im.Names, Name{Name: below(target, ref), Source: image.Source, Digest: d, Replaced: image.Replaces})
 		c := contents[repo]
 		if c == nil {
-			c = &Content{Repository: repo, Blobs: []Blob{}}
+			c = &Content{Repository: repo, Manifests: []Blob{}, Blobs: []Blob{}}
 			contents[repo], order = c, append(order, repo)
 		}
-		_, blobs, err := b.BlobsOf(roots[d])
+		manifests, blobs, err := b.BlobsOf(roots[d])
 		if err != nil {
 			return Import{}, err
 		}
-		for _, blob := range blobs {
-			c.Blobs = append(c.Blobs, Blob{blob.Digest, blob.Size})
-		}
+		c.Manifests, c.Blobs = add(c.Manifests, manifests), add(c.Blobs, blobs)
 	}
 	for _, repo := range order {
 		c := contents[repo]
-		slices.SortFunc(c.Blobs, func(x, y Blob) int { return strings.Compare(string(x.Digest), string(y.Digest)) })
-		c.Blobs = slices.Compact(c.Blobs)
+		c.Manifests, c.Blobs = unique(c.Manifests), unique(c.Blobs)
 		im.Repositories = append(im.Repositories, *c)
 	}
 	return im, nil
+}
+
+func add(list []Blob, found []ocispec.Descriptor) []Blob {
+	for _, d := range found {
+		list = append(list, Blob{d.Digest, d.Size})
+	}
+	return list
+}
+
+func unique(list []Blob) []Blob {
+	slices.SortFunc(list, func(x, y Blob) int { return strings.Compare(string(x.Digest), string(y.Digest)) })
+	return slices.Compact(list)
 }
 
 // NewReplacement says which name of the target would stand for something else.

@@ -76,13 +76,14 @@ type Name struct {
 	Replaced digest.Digest `json:"replaced,omitempty"` // what stood there before, if it was something else
 }
 
-// A Content is what blobs a repository got, manifests left out.
+// A Content is what a repository got or had, each once.
 type Content struct {
 	Repository string `json:"repository"`
-	Blobs      []Blob `json:"blobs"`
+	Manifests  []Blob `json:"manifests"`
+	Blobs      []Blob `json:"blobs"` // layers and configurations
 }
 
-// A Blob is one layer or configuration.
+// A Blob is one of them.
 type Blob struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"` // bytes

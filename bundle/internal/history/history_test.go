@@ -32,7 +32,7 @@ func made(day, finished int, names ...Name) Import {
 		Vouched:  trust.Vouched{Signers: []trust.Voucher{{Fingerprint: "SHA256:x", KeyType: "ssh-ed25519", Signature: "SHA256SUMS.sig"}}},
 		Names:    names,
 		Repositories: []Content{
-			{Repository: "acme/app", Blobs: []Blob{{digest.FromString("layer"), 5}}},
+			{Repository: "acme/app", Manifests: []Blob{}, Blobs: []Blob{{digest.FromString("layer"), 5}}},
 		},
 	}
 }

@@ -132,7 +132,7 @@ func (im *Import) check() error {
 		}
 	}
 	for _, c := range im.Repositories {
-		for _, b := range c.Blobs {
+		for _, b := range slices.Concat(c.Manifests, c.Blobs) {
 			if b.Digest.Validate() != nil || b.Size < 0 {
 				return fmt.Errorf("blob %q of %q has no digest or size", record.Printable(string(b.Digest)), record.Printable(c.Repository))
 			}

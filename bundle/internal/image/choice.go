@@ -62,13 +62,9 @@ func (im *Image) lack(have []Platform) error {
 	if len(im.Lacks) > 1 {
 		is = "are"
 	}
-	return &UnfitError{
-		Images: []string{fmt.Sprintf("%s: platform %s %s not offered: it has %s", im.Ref, joinStrings(im.Lacks), is, joinStrings(have))},
-		Advice: []string{
-			"take what there is of the platforms with --platform-optional, or an image as it is with --all-platforms REF;\n" +
-				"leave one out with --exclude REF",
-		},
-	}
+	return unfit(im.Ref, fmt.Sprintf("platform %s %s not offered: it has %s", joinStrings(im.Lacks), is, joinStrings(have)),
+		"take what there is of the platforms with --platform-optional, or the image as it is with --all-platforms REF,\n"+
+			"or leave it out with --exclude REF", nil)
 }
 
 // indexes fetches the indexes below an index that may hold a wanted platform.

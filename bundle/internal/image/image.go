@@ -10,7 +10,6 @@
 package image
 
 import (
-	"fmt"
 	"io"
 	"slices"
 
@@ -22,11 +21,9 @@ import (
 	"bundle/layout"
 )
 
-func (im *Image) Record() (record.Image, error) {
-	size, err := im.Size()
-	if err != nil {
-		return record.Image{}, err
-	}
+// Record is what a bundle says of the image, which has so many bytes: every blob
+// once, manifests included.
+func (im *Image) Record(size int64) record.Image {
 	r := record.Image{
 		Reference: im.Name(),
 		Digest:    im.Root.Digest,
@@ -43,7 +40,7 @@ func (im *Image) Record() (record.Image, error) {
 	for _, p := range im.platforms {
 		r.Platforms = append(r.Platforms, p.String())
 	}
-	return r, nil
+	return r
 }
 
 // An Image is one reference with everything small about it read: the plan is
@@ -104,7 +101,7 @@ func (im *Image) layers() (list []digest.Digest) {
 }
 
 func (im *Image) walk(visit func(ocispec.Descriptor)) {
-	all, _ := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch) // what is wrong with it, Size will say
+	all, _ := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch) // what is wrong with it, the plan will say
 	for _, d := range all {
 		visit(d)
 	}
@@ -118,19 +115,6 @@ func (im *Image) Name() string {
 		r.Digest = im.Root.Digest
 	}
 	return r.String()
-}
-
-// Size adds up every blob of the image, manifests included, each once.
-func (im *Image) Size() (int64, error) {
-	all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, im.Content.Fetch)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", im.Ref, err)
-	}
-	var n int64
-	for _, d := range all {
-		n += d.Size
-	}
-	return n, nil
 }
 
 // forgetUnreachable drops what a platform choice left behind, so that it is

@@ -198,7 +198,7 @@ func (r *Resolver) attachedTo(ctx context.Context, to name.Reference, subject di
 	for _, ref := range refs {
 		a, err := r.image(ctx, Want{ref: ref}, Choice{})
 		if err == nil {
-			err = nowhere([]*Image{a})
+			err = r.whole(ctx, a)
 		}
 		if err != nil {
 			if err := r.noAnswer(ctx, to.Host, err); err != nil {
@@ -213,6 +213,30 @@ func (r *Resolver) attachedTo(ctx context.Context, to name.Reference, subject di
 		found = append(found, a)
 	}
 	return found, nil
+}
+
+// whole requires that all of an artifact is where it is: found out later, a lost
+// signature would cost the images.
+func (r *Resolver) whole(ctx context.Context, a *Image) error {
+	var blobs []ocispec.Descriptor
+	a.walk(func(d ocispec.Descriptor) {
+		if !layout.IsManifest(d.MediaType) && a.Content[d.Digest] == nil {
+			blobs = append(blobs, d)
+		}
+	})
+	for _, d := range blobs {
+		err := r.do(ctx, func() error {
+			has, err := r.has(ctx, a, d)
+			if err == nil && !has {
+				err = fmt.Errorf("%s: its registry does not have %s", a.Ref, d.Digest)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // subjectOf is the digest that a manifest says it is attached to, or empty.

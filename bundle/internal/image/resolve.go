@@ -84,7 +84,7 @@ func (r *Resolver) image(ctx context.Context, w Want, choice Choice) (*Image, er
 	}
 	err := r.narrow(ctx, im, choice)
 	if err == nil {
-		err = r.children(ctx, im, im.Root, 0)
+		err = r.children(ctx, im, im.Root)
 	}
 	if err == nil {
 		err = im.settle(choice)
@@ -116,28 +116,38 @@ func (r *Resolver) root(ctx context.Context, im *Image) error {
 // deepest is how deep indexes may be nested that are resolved.
 const deepest = 4
 
-// children fetches the manifests below an index, and the config of a single
+// children fetches the manifests below an index, level by level, and the config of a single
 // image manifest, which alone tells its platform.
-func (r *Resolver) children(ctx context.Context, im *Image, d ocispec.Descriptor, depth int) error {
-	if depth > deepest {
-		return fmt.Errorf("index nested more than %d levels deep", deepest)
-	}
-	children, err := layout.Children(d.MediaType, im.Content[d.Digest])
-	if err != nil {
-		return err
-	}
-	missing := slices.DeleteFunc(children, func(c ocispec.Descriptor) bool {
-		return im.Content[c.Digest] != nil || !layout.IsManifest(c.MediaType) && (depth > 0 || !IsImageConfig(c))
-	})
-	if err := r.documents(ctx, im, missing); err != nil {
-		return err
-	}
-	for _, c := range missing {
-		if layout.IsManifest(c.MediaType) && im.Content[c.Digest] != nil {
-			if err := r.children(ctx, im, c, depth+1); err != nil {
+func (r *Resolver) children(ctx context.Context, im *Image, root ocispec.Descriptor) error {
+	seen := map[digest.Digest]bool{root.Digest: true}
+	level := []ocispec.Descriptor{root}
+	for depth := 0; len(level) > 0; depth++ {
+		if depth > deepest {
+			return fmt.Errorf("index nested more than %d levels deep", deepest)
+		}
+		var next, missing []ocispec.Descriptor
+		for _, d := range level {
+			children, err := layout.Children(d.MediaType, im.Content[d.Digest])
+			if err != nil {
 				return err
 			}
+			for _, c := range children {
+				if seen[c.Digest] || !layout.IsManifest(c.MediaType) && (depth > 0 || !IsImageConfig(c)) {
+					continue
+				}
+				seen[c.Digest] = true
+				if im.Content[c.Digest] == nil {
+					missing = append(missing, c)
+				}
+				if layout.IsManifest(c.MediaType) {
+					next = append(next, c)
+				}
+			}
 		}
+		if err := r.documents(ctx, im, missing); err != nil {
+			return err
+		}
+		level = slices.DeleteFunc(next, func(c ocispec.Descriptor) bool { return im.Content[c.Digest] == nil })
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
@@ -19,7 +20,8 @@ import (
 // An UnfitError lists the images that cannot travel as they were asked for.
 type UnfitError struct {
 	Images []string // one line for each: which, and what is the matter with it
-	Advice []string // what helps, without repetition
+	Advice []string // what helps, without repetition; REF stands for an image
+	refs   []string // the images
 	errs   []error  // what was behind it
 }
 
@@ -34,7 +36,21 @@ func (e *UnfitError) Error() string {
 }
 
 // Fault tells the ways to take the others, or the rest of them.
-func (e *UnfitError) Fault() (fault.Kind, string) { return fault.Failed, strings.Join(e.Advice, "\n") }
+func (e *UnfitError) Fault() (fault.Kind, string) {
+	advice := strings.Join(e.Advice, "\n")
+	if len(e.refs) == 1 {
+		advice = strings.ReplaceAll(advice, "REF", e.refs[0])
+	}
+	return fault.Failed, advice
+}
+
+func unfit(ref name.Reference, what, advice string, err error) *UnfitError {
+	e := &UnfitError{Images: []string{ref.String() + ": " + what}, Advice: []string{advice}, refs: []string{ref.String()}}
+	if err != nil {
+		e.errs = []error{err}
+	}
+	return e
+}
 
 // asUnfit takes an *UnfitError out of err, with the place where the image was
 // seen, so that it can be joined to others; any other error stays one.
@@ -44,7 +60,9 @@ func asUnfit(err error, found []record.Finding) (*UnfitError, error) {
 		return nil, err
 	}
 	if seen := seenIn(found); seen != "" && len(unfit.Images) == 1 {
-		unfit = &UnfitError{Images: []string{unfit.Images[0] + " (" + seen + ")"}, Advice: unfit.Advice, errs: unfit.errs}
+		placed := *unfit
+		placed.Images = []string{unfit.Images[0] + " (" + seen + ")"}
+		unfit = &placed
 	}
 	return unfit, nil
 }
@@ -56,6 +74,7 @@ func joinUnfit(all []*UnfitError) error {
 			continue
 		}
 		joined.Images = append(joined.Images, e.Images...)
+		joined.refs = append(joined.refs, e.refs...)
 		joined.errs = append(joined.errs, e.errs...)
 		for _, a := range e.Advice {
 			if !slices.Contains(joined.Advice, a) {
@@ -113,26 +132,26 @@ func isLost(err error) bool {
 // explain names the image, and says how to do without what cannot travel.
 func (im *Image) explain(err error, choice Choice) error {
 	var (
-		unfit *UnfitError
+		known *UnfitError
 		lost  *lostError
 		wrong *layout.ContentError
 		said  *remote.Error
 	)
-	if errors.As(err, &unfit) {
-		return unfit
+	if errors.As(err, &known) {
+		return known
 	}
 	told := errors.As(err, &said) && said.Kind == remote.Protocol
 	if !errors.As(err, &lost) && !errors.As(err, &wrong) && !told {
 		return fmt.Errorf("%s: %w", im.Ref, err)
 	}
-	advice := "leave the image out with --exclude " + im.Ref.String()
+	advice := "leave the image out with --exclude REF"
 	if layout.IsIndex(im.Source.MediaType) {
-		advice = "take only the platforms that you need with --platform, or " + advice
+		advice = "take only the platforms that you need with --platform, or leave the image out with --exclude REF"
 		if len(choice.Platforms) > 0 {
-			advice = "choose other platforms with --platform, or leave the image out with --exclude " + im.Ref.String()
+			advice = "choose other platforms with --platform, or leave the image out with --exclude REF"
 		}
 	}
-	return &UnfitError{Images: []string{fmt.Sprintf("%s: %v", im.Ref, err)}, Advice: []string{advice}, errs: []error{err}}
+	return unfit(im.Ref, err.Error(), advice, err)
 }
 
 // nowhere requires that each layer that may lie elsewhere is served for one of
@@ -154,11 +173,11 @@ func nowhere(images []*Image) error {
 			}
 		}
 	}
-	unfit := make([]*UnfitError, len(images))
+	all := make([]*UnfitError, len(images))
 	for i, im := range images {
-		unfit[i] = im.unfitFor(missing)
+		all[i] = im.unfitFor(missing)
 	}
-	return joinUnfit(unfit)
+	return joinUnfit(all)
 }
 
 // unfitFor names the layers of an image that no registry has.
@@ -177,11 +196,8 @@ func (im *Image) unfitFor(missing map[digest.Digest]bool) *UnfitError {
 	if len(layers) == 0 {
 		return nil
 	}
-	advice := "its publisher keeps such layers out of registries. Leave the image out with --exclude " + im.Ref.String()
-	if layout.IsIndex(im.Source.MediaType) {
-		advice += ",\nor take the platforms that do without with --platform"
-	}
-	line := fmt.Sprintf("%s: its registry does not serve layer %s", im.Ref, strings.Join(layers, ", "))
-	e, _ := asUnfit(&UnfitError{Images: []string{line}, Advice: []string{advice}}, im.Found)
+	e, _ := asUnfit(unfit(im.Ref, "its registry does not serve layer "+strings.Join(layers, ", "),
+		"its publisher keeps such layers out of registries: leave the image out with --exclude REF,\n"+
+			"or, of an image that has others, take the platforms that do without with --platform", nil), im.Found)
 	return e
 }

@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,6 +48,11 @@ type Archive struct {
 
 // Close gives the files back. Blobs cannot be read any more.
 func (a *Archive) Close() error { return a.close() }
+
+// Same reports whether all images are one, under several names.
+func (a *Archive) Same() bool {
+	return !slices.ContainsFunc(a.Images, func(im *Image) bool { return im.root.Digest != a.Images[0].root.Digest })
+}
 
 // Open finds the image that is called name, or all images where name is empty.
 func Open(ctx context.Context, kind Kind, path, name string) (*Archive, error) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -24,7 +25,18 @@ const patience = time.Minute
 // An Error is a file that cannot be read, or not to its end.
 type Error struct{ Err error }
 
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string {
+	var at *fs.PathError
+	switch {
+	case !errors.As(e.Err, &at):
+		return e.Err.Error()
+	case errors.Is(at, fs.ErrNotExist):
+		return at.Path + ": no such file"
+	case errors.Is(at, fs.ErrPermission):
+		return at.Path + ": no permission to read it"
+	}
+	return at.Path + ": " + at.Err.Error()
+}
 func (e *Error) Unwrap() error { return e.Err }
 
 // Fault is that of a command line that names a wrong file.

@@ -85,7 +85,11 @@ func File(ctx context.Context, path string, trust *trust.Trust, more ...string) 
 	}
 	b, err := Reader(ctx, f, f.Size(), trust, beside...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, explainParts(err)), f.Close())
+		err = fmt.Errorf("%s: %w", path, explainParts(err))
+		if other := otherKind(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
+			err = other
+		}
+		return nil, errors.Join(err, f.Close())
 	}
 	b.Parts = f
 	return b, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -67,9 +68,14 @@ func explainParts(err error) error {
 		twice   *parts.TwiceError
 		known   fault.Fault
 	)
+	var path *fs.PathError
 	switch {
 	case errors.As(err, &known):
 		return err
+	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrNotExist):
+		return fault.Input("bundle "+path.Path, errors.New("no such file"), "")
+	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrPermission):
+		return fault.Input("bundle "+path.Path, errors.New("no permission to read it"), "")
 	case errors.As(err, &several):
 		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder"}
 	case errors.As(err, &none) && none.Err == nil:

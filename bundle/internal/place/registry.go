@@ -33,6 +33,9 @@ func ParseRegistry(s string) (Registry, error) {
 		probe = host + "/" + prefix + "/x"
 	}
 	named, err := reference.ParseNormalizedNamed(probe)
+	if strings.ToLower(prefix) != prefix {
+		return Registry{}, bad("the prefix has upper case in it, and repositories are lower-case")
+	}
 	if err != nil || reference.Domain(named) != host {
 		return Registry{}, bad("the host needs a dot or a port, and the prefix must be a repository path")
 	}

@@ -68,21 +68,16 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 	}
 	var index []ocispec.Descriptor
 	images = mergeEqual(images)
+	p.known.Put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data) // the record's config, and that of many artifacts
 	for _, im := range images {
-		ir, err := im.Record()
-		if err != nil {
-			return nil, err
-		}
-		if im.Subject == "" {
-			rec.Images = append(rec.Images, ir)
-		} else {
-			rec.Referrers = append(rec.Referrers, ir)
-		}
 		index = append(index, name.Entry(im.Root, im.Name()))
 		p.learn(im.Content)
 	}
 	index, err := p.addCharts(charts, index)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.order(images); err != nil {
 		return nil, err
 	}
 	rec.ID = contentID(index)
@@ -98,7 +93,8 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		return nil, err
 	}
 	index = append(index, record)
-	if err := p.order(images, index); err != nil {
+	// The same digest under two sizes, in two images, is somebody's lie.
+	if _, err := layout.Reachable(index, p.known.Fetch); err != nil {
 		return nil, err
 	}
 	p.index, err = json.Marshal(ocispec.Index{
@@ -182,18 +178,20 @@ func (p *Plan) addRecord() (ocispec.Descriptor, error) {
 }
 
 // order decides where every blob stands: configs first, then layers, image by
-// image, each once.
-func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
+// image, each once. It adds the images to the record.
+func (p *Plan) order(images []*image.Image) error {
 	configs := make(map[digest.Digest]bool)
 	var layers []ocispec.Descriptor
 	seen := make(map[digest.Digest]digest.Digest) // to itself: the text of each is kept once
 	for _, im := range images {
+		size := int64(0)
 		needs := make([]digest.Digest, 0, 16)
 		all, err := layout.Reachable([]ocispec.Descriptor{im.Root}, p.known.Fetch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", im.Ref, err)
 		}
 		for _, d := range all {
+			size += d.Size
 			if err := p.markConfig(d, configs); err != nil {
 				return fmt.Errorf("%s: %w", im.Ref, err)
 			}
@@ -210,6 +208,11 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 			needs = append(needs, known)
 		}
 		p.Needs[im.Name()] = append(p.Needs[im.Name()], needs...)
+		if im.Subject == "" {
+			p.Record.Images = append(p.Record.Images, im.Record(size))
+		} else {
+			p.Record.Referrers = append(p.Record.Referrers, im.Record(size))
+		}
 	}
 	for _, d := range layers {
 		if configs[d.Digest] {
@@ -222,9 +225,7 @@ func (p *Plan) order(images []*image.Image, index []ocispec.Descriptor) error {
 			p.Fetch = append(p.Fetch, d)
 		}
 	}
-	// The same digest under two sizes, in two images, is somebody's lie.
-	_, err := layout.Reachable(index, p.known.Fetch)
-	return err
+	return nil
 }
 
 // comesFrom notes the first image that has a blob where it is.

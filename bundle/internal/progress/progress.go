@@ -30,6 +30,14 @@ type Reporter interface {
 	End()
 }
 
+// Expect tells how many things the current phase will report as done, if the
+// reporter wants to know: it has a method Expect(n int, thing string) then.
+func Expect(p Reporter, n int, thing string) {
+	if e, ok := p.(interface{ Expect(int, string) }); ok {
+		e.Expect(n, thing)
+	}
+}
+
 type silent struct{}
 
 func (silent) Phase(string, int64) {}
@@ -59,6 +67,9 @@ func (s *steady) Phase(name string, total int64) {
 	s.mu.Unlock()
 	s.Reporter.Phase(name, total)
 }
+
+// Expect implements what [Expect] asks for.
+func (s *steady) Expect(n int, thing string) { Expect(s.Reporter, n, thing) }
 
 func (s *steady) Add(n int64) {
 	if n = s.forward(n); n > 0 {

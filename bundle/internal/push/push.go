@@ -24,6 +24,7 @@ import (
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/words"
 )
 
 // A Pusher moves placements into the target registry: first what is missing is
@@ -53,6 +54,22 @@ type Image struct {
 	SourceDigest string        `json:"sourceDigest,omitempty"` // where a choice of platforms changed it: what the source has
 
 	Kind place.Kind `json:"-"`
+}
+
+// IsChart tells a chart from an image.
+func (im Image) IsChart() bool { return im.Kind == place.Chart }
+
+// State is what became of it, or would become in a dry run.
+func (im Image) State(dryRun bool) words.State {
+	switch {
+	case im.Refused != "":
+		return words.Refused
+	case im.Pushed && im.Replaces != "":
+		return words.Replaced.In(dryRun)
+	case im.Pushed:
+		return words.Pushed.In(dryRun)
+	}
+	return words.Present
 }
 
 // A Bytes counts bytes of blobs.
@@ -106,7 +123,7 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	case dryRun:
 		r.bytes.Sent = r.todo.total()
 	case lacking != nil:
-		err = r.pushBlobs(ctx)
+		err = r.pushPart(ctx)
 	default:
 		err = r.push(ctx)
 	}

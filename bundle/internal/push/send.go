@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,6 +16,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
@@ -69,6 +71,9 @@ func (r *run) preflight(ctx context.Context) error {
 // push sends blobs, then manifests, then tags: first of images and charts, so that
 // nobody waits for a signature.
 func (r *run) push(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
 	}
@@ -85,11 +90,16 @@ func (r *run) push(ctx context.Context) error {
 	return nil
 }
 
+// pushPart sends the blobs that are there, of a bundle of which others are not.
+func (r *run) pushPart(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	defer r.Pr.End()
+	return r.pushBlobs(ctx)
+}
+
 // pushBlobs sends blobs. One that is damaged, or that the medium does not give,
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
-	r.Pr.Phase("pushing", r.todo.total())
-	defer r.Pr.End()
 	damage := make([]error, len(r.todo.uploads))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Jobs)
@@ -240,6 +250,8 @@ func (r *run) lost(m manifestPush, doc []byte) (bool, error) {
 	return false, nil
 }
 
+const noReferrers = "--no-referrers"
+
 // explain adds what is known of a push to the hint of its refusal.
 func (m manifestPush) explain(err error) error {
 	var e *remote.Error
@@ -249,8 +261,8 @@ func (m manifestPush) explain(err error) error {
 	switch {
 	case m.replaces != "" && e.Fixed():
 		return fault.WithHint(err, "the tag stands for "+m.replaces.String()+", and the registry may not let tags be changed;\nhave it deleted, or push below another path with --registry HOST/PREFIX")
-	case m.kind == place.Referrer && e.Hint == "":
-		return fault.WithHint(err, "--no-referrers leaves signatures, SBOMs and the like out")
+	case m.kind == place.Referrer && !strings.Contains(e.Hint, noReferrers):
+		return fault.WithHint(err, strings.TrimPrefix(e.Hint+"\n"+noReferrers+" leaves signatures, SBOMs and the like out", "\n"))
 	}
 	return err
 }

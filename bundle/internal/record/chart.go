@@ -68,6 +68,14 @@ func CheckRelease(release, namespace string) error {
 	return nil
 }
 
+// CheckSecret requires a name that a Secret can have.
+func CheckSecret(name string) error {
+	if !dnsName.MatchString(name) || len(name) > 253 {
+		return fmt.Errorf("%q is no name for a secret: want lower-case letters, digits, dots and dashes", name)
+	}
+	return nil
+}
+
 // dnsName is a DNS subdomain (RFC 1123).
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 

@@ -27,8 +27,8 @@ const (
 	alteredIt                // anything else
 )
 
-// A judge knows which differences between two renders the overrides may make.
-type judge struct {
+// An examiner knows which differences between two renders the overrides may make.
+type examiner struct {
 	before, after *chart.Output
 	random        map[chart.Position]bool
 	moved         []Move
@@ -41,7 +41,7 @@ type replaced struct {
 	registry bool // by its key, or because it was a host
 }
 
-func (j *judge) verdict(x chart.Difference) verdict {
+func (j *examiner) verdict(x chart.Difference) verdict {
 	switch {
 	case j.random[x.Position], x.Had && x.Has && explained(x.Position, x.Before, x.After, j.moved), j.partOfReference(x):
 		return nothing
@@ -64,14 +64,14 @@ func (j *judge) verdict(x chart.Difference) verdict {
 
 // partOfReference tells whether a scalar came to one part of a reference that moved
 // and is spread over several keys: a registry where there was none.
-func (j *judge) partOfReference(x chart.Difference) bool {
+func (j *examiner) partOfReference(x chart.Difference) bool {
 	return !x.Had && x.After != "" && slices.ContainsFunc(j.moved, func(m Move) bool {
 		return m.Spread && m.Document == x.Document && m.Path.Parent() == x.Path.Parent() && strings.HasPrefix(m.Target, x.After)
 	})
 }
 
 // namesValue tells whether a text differs only by a value that is written in it.
-func (j *judge) namesValue(x chart.Difference) bool {
+func (j *examiner) namesValue(x chart.Difference) bool {
 	return slices.ContainsFunc(j.texts, func(t replaced) bool {
 		if t.was == "" {
 			return x.Before == strings.ReplaceAll(x.After, t.now, "") || x.Before == strings.ReplaceAll(x.After, t.now+"/", "")
@@ -82,7 +82,7 @@ func (j *judge) namesValue(x chart.Difference) bool {
 
 // namedByValue tells whether something came or went under a key that is the text of
 // a value: the login for a registry, under the registry's name.
-func (j *judge) namedByValue(x chart.Difference) bool {
+func (j *examiner) namedByValue(x chart.Difference) bool {
 	last := x.Path.Last()
 	return last.Kind == chart.KeyStep && x.Had != x.Has && slices.ContainsFunc(j.texts, func(t replaced) bool {
 		return x.Has && strings.Contains(last.Text, t.now) || x.Had && t.was != "" && strings.Contains(last.Text, t.was)
@@ -91,7 +91,7 @@ func (j *judge) namedByValue(x chart.Difference) bool {
 
 // writesRegistry tells whether something came that does no more than name a
 // registry that is set: a scalar, an env entry, a dump of the values.
-func (j *judge) writesRegistry(x chart.Difference) bool {
+func (j *examiner) writesRegistry(x chart.Difference) bool {
 	if x.Had && !slices.Contains([]string{"", "{}", "[]", "null"}, x.Before) || x.Path == (chart.Path{}) {
 		return false
 	}
@@ -128,10 +128,10 @@ func inMetadata(p chart.Path) bool {
 // changed.
 var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
 
-// judge judges differences between the renders a and b, of which b has more values
+// examiner examines differences between the renders a and b, of which b has more values
 // set.
-func (p *prober) judge(a, b *chart.Output, moved []Move, set overlay) *judge {
-	j := &judge{before: a, after: b, random: p.random, moved: moved}
+func (p *prober) examiner(a, b *chart.Output, moved []Move, set overlay) *examiner {
+	j := &examiner{before: a, after: b, random: p.random, moved: moved}
 	for _, key := range sortedKeys(set) {
 		now, ok := set[key].value.(string)
 		if !ok || now == "" {
@@ -154,7 +154,7 @@ func (s *solver) alters(v *view, set overlay) *chart.Difference {
 			moved = append(moved, Move{Finding: chart.Finding{Position: at.finding.Position, Raw: was}, Target: v.reads[i]})
 		}
 	}
-	j := s.judge(s.now.out, v.out, moved, set)
+	j := s.examiner(s.now.out, v.out, moved, set)
 	for _, x := range s.now.out.Differences(v.out) {
 		if j.verdict(x) == alteredIt {
 			return &x

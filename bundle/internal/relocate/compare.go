@@ -35,8 +35,9 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 	d.residual(r, out)
 }
 
-// residual adds what the overrides brought along, and the places that still
-// name a host that references were moved away from.
+// residual adds what the overrides brought along, also from the target, since nobody
+// looked for that when images were fetched; and the places that still name a host
+// that references were moved away from.
 func (d *derivation) residual(r *Result, out *chart.Output) {
 	own, known := map[string]bool{}, map[chart.Position]bool{}
 	for _, s := range d.spots {
@@ -46,7 +47,17 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 		known[f.Position], known[f.Scalar()] = true, true
 	}
 	for _, f := range out.Findings() {
-		if !known[f.Position] && f.Confidence != chart.Placeholder && !own[chart.CutReference(f.Raw).Host] {
+		if known[f.Position] || f.Confidence == chart.Placeholder {
+			continue
+		}
+		was, _ := d.before.Lookup(f.Position)
+		_, there := d.before.Lookup(f.Scalar())
+		switch own := own[chart.CutReference(f.Raw).Host]; {
+		case own && there: // a part of a reference that moved
+		case was == f.Raw: // it was there before, and is a reference because others moved
+			known[f.Scalar()] = true
+			r.Left = append(r.Left, d.left(f, f.Raw))
+		default:
 			known[f.Scalar()] = true
 			r.Left = append(r.Left, Left{Finding: f, Reads: f.Raw, Reason: reasonNew})
 		}
@@ -58,7 +69,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 // lenient render with the overrides.
 func (d *derivation) changes(r *Result, out *chart.Output, set overlay) {
 	before, after := d.before.Leaves(), out.Leaves()
-	j := d.judge(d.before, out, r.Moved, set)
+	j := d.examiner(d.before, out, r.Moved, set)
 	for _, x := range d.before.Differences(out) {
 		named := slices.ContainsFunc(r.Named, func(n Named) bool { return n.Position == x.Position && n.Reads != n.Raw })
 		if named || d.onlySecrets(x, before, after) {

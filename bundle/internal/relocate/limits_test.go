@@ -3,6 +3,7 @@ package relocate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,13 +13,13 @@ import (
 	"bundle/bundle/internal/chart"
 )
 
-// inline loads a chart with one template.
-func inline(t *testing.T, values, template string) *chart.Chart {
+// inline loads a chart of some files.
+func inline(t *testing.T, files map[string]string) *chart.Chart {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "values.yaml": values, "templates/t.yaml": template,
-	} {
+	all := map[string]string{"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n"}
+	maps.Copy(all, files)
+	for name, text := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -42,7 +43,7 @@ func TestRendersAreLimited(t *testing.T) {
 	old := maxTime
 	defer func() { maxTime = old }()
 	maxTime = time.Nanosecond
-	r := Request{Chart: inline(t, "image: ghcr.io/a/b:1\n", "image: {{ .Values.image }}"), Target: toPlant}
+	r := Request{Chart: inline(t, map[string]string{"values.yaml": "image: ghcr.io/a/b:1\n", "templates/t.yaml": "image: {{ .Values.image }}"}), Target: toPlant}
 	_, derived := Derive(t.Context(), r)
 	_, verified := Verify(t.Context(), r, nil)
 	_, disabled := Disabled(t.Context(), r)
@@ -67,7 +68,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		"list":       "kind: List\nitems: [{kind: Secret, data: {x: " + coded + "}}]",
 		"plain list": "kind: List\nitems:\n- kind: Secret\n  stringData:\n    x: '" + login + "'",
 	} {
-		res, err := Derive(t.Context(), Request{Chart: inline(t, values, secret+pod), Target: toPlant})
+		res, err := Derive(t.Context(), Request{Chart: inline(t, map[string]string{"values.yaml": values, "templates/t.yaml": secret + pod}), Target: toPlant})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,8 @@ type prober struct {
 	base    map[string]any // the values as templates see them
 	spots   []spot
 	stay    []chart.Finding // references that must stay as they are
-	// reached are keys that show up at a position without moving it there.
+	// reached are keys that show up at a position without moving it there; empty where
+	// some value has something else stand there, and which one is not known.
 	reached map[chart.Position]string
 	// altering are keys that would move a position, and are not used.
 	altering map[chart.Position]altering
@@ -76,6 +77,7 @@ func (p *prober) lenient(ctx context.Context, o overlay) (*chart.Output, error) 
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
 	p.renders++
+	opt.Occasions = true
 	opt.Values = chart.Merge(opt.Values, o.values(p.base))
 	out, err := p.chart.Render(ctx, opt)
 	if err == nil && p.like != nil {
@@ -128,7 +130,8 @@ type proposal struct {
 
 // observe puts sentinels into all slots at once and returns what follows for
 // the spots of open. Slots that the chart does not render with are found by
-// halving, and left out. fixed adds what is chosen already.
+// halving, and left out; so are those that make a spot vanish, as a branch does that
+// excludes another one. fixed adds what is chosen already.
 func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots []*slot, open []int) ([]proposal, error) {
 	if len(slots) == 0 || len(open) == 0 {
 		return nil, nil
@@ -145,15 +148,20 @@ func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots 
 		if len(slots) == 1 {
 			return nil, nil
 		}
-		half := len(slots) / 2
-		a, err := p.observe(ctx, fixed, slots[:half], open)
+		return p.halves(ctx, fixed, slots, open)
+	}
+	found, masked, behind := p.propose(out, slots, open)
+	gone := slices.DeleteFunc(slices.Clone(open), func(i int) bool {
+		_, there := out.Lookup(p.spots[i].finding.Position)
+		return there
+	})
+	if len(gone) > 0 && len(slots) > 1 {
+		more, err := p.halves(ctx, fixed, slots, gone)
 		if err != nil {
 			return nil, err
 		}
-		b, err := p.observe(ctx, fixed, slots[half:], open)
-		return append(a, b...), err
+		found = join(found, more)
 	}
-	found, masked, behind := p.propose(out, slots, open)
 	for _, part := range masked.split(slots) {
 		more, err := p.observe(ctx, fixed, part, behind)
 		if err != nil {
@@ -162,6 +170,17 @@ func (p *prober) observe(ctx context.Context, fixed func(choice) overlay, slots 
 		found = join(found, more)
 	}
 	return found, nil
+}
+
+// halves observes the slots in two parts.
+func (p *prober) halves(ctx context.Context, fixed func(choice) overlay, slots []*slot, open []int) ([]proposal, error) {
+	half := len(slots) / 2
+	a, err := p.observe(ctx, fixed, slots[:half], open)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.observe(ctx, fixed, slots[half:], open)
+	return join(a, b), err
 }
 
 // A mask holds slots that stand first at a spot, but do not move it while
@@ -220,8 +239,12 @@ func (p *prober) propose(out *chart.Output, slots []*slot, open []int) (list []p
 		}
 		switch s, value := decode(got, p.spots[i].want, slots); {
 		case s == nil:
-			if key := traceOf(got, slots); key != "" {
-				p.reached[p.spots[i].finding.Position] = key
+			key := traceOf(got, slots)
+			if key == "" && len(slots) == 1 {
+				key = slots[0].path.String()
+			}
+			if at := p.spots[i].finding.Position; p.reached[at] == "" {
+				p.reached[at] = key
 			}
 		case value == "":
 			masked[s], behind = true, append(behind, i)

@@ -3,6 +3,7 @@ package relocate
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,6 +47,7 @@ type Left struct {
 	Reads  string // what stands there with the overrides
 	Reason string
 	Keys   []string // dotted paths of values that would move it, were it not for the reason
+	Asks   string   // a value that the chart wants to be true before it accepts Keys; it may do more than that
 }
 
 // A Change is a scalar that the overrides change besides references: a checksum, a
@@ -65,6 +67,9 @@ type Result struct {
 	Named     []Named      // no matter of Complete: nothing is pulled from there by the name alone
 	Changed   []Change     // sorted by position
 	Altered   []Alteration // sorted by position
+	// Remarks are what no value moves and no reference shows: downloads of programs,
+	// and custom resources whose operators choose images.
+	Remarks []chart.Remark
 
 	SecretKeys  []string     // those of Keys that name the pull secret
 	Secrets     []SecretMove // sorted by position, pods first
@@ -174,6 +179,7 @@ type derivation struct {
 	found   []chart.Finding
 	guesses []path
 	reader  *reader                   // see templates
+	asks    map[string]string         // key that the chart refuses → value that its message wants to be true
 	refused map[chart.Position]string // position → key that would move it, or name the pull secret, but that the chart refuses
 }
 
@@ -199,9 +205,10 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		target:  r.Target,
 		secret:  r.PullSecret,
 		refused: map[chart.Position]string{},
+		asks:    map[string]string{},
 	}
 	var err error
-	if d.before, err = d.probe(ctx, nil); err != nil {
+	if d.before, err = d.lenient(ctx, nil); err != nil {
 		if refusal(err) == nil {
 			return nil, err
 		}
@@ -214,7 +221,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
 	if !r.Chart.Deterministic(d.base) {
-		again, err := d.probe(ctx, nil)
+		again, err := d.lenient(ctx, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -268,6 +275,9 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 	}
 	s := newSolver(d.prober, d.form.mark, d.before)
 	if err := d.unlessSpent(s.solve(ctx, stages)); err != nil {
+		return nil, err
+	}
+	if err := d.unlessSpent(s.alone(ctx, slices.Concat(stages...), d.templates().nearby)); err != nil {
 		return nil, err
 	}
 	if err := d.unlessSpent(s.pins(ctx, banned)); err != nil {
@@ -337,6 +347,8 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	for i := range r.Moved {
 		r.Moved[i].Keys = keys[r.Moved[i].Position]
 	}
+	r.tests()
+	r.Remarks = p.out.Remarks()
 	r.Renders, r.Before, r.Short = d.renders, d.before, d.short
 	return r, nil
 }
@@ -353,7 +365,10 @@ const (
 func (d *derivation) left(f chart.Finding, reads string) Left {
 	l := Left{Finding: f, Reads: reads, Reason: reasonNoValue}
 	if key := d.refused[f.Position]; key != "" {
-		l.Reason, l.Keys = "the chart refuses the key that would move it: "+key, []string{key}
+		l.Reason, l.Keys, l.Asks = "the chart refuses the key that would move it: "+key, []string{key}, d.asks[key]
+		if l.Asks != "" {
+			l.Reason += ", and asks for " + l.Asks + "=true: set it if that is what you want"
+		}
 		return l
 	}
 	if reads != f.Raw && reads != "" {
@@ -364,8 +379,11 @@ func (d *derivation) left(f chart.Finding, reads string) Left {
 		l.Reason, l.Keys = "the key that would move it does more: "+a.key+" "+a.does, []string{a.key}
 		return l
 	}
-	if key := d.reached[f.Position]; key != "" {
-		l.Reason, l.Keys = "a value reaches it, but the chart makes something else of it: "+key, []string{key}
+	if key, ok := d.reached[f.Position]; ok {
+		l.Reason = "a value reaches it, but the chart makes something else of it"
+		if key != "" {
+			l.Reason, l.Keys = l.Reason+": "+key, []string{key}
+		}
 		return l
 	}
 	if file := d.writtenIn(f); file != "" {
@@ -375,10 +393,16 @@ func (d *derivation) left(f chart.Finding, reads string) Left {
 }
 
 // writtenIn says which file of the chart has the reference in its text: best
-// the template itself, then any template, then files that templates read.
+// the template itself, then any template, then files that templates read. Comments
+// do not count.
 func (d *derivation) writtenIn(f chart.Finding) string {
 	r := chart.CutReference(f.Raw)
 	name, rest := r.Repository(), r.Path // in its own template the parts may stand apart
+	if fixed := f.Fixed(); fixed != f.Raw {
+		if name, rest = fixed, ""; !strings.Contains(strings.TrimSuffix(fixed, "/"), "/") && r.Host == "" {
+			return ""
+		}
+	}
 	templates := d.chart.Templates()
 	if i := slices.IndexFunc(templates, func(t chart.TemplateFile) bool { return t.Name == f.Template }); i >= 0 {
 		templates = slices.Concat(templates[i:i+1], templates)
@@ -388,12 +412,29 @@ func (d *derivation) writtenIn(f chart.Finding) string {
 		if i >= len(templates) {
 			what = "written in the file "
 		}
-		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(t.Text, rest) {
+		text := templateComments.ReplaceAllString(t.Text, "")
+		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(text, rest) {
 			return what + t.Name
 		}
-		if strings.Contains(name, "/") && strings.Contains(t.Text, name) || strings.Contains(f.Raw, ":") && strings.Contains(t.Text, f.Raw) {
+		if strings.Contains(name, "/") && strings.Contains(text, name) || strings.Contains(f.Raw, ":") && strings.Contains(text, f.Raw) {
 			return what + t.Name
 		}
 	}
 	return ""
+}
+
+// templateComments matches those of templates and of YAML, each on lines of its own.
+var templateComments = regexp.MustCompile(`(?s)\{\{-?\s*/\*.*?\*/\s*-?\}\}|(?m:^[ \t]*#[^\n]*$)`)
+
+// tests adds to references that only helm test pulls how they are left out.
+func (r *Result) tests() {
+	needed := map[string]bool{}
+	for _, l := range r.Left {
+		needed[l.Raw] = needed[l.Raw] || !l.Test
+	}
+	for i, l := range r.Left {
+		if !needed[l.Raw] && l.Reason != reasonAsked {
+			r.Left[i].Reason += "; only helm test pulls it: --skip-tests leaves it out"
+		}
+	}
 }

@@ -109,9 +109,41 @@ func (s *solver) solve(ctx context.Context, stages [][]*slot) error {
 	}
 }
 
+// alone tries slots that may move a spot only while others are not set: those that
+// the templates of the spot read. Of any two of them, one is set without the other in
+// one of the renders.
+func (s *solver) alone(ctx context.Context, slots []*slot, reads func(template string) func(*slot) bool) error {
+	done := map[string]bool{}
+	for _, i := range s.open() {
+		at := s.spots[i].finding
+		_, altering := s.altering[at.Position]
+		if done[at.Template] || altering || s.now.reads[i] != at.Raw {
+			continue
+		}
+		done[at.Template] = true
+		near := pick(slots, reads(at.Template))
+		for bit := 1; bit < len(near); bit *= 2 {
+			for _, want := range []int{0, bit} {
+				var part []*slot
+				for n, c := range near {
+					if n&bit == want {
+						part = append(part, c)
+					}
+				}
+				open := slices.DeleteFunc(s.open(), func(i int) bool { return s.spots[i].finding.Template != at.Template })
+				if err := s.stage(ctx, part, open, false); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // stage tries slots for the spots of open.
 func (s *solver) stage(ctx context.Context, slots []*slot, open []int, disputed bool) error {
 	slots = pick(slots, func(c *slot) bool { _, used := s.chosen[c]; return !used })
+	open = slices.DeleteFunc(slices.Clone(open), func(i int) bool { return s.now.reads[i] == "" }) // what is gone already
 	if len(slots) == 0 || len(open) == 0 {
 		return nil
 	}

@@ -14,14 +14,24 @@ type reader struct {
 	readings  []*reading
 	charts    map[string]bool // values paths of the chart and its subcharts
 	relative  map[string]bool // keys read of maps that are not known
+	named     map[string][]at // templates by their names, which define gives
+}
+
+// An at is a template that a file defines.
+type at struct {
+	file chart.TemplateFile
+	read *reading
 }
 
 // readTemplates parses the templates of a chart and of its subcharts.
 func readTemplates(templates []chart.TemplateFile) *reader {
-	r := &reader{templates: templates, charts: map[string]bool{"": true}, relative: map[string]bool{}}
+	r := &reader{templates: templates, charts: map[string]bool{"": true}, relative: map[string]bool{}, named: map[string][]at{}}
 	for _, t := range templates {
 		r.charts[t.Path] = true
 		one := readTemplate(t)
+		for name, part := range one.parts {
+			r.named[name] = append(r.named[name], at{t, part})
+		}
 		r.readings = append(r.readings, one)
 		for key := range one.relative {
 			r.relative[key] = true
@@ -47,6 +57,39 @@ func (r *reader) keys(wanted func(path) bool) []path {
 		}
 	}
 	return sortedPaths(found)
+}
+
+// nearby returns a test for slots that a template reads, by itself or in those that
+// it calls: their keys, the maps that they are in, or something in them.
+func (r *reader) nearby(template string) func(*slot) bool {
+	var paths []path
+	seen, next := map[string]bool{template: true}, []string{template}
+	for len(next) > 0 {
+		name := next[0]
+		next = next[1:]
+		for _, def := range r.named[name] {
+			for _, p := range def.read.absolute {
+				for _, from := range scopes(def.file, r.charts) {
+					if p.global() {
+						from = nil
+					}
+					paths = append(paths, from.join(p...))
+				}
+			}
+			for _, call := range def.read.calls {
+				if !seen[call] {
+					seen[call] = true
+					next = append(next, call)
+				}
+			}
+		}
+	}
+	return func(s *slot) bool {
+		return slices.ContainsFunc(paths, func(p path) bool {
+			n := min(len(p), len(s.path))
+			return n > 0 && slices.Equal(p[:n], s.path[:n])
+		})
+	}
 }
 
 // below lists the wanted keys that templates read of maps they are given, as
@@ -144,14 +187,16 @@ func isImageMap(m map[string]any) bool {
 
 // A reading is what one template reads of its values.
 type reading struct {
-	absolute []path          // below .Values
-	relative map[string]bool // last keys of chains that start elsewhere
+	absolute []path              // below .Values
+	relative map[string]bool     // last keys of chains that start elsewhere
+	calls    []string            // names of templates that it executes
+	parts    map[string]*reading // of a file: what each template in it reads
 }
 
 // readTemplate parses a template file. A file that does not parse reads
 // nothing: Helm would refuse it too.
 func readTemplate(t chart.TemplateFile) *reading {
-	r := &reading{relative: map[string]bool{}}
+	r := &reading{relative: map[string]bool{}, parts: map[string]*reading{}}
 	tree := parse.New(t.Name)
 	tree.Mode = parse.SkipFuncCheck
 	trees := map[string]*parse.Tree{}
@@ -159,8 +204,10 @@ func readTemplate(t chart.TemplateFile) *reading {
 		return r
 	}
 	for _, name := range sortedKeys(trees) {
-		vars := map[string]path{"$": nil}
-		r.list(trees[name].Root, nil, vars)
+		part := &reading{relative: r.relative}
+		part.list(trees[name].Root, nil, map[string]path{"$": nil})
+		r.absolute = append(r.absolute, part.absolute...)
+		r.parts[name] = part
 	}
 	return r
 }
@@ -181,6 +228,7 @@ func (r *reading) node(n parse.Node, dot path, vars map[string]path) {
 	case *parse.ActionNode:
 		r.pipe(n.Pipe, dot, vars)
 	case *parse.TemplateNode:
+		r.calls = append(r.calls, n.Name)
 		r.pipe(n.Pipe, dot, vars)
 	case *parse.IfNode:
 		r.branch(&n.BranchNode, dot, dot, vars)
@@ -203,6 +251,11 @@ func (r *reading) pipe(p *parse.PipeNode, dot path, vars map[string]path) {
 		return
 	}
 	for _, c := range p.Cmds {
+		if name, ok := c.Args[0].(*parse.IdentifierNode); ok && name.Ident == "include" && len(c.Args) > 1 {
+			if s, ok := c.Args[1].(*parse.StringNode); ok {
+				r.calls = append(r.calls, s.Text)
+			}
+		}
 		for _, arg := range c.Args {
 			r.arg(arg, dot, vars)
 		}

@@ -24,7 +24,7 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	probed, err := d.probe(ctx, nil)
+	probed, err := d.lenient(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -50,39 +50,72 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	return res, nil
 }
 
-// prove renders the plan strictly. When the chart refuses it, values named in
-// its message are switched on; when that does not help, the keys that it
-// refuses are returned.
+// prove renders the plan strictly. When the chart refuses it, a value named in its
+// message is switched on if it does no more than have the chart accept other images;
+// when that does not help, the keys that it refuses are returned.
 func (d *derivation) prove(ctx context.Context, p *plan) (proved *plan, refused []string, err error) {
-	for {
-		p.out, err = d.strict(ctx, p.overlay)
-		if err == nil {
-			return p, nil, nil
-		}
-		if refusal(err) == nil {
-			return nil, nil, err
-		}
-		key := d.unlock(err.Error(), p.overlay)
-		if key == nil {
-			break
-		}
-		p.overlay = p.overlay.with(overlay{key.String(): {key, true}})
-		p.unlocked = append(p.unlocked, key.String())
+	unlocks := overlay{}
+	if p.out, _, err = d.accept(ctx, p.overlay, unlocks); err == nil {
+		return p, nil, d.lockAgain(ctx, p, unlocks)
+	}
+	if refusal(err) == nil {
+		return nil, nil, err
 	}
 	if _, err := d.strict(ctx, nil); err != nil {
 		return nil, nil, err // the overrides are not to blame
 	}
-	open := p.overlay.without(p.unlocked...)
-	refused, err = d.culprits(ctx, open, sortedKeys(open))
+	refused, err = d.culprits(ctx, p.overlay, unlocks, sortedKeys(p.overlay))
 	return nil, refused, err
+}
+
+// accept renders strictly, and adds values to unlocks that the chart's messages ask
+// for as long as they are harmless. With its refusal comes what it asks for then.
+func (d *derivation) accept(ctx context.Context, o, unlocks overlay) (out *chart.Output, asks path, err error) {
+	for {
+		out, err := d.strict(ctx, o.with(unlocks))
+		if refusal(err) == nil {
+			return out, nil, err
+		}
+		key := d.lock(err.Error(), o.with(unlocks))
+		if key == nil {
+			return nil, nil, err
+		}
+		harmless, failed := d.harmless(ctx, key, o.with(unlocks))
+		if failed != nil {
+			return nil, nil, failed
+		}
+		if !harmless {
+			return nil, key, err
+		}
+		unlocks[key.String()] = setting{key, true}
+	}
+}
+
+// lockAgain adds to a plan those of unlocks that it needs.
+func (d *derivation) lockAgain(ctx context.Context, p *plan, unlocks overlay) error {
+	for _, key := range sortedKeys(unlocks) {
+		if len(unlocks) == 1 {
+			break // without it, the chart refused
+		}
+		_, err := d.strict(ctx, p.overlay.with(unlocks.without(key)))
+		switch {
+		case err == nil:
+			unlocks = unlocks.without(key)
+		case refusal(err) == nil:
+			return err
+		}
+	}
+	p.overlay, p.unlocked = p.overlay.with(unlocks), sortedKeys(unlocks)
+	return nil
 }
 
 // dotted matches a path of values in a message.
 var dotted = regexp.MustCompile(`[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+`)
 
-// unlock finds a value that is false and that a message names, as charts do
-// that tell how to go on.
-func (d *derivation) unlock(message string, o overlay) path {
+// lock finds a value that is false and that a message names, as charts do that tell
+// how to go on; best one that speaks of images.
+func (d *derivation) lock(message string, o overlay) path {
+	var found path
 	for _, name := range dotted.FindAllString(message, -1) {
 		name = strings.TrimPrefix(name, "Values.")
 		for _, at := range sortedKeys(d.templates().charts) {
@@ -90,37 +123,73 @@ func (d *derivation) unlock(message string, o overlay) path {
 			if v, ok := p.lookup(d.base); !ok || v != false {
 				continue
 			}
-			if _, done := o[p.String()]; !done {
+			if _, done := o[p.String()]; done {
+				continue
+			}
+			if ofImages.MatchString(p.String()) {
 				return p
+			}
+			if found == nil {
+				found = p
 			}
 		}
 	}
-	return nil
+	return found
+}
+
+// ofImages matches keys that speak of images.
+var ofImages = regexp.MustCompile(`(?i)images?([^a-z]|$|[A-Z])|[a-z]Images?|registr(y|ies)`)
+
+// harmless tells whether a key that the chart's message names may be set to true: it
+// speaks of images, and nothing that is rendered changes. A chart may ask for
+// anything in its messages, and nobody would see it.
+func (d *derivation) harmless(ctx context.Context, key path, o overlay) (bool, error) {
+	if !ofImages.MatchString(key.String()) {
+		return false, nil
+	}
+	before, err := d.lenient(ctx, o)
+	if refusal(err) != nil {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	after, err := d.lenient(ctx, o.with(overlay{key.String(): {key, true}}))
+	if refusal(err) != nil {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(before.Differences(after), func(x chart.Difference) bool { return !d.random[x.Position] }), nil
 }
 
 // culprits halves keys until it has those that the chart refuses strictly. When
 // it refuses only some of them together, all of those are returned.
-func (d *derivation) culprits(ctx context.Context, all overlay, keys []string) ([]string, error) {
+func (d *derivation) culprits(ctx context.Context, all, unlocks overlay, keys []string) ([]string, error) {
 	o := overlay{}
 	for _, k := range keys {
 		o[k] = all[k]
 	}
-	_, err := d.strict(ctx, o)
+	_, asks, err := d.accept(ctx, o, unlocks)
 	if err == nil {
 		return nil, nil
 	}
 	if refusal(err) == nil {
 		return nil, err
 	}
+	if len(keys) == 1 && asks != nil {
+		d.asks[keys[0]] = asks.String()
+	}
 	if len(keys) == 1 || d.renders >= 2*maxRenders {
 		return keys, nil
 	}
 	half := len(keys) / 2
-	a, err := d.culprits(ctx, all, keys[:half])
+	a, err := d.culprits(ctx, all, unlocks, keys[:half])
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.culprits(ctx, all, keys[half:])
+	b, err := d.culprits(ctx, all, unlocks, keys[half:])
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func notTaken(err error, data []byte) error {
 	case tooEarly(e):
 		e.Hint = "the registry lacks what the manifest names; import again, or ask its owner for what was cleaned up"
 	case strings.HasPrefix(m.Config.MediaType, "application/vnd.cncf.helm."):
-		e.Hint = "the registry may not take Helm charts: import --skip-charts leaves them out"
+		e.Hint = "the registry may not take Helm charts: it lies beside its values; --skip-charts does not try to push it"
 	case m.Subject != nil:
 		e.Hint = "the registry may not take referrers (signatures, SBOMs): --no-referrers leaves them out"
 	case m.Config.MediaType != "" && m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != mediaTypeDockerConfig:

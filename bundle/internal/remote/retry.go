@@ -16,6 +16,7 @@ type backoff struct {
 	answered func() bool // the host has answered in this run
 	notices  *notices
 	hasty    bool      // little is lost by an early end
+	silent   bool      // the last failure was silence
 	failures int       // in a row without progress
 	attempts int       // in all
 	since    time.Time // of the first of these failures
@@ -29,12 +30,13 @@ func (c *Client) backoff(host string) *backoff {
 }
 
 // strangerAttempts is how often a host is tried that has never answered: it is
-// more likely a wrong name than a registry that restarts.
+// more likely a wrong name than a registry that restarts. The same holds for one
+// that takes requests and says nothing: each time takes as long as silence may.
 const strangerAttempts = 3
 
 // budget is how many failures in a row are borne.
 func (b *backoff) budget() int {
-	if b.answered() {
+	if b.answered() && !b.silent {
 		return b.policy.Attempts
 	}
 	return min(strangerAttempts, b.policy.Attempts)
@@ -52,6 +54,7 @@ func (b *backoff) again(ctx context.Context, err error) error {
 	if b.failures++; b.failures == 1 {
 		b.since = time.Now()
 	}
+	b.silent = errors.Is(err, errStalled)
 	if !retryable(err) || b.failures >= b.budget() || b.hasty && time.Since(b.since) > hastyTime && !tooMany(err) {
 		return err
 	}

@@ -29,6 +29,7 @@ import (
 //	    values: [site.yaml]
 //	images:
 //	  - ghcr.io/acme/tool:1.0
+//	  - oci:saved/tool:1.0
 //	  - source: docker.io/library/nginx:1.27
 //	    destination: registry.plant.local/web/nginx:1.27
 //	platforms: [linux/amd64]
@@ -61,6 +62,9 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 		if spec.Repo == "" {
 			spec.Ref = chartUnder(dir, spec.Ref)
 		}
+	}
+	for i := range c.Images {
+		c.Images[i].Source = fileUnder(dir, c.Images[i].Source)
 	}
 	return c, nil
 }

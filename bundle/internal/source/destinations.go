@@ -24,20 +24,34 @@ func (s ImageSpec) check() error {
 	if s.Source == "" {
 		return errors.New("an image without a source")
 	}
-	if _, err := name.Parse(s.Source); err != nil {
-		return err
-	}
 	if s.Destination == "" {
-		return nil
+		_, from := cutAnswer(s.Source)
+		if _, _, ok := cutTransport(from); ok {
+			return nil
+		}
+		_, err := name.Parse(from)
+		return err
 	}
 	_, err := s.destinationPath()
 	return err
 }
 
+// name is the name that the image has in a bundle.
+func (s ImageSpec) name() (name.Reference, error) {
+	text, from := cutAnswer(s.Source)
+	if _, _, ok := cutTransport(from); !ok {
+		return name.Parse(from)
+	}
+	if text == "" {
+		return name.Reference{}, fmt.Errorf("%s has a destination, and no name: want HOST/PATH:TAG=%s", from, from)
+	}
+	return name.Parse(text)
+}
+
 // destinationPath is the destination without its registry: what stands below
 // --registry on the other side. A tag that is not given is the source's.
 func (s ImageSpec) destinationPath() (string, error) {
-	source, err := name.Parse(s.Source)
+	source, err := s.name()
 	if err != nil {
 		return "", err
 	}
@@ -69,7 +83,7 @@ func SetDestinations(images []*image.Image, destinations map[string]string) erro
 		if err != nil {
 			return &fault.UsageError{What: err.Error()}
 		}
-		ref, err := name.Parse(source)
+		ref, err := spec.name()
 		if err != nil {
 			return &fault.UsageError{What: err.Error()}
 		}

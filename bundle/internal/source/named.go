@@ -82,6 +82,19 @@ func cutTransport(s string) (kind imagefile.Kind, rest string, ok bool) {
 	return "", "", false
 }
 
+// fileUnder makes the path of an image in a file relative to a folder.
+func fileUnder(dir, raw string) string {
+	text, from := cutAnswer(raw)
+	kind, rest, ok := cutTransport(from)
+	if !ok {
+		return raw
+	}
+	if text != "" {
+		text += "="
+	}
+	return text + string(kind) + ":" + under(dir, rest)
+}
+
 func (n *Named) addReference(text, raw string) error {
 	ref, err := name.Parse(raw)
 	if err != nil {
@@ -112,6 +125,9 @@ func (n *Named) addFiles(ctx context.Context, as string, kind imagefile.Kind, re
 		return err
 	}
 	n.archives = append(n.archives, a)
+	if as != "" && a.Same() {
+		a.Images = a.Images[:1] // it has several names there
+	}
 	if as != "" && len(a.Images) > 1 {
 		var there []string
 		for _, im := range a.Images {

@@ -10,7 +10,6 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
-	"bundle/bundle/internal/imagefile"
 	"bundle/bundle/internal/record"
 )
 
@@ -75,7 +74,34 @@ func TestFileName(t *testing.T) {
 			t.Errorf("%+v: got %s", tc, got)
 		}
 	}
-	_ = imagefile.Kinds
+}
+
+func TestFileUnder(t *testing.T) {
+	for raw, want := range map[string]string{
+		"ghcr.io/acme/app:1":           "ghcr.io/acme/app:1",
+		"oci:folder:1":                 "oci:dir/folder:1",
+		"oci:/abs/folder:1":            "oci:/abs/folder:1",
+		"a/b:1=docker-archive:x.tar:c": "a/b:1=docker-archive:dir/x.tar:c",
+		"auto=ghcr.io/acme/app:1":      "auto=ghcr.io/acme/app:1",
+	} {
+		if got := fileUnder("dir", raw); got != want {
+			t.Errorf("%s: got %s, want %s", raw, got, want)
+		}
+	}
+}
+
+// Images in files may have destinations, if they have names.
+func TestConfigImagesInFiles(t *testing.T) {
+	c, err := ParseConfig([]byte("images:\n- oci:folder:1\n- {source: 'ghcr.io/a/b:1=oci:folder:1', destination: reg.local/x/y}\n- auto=ghcr.io/a/c:1\n"), "f")
+	if err != nil || len(c.Images) != 3 {
+		t.Fatalf("%+v: %v", c, err)
+	}
+	if path, err := c.Images[1].destinationPath(); err != nil || path != "x/y:1" {
+		t.Errorf("destination %q (%v)", path, err)
+	}
+	if _, err := ParseConfig([]byte("images:\n- {source: 'oci:folder:1', destination: reg.local/x/y:2}\n"), "f"); err == nil || !strings.Contains(err.Error(), "no name") {
+		t.Errorf("a destination without a name: %v", err)
+	}
 }
 
 func TestParseList(t *testing.T) {

@@ -57,6 +57,7 @@ func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan
 		return err
 	}
 	o.Progress.Phase("fetching", p.Payload())
+	progress.Expect(o.Progress, len(p.Needs), "image")
 	defer o.Progress.End()
 	fetching, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -160,6 +160,7 @@ func (o Options) suspend(w *layout.Writer, err error) error {
 // transfer fetches every blob of the plan into its place.
 func (o Options) transfer(ctx context.Context, client *remote.Client, p *plan.Plan, w *layout.Writer) error {
 	o.Progress.Phase("fetching", p.Payload())
+	progress.Expect(o.Progress, len(p.Needs), "image")
 	defer o.Progress.End()
 	return o.fetch(ctx, newFetcher(client, p, w, o.Jobs, o.Progress))
 }

@@ -34,7 +34,7 @@ type KeyOptions struct {
 func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error) {
 	b, err := input.File(ctx, path, maxKey)
 	if err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
+		return nil, keyFile("", fmt.Errorf("signing key: %w", err))
 	}
 	if cert, cerr := checksum.ParseCertificate(b); cerr == nil {
 		return certSigner(ctx, path, cert, o)
@@ -44,22 +44,37 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 	}
 	key, err := checksum.ParsePrivateKey(b, o.Passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", path, err)
+		return nil, keyFile("signing key "+path, err)
 	}
 	return &Signer{key}, nil
 }
 
+// keyFile makes a file that is no key to sign with a usage error; a passphrase
+// that is wrong is none.
+func keyFile(subject string, err error) error {
+	var (
+		locked *checksum.PassphraseError
+		weak   *checksum.TrustError
+	)
+	if errors.As(err, &locked) && !locked.Missing || errors.As(err, &weak) {
+		return fmt.Errorf("%s: %w", subject, err)
+	}
+	return fault.Input(subject, err, "give an OpenSSH private key with --key FILE; `bundle keygen` makes one")
+}
+
+const agentAdvice = "give the private key, usually the same name without .pub, or add it to the ssh-agent with ssh-add"
+
 func agentSigner(path string, pub checksum.PublicKey, o KeyOptions) (*Signer, error) {
 	if o.Agent == nil {
-		return nil, &fault.UsageError{What: fmt.Sprintf("signing key %s is a public key, and there is no ssh-agent to sign with", path)}
+		return nil, fault.Input("signing key "+path, errors.New("it is a public key, and there is no ssh-agent to sign with"), agentAdvice)
 	}
 	conn, err := o.Agent()
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", path, err)
+		return nil, fault.Input("signing key "+path, err, agentAdvice)
 	}
 	key, err := checksum.AgentSigner(conn, pub)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", path, err)
+		return nil, fault.Input("signing key "+path, err, agentAdvice)
 	}
 	return &Signer{key}, nil
 }
@@ -67,10 +82,10 @@ func agentSigner(path string, pub checksum.PublicKey, o KeyOptions) (*Signer, er
 // certSigner finds the key that a certificate is for, as ssh-keygen does: in
 // the agent, else in the file whose name lacks -cert.pub.
 func certSigner(ctx context.Context, path string, cert checksum.Certificate, o KeyOptions) (*Signer, error) {
-	keyFile, named := strings.CutSuffix(path, "-cert.pub")
+	private, named := strings.CutSuffix(path, "-cert.pub")
 	s, err := agentSigner(path, cert.Key(), o)
 	if err != nil && named {
-		b, rerr := input.File(ctx, keyFile, maxKey)
+		b, rerr := input.File(ctx, private, maxKey)
 		if errors.Is(rerr, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -79,7 +94,7 @@ func certSigner(ctx context.Context, path string, cert checksum.Certificate, o K
 		}
 		key, perr := checksum.ParsePrivateKey(b, o.Passphrase)
 		if perr != nil {
-			return nil, fmt.Errorf("signing key %s: %w", keyFile, perr)
+			return nil, keyFile("signing key "+private, perr)
 		}
 		s, err = &Signer{key}, nil
 	}
@@ -88,7 +103,7 @@ func certSigner(ctx context.Context, path string, cert checksum.Certificate, o K
 	}
 	certified, err := cert.Certify(s.Key, time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s: %w", path, err)
+		return nil, keyFile("certificate "+path, err)
 	}
 	return &Signer{certified}, nil
 }

@@ -12,7 +12,6 @@ package trust
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -54,39 +53,35 @@ const (
 func LoadTrust(ctx context.Context, keyFiles []string, allowedSigners string) (*Trust, error) {
 	t := new(Trust)
 	for _, name := range keyFiles {
-		b, err := input.File(ctx, name, maxKey)
+		b, err := readKey(ctx, name)
 		if err != nil {
-			return nil, trustFile("trusted key", err)
+			return nil, err
 		}
 		pub, err := checksum.ParsePublicKey(b)
 		if err != nil {
-			return nil, trustFile("trusted key "+name, err)
+			return nil, notPublic(name, b, err)
 		}
 		t.keys.AddKey(pub)
 	}
 	if allowedSigners != "" {
 		b, err := input.File(ctx, allowedSigners, maxSigners)
 		if err != nil {
-			return nil, trustFile("allowed signers", err)
+			return nil, fmt.Errorf("allowed signers: %w", err)
 		}
 		if err := t.keys.AddAllowedSigners(b); err != nil {
-			return nil, trustFile("allowed signers "+allowedSigners, err)
+			return nil, notSigners(allowedSigners, b, err)
 		}
 	}
 	return t, nil
 }
 
-// trustFile makes a file that cannot be used a usage error, but for a key that
-// nobody may trust.
-func trustFile(what string, err error) error {
-	var weak *checksum.TrustError
-	if errors.Is(err, context.Canceled) {
-		return err
+// AddFingerprint trusts the key with this fingerprint, SHA256:…, which the
+// signature holds itself. It may have been copied from paper, with blanks.
+func (t *Trust) AddFingerprint(s string) error {
+	if err := t.keys.AddFingerprint(s); err != nil {
+		return fault.Input("--fingerprint", err, "the sender sees it when they run bundle export, keygen or sign")
 	}
-	if errors.As(err, &weak) {
-		return explain(fmt.Errorf("%s: %w", what, err))
-	}
-	return &fault.UsageError{What: fmt.Sprintf("%s: %v", what, err)}
+	return nil
 }
 
 // TrustAnyone skips the signature. Checksums still hold, but say only that the
@@ -110,7 +105,7 @@ func (v Voucher) Name() string { return cmp.Or(v.Comment, v.Principals) }
 
 // Vouched says on whose word a bundle was taken.
 type Vouched struct {
-	Signers          []Voucher `json:"signers,omitempty"`          // all that were accepted
+	Signers          []Voucher `json:"signers"`                    // all that were accepted
 	SignatureSkipped bool      `json:"signatureSkipped,omitempty"` // nobody's: signatures were not checked, as the user wanted
 }
 
@@ -120,7 +115,7 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 		t = new(Trust)
 	}
 	if t.skip {
-		return Vouched{SignatureSkipped: true}, nil
+		return Vouched{Signers: []Voucher{}, SignatureSkipped: true}, nil
 	}
 	if t.Anybody {
 		return identify(list, found)
@@ -142,23 +137,27 @@ func (t *Trust) Revoke(ctx context.Context, files []string) error {
 	for _, name := range files {
 		b, err := input.File(ctx, name, maxSigners)
 		if err != nil {
-			return trustFile("revoked keys", err)
+			return fmt.Errorf("revoked keys: %w", err)
 		}
 		if err := t.keys.Revoke(b); err != nil {
-			return trustFile("revoked keys "+name, err)
+			return fault.Input("revoked keys "+name, err, "want a public key or a fingerprint SHA256:… on each line")
 		}
 	}
 	return nil
 }
 
 // CheckAge refuses a bundle that is older than wanted, by the time that its
-// signers vouch for, and one that they want to be used no more.
+// signers vouch for, and one that they want to be used no more. One from the
+// future would be newer than anything.
 func (t *Trust) CheckAge(rec *record.Record, now time.Time) error {
+	const skew = 24 * time.Hour // between the clocks of two machines
 	switch {
 	case t == nil:
 		return nil
 	case rec.Created.Before(t.NewerThan):
 		return &StaleError{Created: rec.Created, Wanted: t.NewerThan}
+	case !t.NewerThan.IsZero() && rec.Created.After(now.Add(skew)):
+		return &StaleError{Created: rec.Created, Wanted: now, Future: true}
 	case !rec.Expires.IsZero() && now.After(rec.Expires) && !t.AllowExpired:
 		return &ExpiredError{Expired: rec.Expires}
 	}

@@ -1,0 +1,289 @@
+package chart
+
+import (
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	helm "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	helmengine "helm.sh/helm/v3/pkg/engine"
+)
+
+// A When says on which occasion a chart writes a document that an installation as
+// it was asked for does not have.
+type When string
+
+const (
+	// Always is any render.
+	Always When = ""
+	// OnUpgrade is an upgrade of a release that is installed already.
+	OnUpgrade When = "upgrade"
+	// OnLookup is when lookup finds what it looks for in the cluster.
+	OnLookup When = "lookup"
+	// OnAPIs is a cluster with further API versions, which the chart asks for.
+	OnAPIs When = "apis"
+)
+
+// NotSeen is what could not be looked into: on an occasion, the template did not
+// render.
+type NotSeen struct {
+	When     When
+	Template string
+	Reason   string
+}
+
+// An occasion is one way in which a chart may be rendered otherwise.
+type occasion struct {
+	when    When
+	upgrade bool
+	lookup  bool
+	apis    []string
+}
+
+var (
+	upgradeWord = regexp.MustCompile(`\bIs(Upgrade|Install)\b|\bRelease\.Revision\b`)
+	lookupWord  = regexp.MustCompile(`\blookup\b`)
+	apiName     = regexp.MustCompile("[\"'`]((?:[a-z0-9.-]+/)?v[0-9][a-z0-9]*(?:/[A-Z][A-Za-z0-9]*)?)[\"'`]")
+)
+
+// A speech is what the templates of a chart speak of.
+type speech struct {
+	upgrade, lookup bool
+	apis            []string
+}
+
+// speaks reads the texts of all templates and of the files that they may render.
+func (c *Chart) speaks() *speech {
+	c.speechOnce.Do(func() {
+		asks := false
+		names := map[string]bool{}
+		for _, f := range slices.Concat(c.Templates(), c.Files()) {
+			c.speech.upgrade = c.speech.upgrade || upgradeWord.MatchString(f.Text)
+			c.speech.lookup = c.speech.lookup || lookupWord.MatchString(f.Text) && strings.Contains(f.Text, "{{")
+			asks = asks || strings.Contains(f.Text, "APIVersions")
+			for _, m := range apiName.FindAllStringSubmatch(f.Text, -1) {
+				names[m[1]] = true
+			}
+		}
+		if asks {
+			c.speech.apis = slices.Sorted(maps.Keys(names))
+		}
+	})
+	return &c.speech
+}
+
+// maxAPIs limits the API versions that are added at once.
+const maxAPIs = 500
+
+// occasions lists those that the chart speaks of.
+func (c *Chart) occasions(caps *chartutil.Capabilities) []occasion {
+	s := c.speaks()
+	var list []occasion
+	if s.upgrade {
+		list = append(list, occasion{when: OnUpgrade, upgrade: true})
+	}
+	if s.lookup {
+		list = append(list, occasion{when: OnLookup, lookup: true})
+		if s.upgrade {
+			list = append(list, occasion{when: OnUpgrade, upgrade: true, lookup: true})
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(s.apis), func(api string) bool { return caps.APIVersions.Has(api) })
+	if len(missing) > 0 {
+		list = append(list, occasion{when: OnAPIs, apis: missing[:min(maxAPIs, len(missing))]})
+	}
+	return list
+}
+
+// top returns what templates see on the occasion.
+func (x occasion) top(top chartutil.Values, caps *chartutil.Capabilities) chartutil.Values {
+	top = maps.Clone(top)
+	if release, ok := top["Release"].(map[string]any); ok && x.upgrade {
+		release = maps.Clone(release)
+		release["IsUpgrade"], release["IsInstall"], release["Revision"] = true, false, 2
+		top["Release"] = release
+	}
+	if len(x.apis) > 0 {
+		more := caps.Copy()
+		more.APIVersions = slices.Concat(caps.APIVersions, x.apis)
+		top["Capabilities"] = more
+	}
+	return top
+}
+
+// further adds to out, a render without occasions, what only occasions show. Each
+// is rendered leniently: templates that read nothing of it are not executed again,
+// and one that does not render leaves the others alone. A document that out has as
+// well, to the letter, is not added.
+func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+	list := c.occasions(caps)
+	if len(list) == 0 {
+		return nil
+	}
+	e := c.lenient()
+	p, values, err := e.process(c.helm, o, caps)
+	if err != nil {
+		return c.fail(err.Error(), err)
+	}
+	how := mode{stub: true}
+	base, err := e.render(p.chart, values, how)
+	if err != nil {
+		return nil // the chart renders strictly alone: nothing to compare with
+	}
+	have := map[*document]bool{}
+	for _, r := range base.byName {
+		for _, d := range r.documents(&c.docs) {
+			have[d] = true
+		}
+	}
+	for i := range out.Manifests {
+		have[out.Manifests[i].doc] = true
+	}
+	for _, x := range list {
+		if base.wrote {
+			if _, values, err = e.process(c.helm, o, caps); err != nil {
+				return c.fail(err.Error(), err)
+			}
+		}
+		how.lookup = x.lookup
+		found := e.occasion(p.chart, x.top(values, caps), how, base)
+		if o.Strict && x.upgrade && !x.lookup && len(found.byName) > 0 {
+			c.upgrade(o, caps, found, out)
+		}
+		c.addOccasion(x.when, found, have, out)
+	}
+	return nil
+}
+
+// addOccasion adds the documents that out does not have.
+func (c *Chart) addOccasion(when When, found *renderings, have map[*document]bool, out *Output) {
+	for _, name := range slices.Sorted(maps.Keys(found.byName)) {
+		var docs []*document
+		for _, d := range found.byName[name].documents(&c.docs) {
+			if !have[d] {
+				have[d] = true
+				docs = append(docs, d)
+			}
+		}
+		out.addWhen(when, name, docs)
+	}
+	for _, name := range slices.Sorted(maps.Keys(found.failed)) {
+		out.notSeen(when, name, newRenderError(c.Name(), found.failed[name]))
+	}
+}
+
+// notSeen notes why a template could not be looked into, once for an occasion.
+func (o *Output) notSeen(when When, template string, err *RenderError) {
+	if !slices.ContainsFunc(o.NotSeen, func(n NotSeen) bool { return n.When == when && n.Template == template }) {
+		o.NotSeen = append(o.NotSeen, NotSeen{when, template, err.Message})
+	}
+}
+
+// upgrade renders an upgrade strictly, by Helm's own engine, and puts what that
+// gives in the place of what was found leniently. When the chart refuses, that
+// stays, and the refusal is noted.
+func (c *Chart) upgrade(o RenderOptions, caps *chartutil.Capabilities, found *renderings, out *Output) {
+	h := clone(c.helm)
+	values, err := renderValues(h, o, caps)
+	var files map[string]string
+	if err == nil {
+		files, err = helmengine.Engine{}.Render(h, occasion{upgrade: true}.top(values, caps))
+	}
+	if err != nil {
+		e := newRenderError(c.Name(), err)
+		out.notSeen(OnUpgrade, e.Template, e)
+		return
+	}
+	for name := range found.byName {
+		found.byName[name] = &rendering{text: files[name]}
+	}
+}
+
+// renderings are what the templates of one render gave.
+type renderings struct {
+	byName map[string]*rendering
+	failed map[string]error // on an occasion
+	wrote  bool             // templates changed the values
+}
+
+// occasion renders the templates that read something that is another than in base,
+// and returns those that give another text.
+func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *renderings) *renderings {
+	found := &renderings{byName: map[string]*rendering{}, failed: map[string]error{}}
+	root, list := e.contexts(h, top)
+	list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
+	set, err := e.set(list)
+	if err != nil {
+		return found // base has the same templates, and they parse
+	}
+	m := e.machine(set, how)
+	defer e.release(set, m)
+	m.begin(root)
+	for _, s := range list {
+		was := base.byName[s.name]
+		if strings.HasPrefix(path.Base(s.name), "_") || was != nil && !was.wrote && !m.view.lost && was.holds(m.view, set) {
+			continue
+		}
+		switch r, err := e.execute(m, s); {
+		case err != nil:
+			found.failed[s.name] = err
+		case was == nil || r.text != was.text:
+			found.byName[s.name] = r
+		}
+	}
+	return found
+}
+
+// lookupLook is a look at what lookup answers.
+const lookupLook = "\x00\x00lookup"
+
+// lookup answers that there is nothing or, on an occasion, something that has all
+// keys that templates may look for.
+func (m *machine) lookup(apiVersion, kind, namespace, name string) map[string]any {
+	m.looksAt(lookupLook)
+	if !m.mode.lookup {
+		return map[string]any{}
+	}
+	text := func() map[string]any {
+		all := make(map[string]any, len(m.set.words()))
+		for _, w := range m.set.words() {
+			all[w] = "c3R1Yg==" // base64 of "stub"
+		}
+		return all
+	}
+	object := map[string]any{
+		"apiVersion": apiVersion, "kind": kind,
+		"metadata": map[string]any{
+			"name": name, "namespace": namespace, "uid": "00000000-0000-4000-8000-000000000000", "resourceVersion": "1",
+			"creationTimestamp": "2020-01-01T00:00:00Z", "labels": text(), "annotations": text(),
+		},
+		"data": text(), "spec": map[string]any{}, "status": map[string]any{},
+	}
+	if name != "" {
+		return object
+	}
+	object["metadata"].(map[string]any)["name"] = "stub"
+	return map[string]any{"apiVersion": apiVersion, "kind": kind + "List", "items": []any{object}}
+}
+
+var quotedWord = regexp.MustCompile(`"([A-Za-z][A-Za-z0-9_.-]{0,60})"|\.([A-Za-z][A-Za-z0-9_]{0,60})`)
+
+// maxWords limits what an object that lookup finds has.
+const maxWords = 500
+
+// lookedFor lists the words that texts with a lookup quote or name as fields.
+func lookedFor(list []source) []string {
+	all := map[string]bool{}
+	for _, s := range list {
+		if text := string(s.file.Data); lookupWord.MatchString(text) {
+			for _, m := range quotedWord.FindAllStringSubmatch(text, -1) {
+				all[m[1]+m[2]] = true
+			}
+		}
+	}
+	words := slices.Sorted(maps.Keys(all))
+	return words[:min(maxWords, len(words))]
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"bundle/bundle"
+)
+
+// What a terminal does.
+const (
+	clearLine = "\r\x1b[K" // empties the line that the cursor is on
+	upAndDown = "\x1b[J"   // empties that line and all below it
+)
+
+// A bar shows on one line of a terminal how far a step is, and above it a line for
+// each thing that is finished. It is drawn by a ticker from counters: it never
+// stands in the way of the data. It is never wider than the window, whatever becomes
+// of that. Bytes that need not be moved are said apart, and count neither for the
+// rate nor for the time left.
+type bar struct {
+	w     io.Writer
+	width func() int // of the window, in columns
+
+	mu    sync.Mutex // guards the terminal and all below
+	state barState
+	begun time.Time
+	drawn int // columns of the line that stands there
+	cols  int // of the window then
+
+	moved, left atomic.Int64
+	stop        chan struct{}
+	ticks       errgroup.Group
+}
+
+// A barState is what is shown.
+type barState struct {
+	name         string
+	total        int64 // bytes; 0: the step moves none
+	moved, there int64
+	done, of     int // things
+	thing        string
+	elapsed      time.Duration
+}
+
+func (b *bar) Phase(name string, total int64) {
+	b.mu.Lock()
+	b.state = barState{name: name, total: total}
+	b.begun = time.Now()
+	b.moved.Store(0)
+	b.left.Store(0)
+	b.stop = make(chan struct{})
+	b.draw()
+	b.mu.Unlock()
+	b.ticks.Go(func() error {
+		t := time.NewTicker(100 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-b.stop:
+				return nil
+			case <-t.C:
+				b.mu.Lock()
+				b.draw()
+				b.mu.Unlock()
+			}
+		}
+	})
+}
+
+// draw is called with mu held.
+func (b *bar) draw() {
+	b.state.moved, b.state.there, b.state.elapsed = b.moved.Load(), b.left.Load(), time.Since(b.begun)
+	cols := b.width()
+	line := b.state.line(cols - 1)
+	fmt.Fprint(b.w, b.wipe(cols)+line)
+	b.drawn, b.cols = utf8.RuneCountInString(line), cols
+}
+
+// wipe takes away the line that stands there. In a window that became narrower, it
+// takes several lines now.
+func (b *bar) wipe(cols int) string {
+	if cols >= b.cols || b.drawn <= cols || cols == 0 {
+		return clearLine
+	}
+	return fmt.Sprintf("\x1b[%dA\r%s", (b.drawn-1)/cols, upAndDown)
+}
+
+// above writes a line above the bar, and the bar anew. It is called with mu held.
+func (b *bar) above(text string) {
+	cols := b.width()
+	fmt.Fprint(b.w, b.wipe(cols)+cut(text, cols-1)+"\n")
+	b.drawn = 0
+	b.draw()
+}
+
+// Expect says how many things there will be.
+func (b *bar) Expect(n int, thing string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.of, b.state.thing = n, thing
+}
+
+func (b *bar) Add(n int64)  { b.moved.Add(n) }
+func (b *bar) Skip(n int64) { b.left.Add(n) }
+
+func (b *bar) Done(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.done++
+	b.above("  done " + people(line))
+}
+
+// Waiting says above the bar that a registry does not answer.
+func (b *bar) Waiting(w bundle.Wait) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.above("  " + waiting(w))
+}
+
+func (b *bar) End() {
+	close(b.stop)
+	_ = b.ticks.Wait() // its only result is nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprint(b.w, b.wipe(b.width()))
+	b.drawn = 0
+}
+
+// line is the state on one line of at most width columns: as much of it as fits, the
+// most important first.
+func (s barState) line(width int) string {
+	if s.total <= 0 {
+		return cut(s.name, width)
+	}
+	total := max(s.total-s.there, 1)
+	share := min(float64(s.moved)/float64(total), 1)
+	parts := []string{fmt.Sprintf("%s %3.0f%%", s.name, 100*share)} // in the order in which they stand
+	add := func(text string) {
+		if used := utf8.RuneCountInString(strings.Join(parts, ", ")); text != "" && used+2+utf8.RuneCountInString(text) <= width {
+			parts = append(parts, text)
+		}
+	}
+	add(size(s.moved) + " of " + size(total))
+	if s.of > 0 {
+		add(fmt.Sprintf("%d of %s", min(s.done, s.of), count(s.of, s.thing)))
+	}
+	if seconds := s.elapsed.Seconds(); seconds >= 1 && s.moved > 0 {
+		rate := float64(s.moved) / seconds
+		add(time.Duration(float64(total-s.moved)/rate*float64(time.Second)).Round(time.Second).String() + " left")
+		add(size(int64(rate)) + "/s")
+	}
+	if s.there > 0 {
+		add(size(s.there) + " there already")
+	}
+	line := strings.Join(parts, ", ")
+	const least, most = 8, 30
+	room := min(width-utf8.RuneCountInString(line)-3, most)
+	if room < least {
+		return cut(line, width)
+	}
+	full := int(share * float64(room))
+	first, rest, _ := strings.Cut(line, ", ")
+	return strings.TrimRight(fmt.Sprintf("%s [%s%s] %s", first, strings.Repeat("=", full), strings.Repeat(" ", room-full), rest), " ")
+}
+
+// cut shortens a text to a number of columns.
+func cut(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	if width < 1 {
+		return ""
+	}
+	return string(r[:width-1]) + "…"
+}
+
+// plainTerminal lets through what the bar itself tells the terminal, and nothing
+// else that it would obey.
+type plainTerminal struct{ w io.Writer }
+
+func (p plainTerminal) Write(b []byte) (int, error) {
+	var out strings.Builder
+	for rest := string(b); rest != ""; {
+		plain, _, _ := strings.Cut(rest, "\x1b[")
+		out.WriteString(strings.ReplaceAll(printable(strings.ReplaceAll(plain, "\r", "\n\n\n")), "\n\n\n", "\r"))
+		if rest = rest[len(plain):]; rest == "" {
+			break
+		}
+		end := strings.IndexAny(rest[2:], "AJK")
+		if end < 0 {
+			break
+		}
+		out.WriteString(rest[:end+3])
+		rest = rest[end+3:]
+	}
+	if _, err := io.WriteString(p.w, out.String()); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The pages of bundle help TOPIC: Markdown, which reads well as it is.
+//
+//go:embed help
+var pages embed.FS
+
+var topics = []struct{ name, file, short string }{
+	{"scripting", "help/scripting.md", "JSON, exit codes and environment variables, for scripts"},
+	{"schema", "help/report.schema.json", "The JSON Schema of all reports"},
+}
+
+// newTopics are commands that do nothing but show a page.
+func newTopics() []*cobra.Command {
+	var all []*cobra.Command
+	for _, t := range topics {
+		all = append(all, &cobra.Command{Use: t.name, Short: t.short, Long: page(t.file)})
+	}
+	return all
+}
+
+func page(file string) string {
+	b, err := pages.ReadFile(file)
+	if err != nil {
+		return err.Error() // the tests read all of them
+	}
+	return string(b)
+}
+
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND or TOPIC]",
+		Short: "Show how to use a command, or a page on a topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return knownCommand(root, args)
+			}
+			return found.Help()
+		},
+	}
+}
+
+// groups of flags, in the order in which help shows them.
+var groups = []struct {
+	title string
+	flags []string
+}{
+	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
+	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
+	{"Output", []string{"output", "output-dir", "render", "render-secrets", "pull-secret", "receipt", "receipt-key", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment"}},
+	{"Signatures", []string{"key", "unsigned", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
+	{"Registry", []string{"registry", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size"}},
+}
+
+// printHelp shows a command: what it does, how it is called, examples, and its
+// flags in groups.
+func printHelp(cmd *cobra.Command, _ []string) {
+	w := cmd.OutOrStdout()
+	width := columns(w)
+	if width == 0 || width > 100 {
+		width = 80
+	}
+	fmt.Fprintln(w, strings.TrimSpace(orElse(cmd.Long, cmd.Short)))
+	if !cmd.Runnable() {
+		return // a page
+	}
+	fmt.Fprintf(w, "\nUsage:\n  %s\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		printCommands(w, cmd)
+	}
+	left := pflag.NewFlagSet("", pflag.ContinueOnError)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if !slices.ContainsFunc(groups, func(g struct {
+			title string
+			flags []string
+		}) bool {
+			return slices.Contains(g.flags, f.Name)
+		}) {
+			left.AddFlag(f)
+		}
+	})
+	for _, g := range groups {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		fs.SortFlags = false
+		for _, name := range g.flags {
+			if f := cmd.LocalFlags().Lookup(name); f != nil {
+				fs.AddFlag(f)
+			}
+		}
+		printFlags(w, g.title, fs, width)
+	}
+	left.AddFlagSet(cmd.InheritedFlags())
+	printFlags(w, "General", left, width)
+}
+
+// printFlags writes a group: each flag with its placeholder, and beside it, or below
+// where there is no room, what it does.
+func printFlags(w io.Writer, title string, fs *pflag.FlagSet, width int) {
+	if !fs.HasAvailableFlags() {
+		return
+	}
+	const column = 26
+	indent := strings.Repeat(" ", column)
+	fmt.Fprintf(w, "\n%s:\n", title)
+	fs.VisitAll(func(f *pflag.Flag) {
+		placeholder, text := pflag.UnquoteUsage(f)
+		text = strings.Join(strings.Fields(strings.TrimPrefix(text, placeholder+": ")), " ")
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" && !strings.Contains(text, "(default") {
+			text += " (default " + f.DefValue + ")"
+		}
+		name := "      --" + f.Name
+		if f.Shorthand != "" {
+			name = "  -" + f.Shorthand + ", --" + f.Name
+		}
+		if f.NoOptDefVal != "" && f.Value.Type() != "bool" {
+			name += "[=" + placeholder + "]"
+		} else if placeholder != "" {
+			name += " " + placeholder
+		}
+		if len(name)+2 > column {
+			fmt.Fprintln(w, name)
+			name = ""
+		}
+		line := fmt.Sprintf("%-*s%s", column, name, text)
+		fmt.Fprintln(w, wrapText(line, column, indent, width))
+	})
+}
+
+// wrapText wraps what follows the first columns of a line.
+func wrapText(line string, column int, indent string, width int) string {
+	return line[:column] + strings.TrimPrefix(wrap(indent+line[column:], width, "", indent), indent)
+}
+
+// printCommands lists commands and, apart from them, pages.
+func printCommands(w io.Writer, cmd *cobra.Command) {
+	fmt.Fprintln(w, "\nCommands:")
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), c.Name(), c.Short)
+		}
+	}
+	fmt.Fprintln(w, "\nPages, with bundle help PAGE:")
+	for _, t := range topics {
+		fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), t.name, t.short)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"path/filepath"
+
+	"bundle/bundle"
+)
+
+// The reports of package bundle in the words of words.go.
+
+func aboutBundle(b bundle.ReceiptBundle, entries int) jsonBundle {
+	return jsonBundle{b.Path, b.Size, b.ID, b.Created, b.Expires, b.Serial, b.Tool, b.Sums.String(), entries}
+}
+
+func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
+	j := &jsonExport{
+		DryRun:     r.DryRun,
+		Complete:   err == nil,
+		Bundle:     jsonBundle{Path: r.Output, Size: r.Size, ID: r.ID, Created: r.Created, Expires: r.Expires, Serial: r.Serial, Tool: r.Tool},
+		Bytes:      jsonBytes{Total: r.Payload, Moved: r.Payload - r.Resumed, Present: r.Resumed},
+		Blobs:      r.Blobs,
+		Charts:     jsonCharts(r.Charts),
+		Images:     jsonImageList(r.Images),
+		Referrers:  jsonImageList(r.Referrers),
+		Unresolved: jsonFindings(r.Unresolved),
+		Accepted:   jsonFindings(r.Accepted),
+		Lacking:    r.Lacking,
+		LeftBehind: r.LeftBehind,
+		Elsewhere:  r.Elsewhere,
+		Unasked:    r.Unasked,
+		Fetched:    r.Fetched,
+		Warnings:   r.Collisions,
+	}
+	if r.Fingerprint != "" {
+		j.Signers = []jsonSigner{{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: "SHA256SUMS.sig"}}
+	}
+	for _, c := range r.Changed {
+		j.Moved = append(j.Moved, jsonMoved{c.Reference, c.Now.String(), c.Was.String()})
+	}
+	return j
+}
+
+func importJSON(r *bundle.ImportReport, err error) *jsonImport {
+	j := &jsonImport{
+		DryRun:           r.DryRun,
+		Complete:         err == nil,
+		Bundle:           aboutBundle(r.Bundle, 0),
+		Signers:          jsonSigners(r.Signers, true),
+		SignatureSkipped: r.SignatureSkipped,
+		Registry:         r.Registry,
+		Bytes:            jsonBytes{r.Bytes.Sent + r.Bytes.Mounted + r.Bytes.Present, r.Bytes.Sent, r.Bytes.Mounted, r.Bytes.Present},
+		Charts:           jsonMovedCharts(r.Charts),
+		Excluded:         r.Excluded,
+		Warnings:         r.Warnings,
+		OutputDir:        r.OutputDir,
+		Receipt:          r.Receipt,
+		Kept:             r.Kept,
+	}
+	j.Images = jsonPlaces(r, j.Charts)
+	for i := range j.Charts {
+		c := &j.Charts[i]
+		files := c.Files
+		c.Files = nil
+		for _, name := range files {
+			c.Files = append(c.Files, filepath.Join(r.OutputDir, name))
+		}
+		if c.Archive != "" {
+			c.Archive = filepath.Join(r.OutputDir, c.Archive)
+		}
+		if r.DryRun {
+			c.Files, c.Commands = nil, nil // there is nothing to install yet
+		}
+	}
+	return j
+}
+
+func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
+	return &jsonVerify{
+		Bundle:           aboutBundle(r.Bundle, r.Entries),
+		Signers:          jsonSigners(r.Signers, true),
+		SignatureSkipped: r.SignatureSkipped,
+		Bytes:            jsonBytes{Total: r.Bytes},
+	}
+}
+
+func inspectJSON(r *bundle.InspectReport) *jsonInspect {
+	j := &jsonInspect{
+		Verified:      r.Checked,
+		FormatVersion: r.FormatVersion,
+		Bundle:        aboutBundle(r.Bundle, r.Entries),
+		Signers:       jsonSigners(r.Claimed, false),
+		Charts:        jsonCharts(r.Charts),
+		Images:        jsonImageList(r.Images),
+		Referrers:     jsonImageList(r.Referrers),
+		Unresolved:    jsonFindings(r.Unresolved),
+		Accepted:      jsonFindings(r.Accepted),
+	}
+	if r.Checked {
+		j.Signers = jsonSigners(r.Signers, true)
+	}
+	return j
+}
+
+func signJSON(r *bundle.SignReport) *jsonSign {
+	own := bundle.Voucher{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: r.Signature}
+	return &jsonSign{
+		Bundle:  aboutBundle(r.Bundle, 0),
+		Signers: jsonSigners(append([]bundle.Voucher{own}, r.Others...), false),
+		Already: r.Already,
+	}
+}
+
+func imagesJSON(r *bundle.ImagesReport) *jsonImages {
+	j := &jsonImages{Failed: r.Failed, Untried: r.Untried}
+	j.Images, j.Unresolved = byReference(r.Found)
+	for _, d := range r.Disabled {
+		j.Disabled = append(j.Disabled, jsonDisabled{jsonFindings([]bundle.Finding{d.Finding})[0], d.Switch})
+	}
+	return j
+}
+
+func valuesJSON(all []*bundle.ValuesReport, err error) *jsonValues {
+	j := &jsonValues{Complete: err == nil}
+	for _, r := range all {
+		j.Registry = r.Registry
+		charts := jsonMovedCharts([]bundle.ImportChart{r.ChartReport})
+		charts[0].Commands = nil // they are for what an import has written
+		j.Charts = append(j.Charts, charts...)
+	}
+	return j
+}
