@@ -66,7 +66,9 @@ func TestImportDirections(t *testing.T) {
 		{"testdata/hostile", "checksum"},
 		{"testdata/regtest", ""},
 		{"testdata/judge", ""},
-		{"bundle", "history emit rewrite transfer push plan place open source image trust record name disk progress fault relocate chart remote words checksum"},
+		{"bundle", "history serve page input emit rewrite transfer push plan place open source image trust record name disk progress fault relocate chart remote words checksum"},
+		{"bundle/internal/serve", "place open record name fault layout"},
+		{"bundle/internal/page", "trust record"},
 		{"bundle/internal/emit", "rewrite push place open source trust record name disk fault relocate chart remote input words checksum"},
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "plan open trust record progress fault remote checksum layout"},
@@ -123,8 +125,8 @@ func TestImportDirections(t *testing.T) {
 		"github.com/spf13/":                      {"cmd/bundle"},
 		"github.com/schollz/":                    {"cmd/bundle"},
 		"golang.org/x/term":                      {"cmd/bundle"},
-		"net/http":                               {"bundle/internal/remote", "testdata/regtest", "cmd/bench"},
-		"net":                                    {"bundle/internal/remote", "testdata/regtest", "cmd/bundle"},
+		"net/http":                               {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bench"},
+		"net":                                    {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bundle"},
 	}
 	used := make(map[string]bool)
 	for _, s := range sources(t) {
