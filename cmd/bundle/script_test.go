@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 //	exits CODE PROGRAM ARG…               run a program and check its exit code
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
+//	serve NAME ARG…                       start bundle serve; $NAME is its address, NAME.pem its certificate, NAME.log what it says
+//	ends NAME                             end it with SIGTERM, and require that it ends well
 //	count PATTERN N                       the last stdout holds the text N times
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -71,6 +73,8 @@ func TestScripts(t *testing.T) {
 			"flip":     cmdFlip,
 			"login":    cmdLogin,
 			"count":    cmdCount,
+			"serve":    cmdServe,
+			"ends":     cmdEnds,
 		},
 	})
 }
@@ -106,6 +110,13 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("SOURCE_DATE_EPOCH", "")
 	regs := &registries{byID: make(map[string]*regtest.Registry)}
 	env.Values[registriesKey{}] = regs
+	servers := make(map[string]*server)
+	env.Values[serversKey{}] = servers
+	env.Defer(func() {
+		for _, s := range servers {
+			_ = s.end()
+		}
+	})
 	env.Defer(func() {
 		for _, r := range regs.byID {
 			r.Close()
