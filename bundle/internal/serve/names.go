@@ -151,10 +151,12 @@ type graph struct {
 func newGraph(bundles []*open.Bundle, isManifest func(mediaType string) bool) (*graph, error) {
 	g := &graph{make(map[digest.Digest]ocispec.Descriptor), make(map[digest.Digest][]ocispec.Descriptor), make(map[digest.Digest]bool)}
 	for _, b := range bundles {
-		for _, d := range b.Blobs {
+		for _, d := range slices.Concat(b.Index.Manifests, b.Blobs) {
 			if d.MediaType == record.Type || d.ArtifactType == record.Type {
 				g.private[d.Digest] = true
 			}
+		}
+		for _, d := range b.Blobs {
 			if isManifest(d.MediaType) {
 				g.manifests[d.Digest] = ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
 			}
