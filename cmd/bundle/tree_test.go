@@ -127,6 +127,7 @@ func TestImportDirections(t *testing.T) {
 		"helm.sh/helm/v3/pkg/repo":               nil,
 		"github.com/google/go-containerregistry": {"testdata/regtest"},
 		"github.com/spf13/":                      {"cmd/bundle"},
+		"github.com/schollz/":                    {"cmd/bundle"},
 		"golang.org/x/term":                      {"cmd/bundle"},
 		"net/http":                               {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bench"},
 		"net":                                    {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bundle"},
