@@ -33,6 +33,7 @@ type bar struct {
 	state barState
 	begun time.Time
 	drawn int // columns of the line that stands there
+	ended bool
 	cols  int // of the window then
 
 	moved, left atomic.Int64
@@ -53,7 +54,7 @@ type barState struct {
 func (b *bar) Phase(name string, total int64) {
 	b.mu.Lock()
 	b.state = barState{name: name, total: total}
-	b.begun = time.Now()
+	b.begun, b.ended = time.Now(), false
 	b.moved.Store(0)
 	b.left.Store(0)
 	b.stop = make(chan struct{})
@@ -98,7 +99,9 @@ func (b *bar) above(text string) {
 	cols := b.width()
 	fmt.Fprint(b.w, b.wipe(cols)+cut(text, cols-1)+"\n")
 	b.drawn = 0
-	b.draw()
+	if !b.ended {
+		b.draw()
+	}
 }
 
 // Expect says how many things there will be.
@@ -131,7 +134,7 @@ func (b *bar) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fmt.Fprint(b.w, b.wipe(b.width()))
-	b.drawn = 0
+	b.drawn, b.ended = 0, true
 }
 
 // line is the state on one line of at most width columns: as much of it as fits, the

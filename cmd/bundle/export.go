@@ -42,6 +42,14 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, pair := range [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}} {
+				if err := without(cmd, pair[0], pair[1:]...); err != nil {
+					return err
+				}
+			}
+			if len(platforms) == 0 && config == "" && (o.PlatformOptional || len(o.AllPlatforms) > 0) {
+				return &bundle.UsageError{What: "--platform-optional and --all-platforms mean nothing without --platform", Advice: "name the platforms that you want, or drop them"}
+			}
 			if err := chart.needed(cmd, args); err != nil {
 				return err
 			}

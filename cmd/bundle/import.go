@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -37,6 +39,11 @@ medium goes on, in any order.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, pair := range [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}} {
+				if err := without(cmd, pair[0], pair[1:]...); err != nil {
+					return err
+				}
+			}
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
 			}
@@ -68,8 +75,10 @@ medium goes on, in any order.`,
 	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
 	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
 	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
+	addGitOps(cmd, &o)
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
@@ -89,6 +98,14 @@ medium goes on, in any order.`,
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
 	return cmd
+}
+
+// addGitOps adds the flags for GitOps; they are checked before anything else.
+func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addReceipt completes the options of the receipt.
@@ -114,6 +131,9 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
+	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")
+	}
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
@@ -200,6 +220,9 @@ func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecre
 	for _, f := range c.Files {
 		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
 	}
+	for _, f := range c.GitOps {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
 	for _, f := range c.Excluded {
 		fmt.Fprintf(p, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
 	}
@@ -275,9 +298,6 @@ func printInstall(w paper, c bundle.ImportChart) {
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
 	}
-	for _, line := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", line)
-	}
 }
 
 // printChanged says what the values change besides references.
@@ -296,6 +316,9 @@ func printChanged(w paper, c bundle.ImportChart) {
 	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", line)
 	}
 }
 

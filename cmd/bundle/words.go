@@ -115,6 +115,8 @@ type jsonMovedChart struct {
 	Excluded []jsonFinding  `json:"excluded"`          // references that stay outside because the user says so
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
 	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
+	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
+	GitOps   []string       `json:"gitOps"`            // files for GitOps
 	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
 	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
 	Remarks  []string       `json:"remarks"`           // what programs fetch while they run, and resources whose operators choose images
@@ -327,6 +329,7 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
 			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
+			Short: c.Short, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {

@@ -46,6 +46,8 @@ type Options struct {
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
+	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
+	Environments   []string       // overlays of Kustomize; none: production and staging
 	PullSecret     string         // name of the secret the nodes pull with; empty: none
 	ValueFiles     []string       // laid over the values that travel
 	Set, SetString []string
@@ -159,6 +161,14 @@ func (c *Chart) leave(f chart.Finding, reason string) {
 		l.Target = target
 	}
 	c.Left = append(c.Left, l)
+}
+
+// unread are the schemas that Helm cannot load without a network.
+func (c *Chart) unread() []chart.UnreadSchema {
+	if c.output == nil {
+		return nil // not proved yet
+	}
+	return c.output.Unread
 }
 
 // notInside is why nobody can pull a reference, wherever it points.

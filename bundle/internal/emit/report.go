@@ -45,7 +45,8 @@ type ChartReport struct {
 	Outside4  []string `json:"outsideHelm4,omitempty"` // and with Helm 4
 	Kustomize string   `json:"kustomize,omitempty"`    // the command that installs the rendered folder instead
 	Stuck     []string `json:"stuck,omitempty"`        // references that no way moves
-	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use
+	GitOps    []string `json:"gitOps,omitempty"`       // files for GitOps, relative to the output folder
+	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use, or Helm from its own checks
 
 	Secrets     int      `json:"secrets,omitempty"`     // pods proved to name the pull secret
 	SecretsLeft []string `json:"secretsLeft,omitempty"` // pods that do not, and why
@@ -84,7 +85,12 @@ func (c *Chart) Report(o Options) ChartReport {
 		Commands: c.commands(o),
 	}
 	_ = yaml.Unmarshal(c.Values, &r.Set) // Derive has read it back before
+	for _, u := range c.unread() {
+		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
+	}
 	c.addWays(&r, o)
+	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
+	r.GitOps = c.gitOpsNames(o)
 	if c.beside {
 		r.Target = ""
 	}

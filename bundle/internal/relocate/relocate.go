@@ -207,6 +207,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		refused: map[chart.Position]string{},
 		asks:    map[string]string{},
 	}
+	d.prober.occasions = true
 	var err error
 	if d.before, err = d.lenient(ctx, nil); err != nil {
 		if refusal(err) == nil {
@@ -217,6 +218,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		}
 		return nil, err
 	}
+	d.prober.occasions = slices.ContainsFunc(d.before.Manifests, func(m chart.Manifest) bool { return m.When != chart.Always })
 	if d.base, err = r.Chart.Coalesced(r.Render.Values); err != nil {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
