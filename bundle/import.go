@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -22,7 +23,14 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
-	More        []string // further files, folders and mount points, where the bundle is in parts
+	More []string // further files, folders and mount points, where the bundle is in parts
+	// Scratch is a folder where parts are kept that have to be there with others, when
+	// there is one drive: pieces of layers that are cut, and with parity all. What was
+	// kept is removed at the end. Empty: nothing is kept.
+	Scratch string
+	// Swap asks for another medium of a bundle in parts, in place of the one that is
+	// there, and on which nothing is open. Nil: nobody is asked.
+	Swap        func(context.Context, *MissingError) error
 	Registry    place.Registry
 	Names       place.Naming // how paths become paths there; empty: place.Full
 	Trust       *trust.Trust
@@ -93,7 +101,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust, o.More...)
+	b, err := open.File(ctx, path, o.Trust, o.media()...)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +137,10 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
-	pushed, err := p.Run(ctx, places, o.DryRun)
+	pushed, err := o.pushAll(ctx, p, places)
+	if errors.Is(err, context.Canceled) && !o.DryRun {
+		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
+	}
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
 		report := importReport(path, b, charts, o)
@@ -153,6 +164,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
 			return nil, err
+		}
+	}
+	if !o.DryRun {
+		if err := o.dropScratch(b); err != nil {
+			past.warnings = append(past.warnings, err.Error())
 		}
 	}
 	report.Warnings = past.warnings
@@ -200,6 +216,14 @@ func (o *ImportOptions) renderFor(rec *record.Record) error {
 		}
 	}
 	return nil
+}
+
+// media are the paths beside the first, with what was kept of others.
+func (o *ImportOptions) media() []string {
+	if st, err := os.Stat(o.Scratch); o.Scratch != "" && err == nil && st.IsDir() {
+		return append(slices.Clone(o.More), o.Scratch)
+	}
+	return o.More
 }
 
 // arrived are the places that the registry took.

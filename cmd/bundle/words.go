@@ -115,9 +115,11 @@ type jsonMovedChart struct {
 	Excluded []jsonFinding  `json:"excluded"`          // references that stay outside because the user says so
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
 	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
-	Altered  []string       `json:"altered"`           // what they add, remove or change besides references
 	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
 	GitOps   []string       `json:"gitOps"`            // files for GitOps
+	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
+	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
+	Remarks  []string       `json:"remarks"`           // what programs fetch while they run, and resources whose operators choose images
 	Warnings []string       `json:"warnings"`
 	Commands []string       `json:"commands"` // that install it, in order
 
@@ -325,8 +327,9 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Name: c.Name, Version: c.Version, Target: c.Target, Archive: c.Archive,
 			Files: c.Files, Values: c.Set, Keys: c.Keys, Moved: c.Moved,
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
+			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
-			Altered: c.Altered, Short: c.Short, GitOps: c.GitOps,
+			Short: c.Short, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {

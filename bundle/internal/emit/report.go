@@ -27,10 +27,12 @@ type ChartReport struct {
 
 	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
 
-	Named     []string       `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
-	Changed   []string       `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
-	Altered   []string       `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
-	Short     bool           `json:"short,omitempty"`   // the search ended at its bound: other values may move more
+	Named     []string       `json:"named,omitempty"`    // settings that still name a source registry, but pull nothing by it
+	Changed   []string       `json:"changed,omitempty"`  // what else the values change, besides references: checksums, labels and the like
+	Altered   []string       `json:"altered,omitempty"`  // objects, containers, arguments and settings that the values add, remove or change
+	Unlocked  []string       `json:"unlocked,omitempty"` // those of Keys that only make the chart accept other images, as its message asks
+	Remarks   []string       `json:"remarks,omitempty"`  // what programs fetch while they run, and resources whose operators choose images
+	Short     bool           `json:"short,omitempty"`    // the search ended at its bound: other values may move more
 	Renders   int            `json:"renders"`
 	Release   string         `json:"release"`
 	Namespace string         `json:"namespace"`
@@ -104,6 +106,7 @@ func (c *Chart) Report(o Options) ChartReport {
 		r.Changed = append(r.Changed, changeText(ch))
 	}
 	r.Altered, r.Short = c.altered(), c.result.Short
+	r.Unlocked, r.Remarks = record.Printables(c.result.Unlocked), c.remarks()
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
 		r.Kubectl = c.kubectlSecret(o)
@@ -127,6 +130,21 @@ func (c *Chart) altered() (all []string) {
 			text += ", by " + record.Printable(strings.Join(a.Keys, ", "))
 		}
 		all = append(all, text)
+	}
+	return all
+}
+
+// remarks lists what no reference shows: downloads, and images that operators bring.
+func (c *Chart) remarks() (all []string) {
+	for _, m := range c.result.Remarks {
+		if m.Test && c.Record.SkipTests {
+			continue
+		}
+		what := "it fetches from outside while it runs"
+		if m.About == chart.Operator {
+			what = "its operator may bring images of its own"
+		}
+		all = append(all, record.Printable(fmt.Sprintf("%s: %s %s: %s: %s", m.Template, m.Kind, m.Path, what, m.Text)))
 	}
 	return all
 }

@@ -40,7 +40,7 @@ func (r *run) preflight(ctx context.Context) error {
 	if len(repos) == 0 {
 		return nil
 	}
-	if err := r.Client.Ping(ctx, repos[0]); err != nil {
+	if err := r.Client.Ping(ctx, repos[0]); err != nil && !bearable(err) {
 		return err
 	}
 	r.closed = make(map[string]error)
@@ -142,7 +142,7 @@ func (r *run) pushBlob(ctx context.Context, u *upload) error {
 		}
 		res, err := r.Client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(u.desc, err)); err != nil {
+			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(ctx, u.desc, err)); err != nil {
 				return fmt.Errorf("%s: %w", u.source, err)
 			}
 			continue
@@ -269,7 +269,7 @@ func (m manifestPush) explain(err error) error {
 
 // explain tells content of the bundle that failed its check from a registry that
 // failed, and says where it lies.
-func (r *run) explain(d ocispec.Descriptor, err error) error {
+func (r *run) explain(ctx context.Context, d ocispec.Descriptor, err error) error {
 	if !ofBundle(err) {
 		return err
 	}
@@ -277,5 +277,5 @@ func (r *run) explain(d ocispec.Descriptor, err error) error {
 	if errors.As(err, &format) {
 		err = fault.Damage(layout.BlobName(d.Digest), err)
 	}
-	return open.ExplainRead(r.Bundle.Locate(d.Digest, err))
+	return open.ExplainRead(r.Bundle.Locate(ctx, d.Digest, err))
 }
