@@ -226,6 +226,10 @@ func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
 
+// ParseGitOps checks what objects an import shall write for GitOps, and for which
+// environments.
+func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(kinds, environments) }
+
 // TargetName is the name that an image gets in a registry.
 func TargetName(raw string, r Registry, n Naming) string {
 	return place.NewNames(new(Record), r, n).Target(raw)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -22,7 +23,14 @@ import (
 
 // ImportOptions say where a bundle goes.
 type ImportOptions struct {
-	More        []string // further files, folders and mount points, where the bundle is in parts
+	More []string // further files, folders and mount points, where the bundle is in parts
+	// Scratch is a folder where parts are kept that have to be there with others, when
+	// there is one drive: pieces of layers that are cut, and with parity all. What was
+	// kept is removed at the end. Empty: nothing is kept.
+	Scratch string
+	// Swap asks for another medium of a bundle in parts, in place of the one that is
+	// there, and on which nothing is open. Nil: nobody is asked.
+	Swap        func(context.Context, *MissingError) error
 	Registry    place.Registry
 	Names       place.Naming // how paths become paths there; empty: place.Full
 	Trust       *trust.Trust
@@ -42,8 +50,10 @@ type ImportOptions struct {
 	// charts were exported for, where they are given: the sender may not have known.
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
-	PullSecret                      string // name of the secret the nodes pull with; set wherever a chart takes one
-	RenderDir                       string // where the rendered manifests go, one file a resource; empty: nowhere
+	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
+	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
+	GitOps                          []string // objects to write too, see the constants of emit
+	Environments                    []string // overlays of them
 	ValueFiles                      []string
 	Set, SetString                  []string
 	Jobs                            int   // transfers at once; 0: DefaultJobs
@@ -91,7 +101,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		o.Jobs = DefaultJobs
 	}
 	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust, o.More...)
+	b, err := open.File(ctx, path, o.Trust, o.media()...)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +137,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
-	pushed, err := p.Run(ctx, places, o.DryRun)
+	pushed, err := o.pushAll(ctx, p, places)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
 	}
@@ -154,6 +164,11 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		}
 		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
 			return nil, err
+		}
+	}
+	if !o.DryRun {
+		if err := o.dropScratch(b); err != nil {
+			past.warnings = append(past.warnings, err.Error())
 		}
 	}
 	report.Warnings = past.warnings
@@ -203,6 +218,14 @@ func (o *ImportOptions) renderFor(rec *record.Record) error {
 	return nil
 }
 
+// media are the paths beside the first, with what was kept of others.
+func (o *ImportOptions) media() []string {
+	if st, err := os.Stat(o.Scratch); o.Scratch != "" && err == nil && st.IsDir() {
+		return append(slices.Clone(o.More), o.Scratch)
+	}
+	return o.More
+}
+
 // arrived are the places that the registry took.
 func arrived(places []place.Placement, images []push.Image) []place.Placement {
 	refused := make(map[string]bool)
@@ -231,11 +254,14 @@ func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
 // emit is what the use case asks of the package that writes.
 func (o *ImportOptions) emit() emit.Options {
 	return emit.Options{
-		Registry:   o.Registry,
-		Names:      o.Names,
-		Access:     o.RegistryOptions,
-		OutputDir:  o.OutputDir,
-		RenderDir:  o.RenderDir,
+		Registry:  o.Registry,
+		Names:     o.Names,
+		Access:    o.RegistryOptions,
+		OutputDir: o.OutputDir,
+		RenderDir: o.RenderDir,
+
+		GitOps: o.GitOps, Environments: o.Environments,
+
 		PullSecret: o.PullSecret,
 		ValueFiles: o.ValueFiles,
 		Set:        o.Set,

@@ -17,7 +17,7 @@ func TestThreats(t *testing.T) {
 		have["TestHostile/"+strings.ReplaceAll(c.Class, " ", "_")] = true
 	}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	for _, pattern := range []string{"../*/*_test.go", "../*/*/*/*_test.go", "../testdata/scripts/*.txtar"} {
+	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go", "../*/*/*/*_test.go", "../testdata/scripts/*.txtar"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"bundle/bundle"
 )
@@ -67,18 +70,17 @@ medium goes on, in any order.`,
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
-	addRenderFor(cmd, &o)
+	addTarget(fl, &o)
+	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
+	addGitOps(cmd, &o)
 	addNames(cmd, &names)
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "do not push `REF`, and leave it as it is in values (repeatable)")
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
-	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
-	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
-	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
-	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
+	addRefusing(fl, &o)
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
@@ -91,13 +93,28 @@ medium goes on, in any order.`,
 	return cmd
 }
 
-// addRenderFor adds the flags for what the sender did not know.
-func addRenderFor(cmd *cobra.Command, o *bundle.ImportOptions) {
+// addGitOps adds the flags for GitOps; they are checked before anything else.
+func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
 	fl := cmd.Flags()
+	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
+	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
+}
+
+// addTarget adds the flags that say what the charts are rendered for.
+func addTarget(fl *pflag.FlagSet, o *bundle.ImportOptions) {
 	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
 	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
 	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
 	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+}
+
+// addRefusing adds the flags that say what is replaced, and what a refusal ends.
+func addRefusing(fl *pflag.FlagSet, o *bundle.ImportOptions) {
+	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
 }
 
 // addReceipt completes the options of the receipt.
@@ -123,6 +140,9 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	}
 	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
+	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")
+	}
 	report, err := bundle.Import(cmd.Context(), path, *o)
 	if report == nil {
 		return err
@@ -209,6 +229,9 @@ func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecre
 	for _, f := range c.Files {
 		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
 	}
+	for _, f := range c.GitOps {
+		fmt.Fprintf(p, "  %s\n", filepath.Join(r.OutputDir, f))
+	}
 	for _, f := range c.Excluded {
 		fmt.Fprintf(p, "  excluded, and still outside: %s: %s\n", f.Raw, f.Where())
 	}
@@ -284,9 +307,6 @@ func printInstall(w paper, c bundle.ImportChart) {
 	if len(c.Stuck) > 0 {
 		fmt.Fprintf(w, "no way is left for: %s\n", strings.Join(c.Stuck, ", "))
 	}
-	for _, line := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", line)
-	}
 }
 
 // printChanged says what the values change besides references.
@@ -297,8 +317,17 @@ func printChanged(w paper, c bundle.ImportChart) {
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
 	}
+	for _, key := range c.Unlocked {
+		fmt.Fprintf(w, "  switched on, since the chart asks for it before it takes other images: %s\n", key)
+	}
+	for _, line := range c.Remarks {
+		fmt.Fprintf(w, "  warning: %s\n", line)
+	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))
+	}
+	for _, line := range c.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", line)
 	}
 }
 

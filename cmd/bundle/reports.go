@@ -19,6 +19,8 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Bundle:     jsonBundle{Path: r.Output, Size: r.Size, ID: r.ID, Created: r.Created, Expires: r.Expires, Serial: r.Serial, Tool: r.Tool},
 		Bytes:      jsonBytes{Total: r.Payload, Moved: r.Payload - r.Resumed, Present: r.Resumed},
 		Blobs:      r.Blobs,
+		Count:      r.Count,
+		Parts:      r.Parts,
 		Charts:     jsonCharts(r.Charts),
 		Images:     jsonImageList(r.Images),
 		Referrers:  jsonImageList(r.Referrers),
@@ -42,6 +44,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 
 func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	j := &jsonImport{
+		Parts:            jsonPartsOf(r.Parts),
 		DryRun:           r.DryRun,
 		Complete:         err == nil,
 		Bundle:           aboutBundle(r.Bundle, 0),
@@ -76,6 +79,7 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
+		Parts:            jsonPartsOf(r.Parts),
 		Bundle:           aboutBundle(r.Bundle, r.Entries),
 		Signers:          jsonSigners(r.Signers, true),
 		SignatureSkipped: r.SignatureSkipped,
@@ -85,6 +89,7 @@ func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 
 func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 	j := &jsonInspect{
+		Parts:         jsonPartsOf(r.Parts),
 		Verified:      r.Checked,
 		FormatVersion: r.FormatVersion,
 		Bundle:        aboutBundle(r.Bundle, r.Entries),

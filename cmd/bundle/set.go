@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -183,5 +184,124 @@ func printWritten(w io.Writer, list []bundle.Written, of int) {
 	}
 	if len(list) > 0 {
 		fmt.Fprintf(w, "%d of %d parts are written and read back; once unmounted, the media are safe to remove\n", len(list), of)
+	}
+}
+
+// nextMedium asks for another medium of a bundle in parts. kept says that media are
+// kept in a scratch folder.
+func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
+	lines := bufio.NewReader(in)
+	return func(ctx context.Context, m *bundle.MissingError) error {
+		w := plainText{out}
+		fmt.Fprintf(w, "\n%v\n", m)
+		if len(m.Cut) > 0 && !kept {
+			fmt.Fprintf(w, "a layer of %s is cut: its parts have to be there at once, or begin again with --scratch FOLDER\n", strings.Join(m.Cut, ", "))
+		}
+		if m.Any > 0 {
+			with := " with --scratch FOLDER"
+			if kept {
+				with = ""
+			}
+			fmt.Fprintf(w, "thanks to parity, any %d more will do%s\n", m.Any, with)
+		}
+		fmt.Fprint(w, "nothing is open on the medium: insert the next one and press Enter (Ctrl-C ends; the same command goes on later): ")
+		return enter(ctx, lines)
+	}
+}
+
+func newProtect() *cobra.Command {
+	var (
+		o      bundle.ProtectOptions
+		amount string
+	)
+	cmd := &cobra.Command{
+		Use:   "protect BUNDLE|FOLDER… --parity K|N%",
+		Short: "Add parity to a bundle, so that it survives lost media and bad sectors",
+		Long: `Add parity to a bundle. Of one in parts, as many parts may be lost then as there
+is parity, whichever they are. One in a single file is cut into 20 columns in
+thought, and survives as many runs of bad sectors.
+
+The bundle is checked first, every byte, and is not changed. Whether to believe
+who signed it is not asked here.`,
+		Example: `  bundle protect /media/a /media/b --parity 1 -o /media/c
+  bundle protect app.bundle.tar --parity 10%`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			number, percent := strings.CutSuffix(amount, "%")
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 1 || n > 255 {
+				return &bundle.UsageError{What: fmt.Sprintf("--parity %q", amount), Advice: "want how many parts may be lost, or a percentage: 2 or 10%"}
+			}
+			if o.Parity = n; percent {
+				o.Parity, o.Percent = 0, n
+			}
+			o.More = args[1:]
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			r, err := bundle.Protect(cmd.Context(), args[0], o, pr)
+			if err != nil {
+				return err
+			}
+			return output(cmd, r, func(v view) {
+				w := v.err
+				for _, p := range r.Parts {
+					fmt.Fprintf(w, "  %s: %s\n", p.Path, size(p.Size))
+				}
+				fmt.Fprintf(w, "%s: any %d of %s may be lost\n", r.Path, r.Parity, count(r.Data+r.Parity, "column"))
+			}, nil, nil)
+		},
+	}
+	cmd.Flags().StringVar(&amount, "parity", "", "survive the loss of `K` parts, or of that many percent")
+	cmd.Flags().StringArrayVarP(&o.Folders, "output", "o", nil, "write parity into `FOLDER` (repeatable: in turn; default where the bundle is)")
+	return cmd
+}
+
+func newRepair() *cobra.Command {
+	var folder string
+	cmd := &cobra.Command{
+		Use:   "repair BUNDLE|FOLDER… -o FOLDER",
+		Short: "Write lost and damaged parts of a protected bundle again",
+		Long: `Write the parts of a protected bundle that are lost or damaged into a folder, byte
+for byte as they were. What is there is only read. The result is proved by the
+checksums inside the bundle before it is written.`,
+		Example: `  bundle repair /media/a /media/c -o fixed`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if folder == "" {
+				return &bundle.UsageError{What: "no folder for what is repaired", Advice: "give -o FOLDER: nothing is repaired in place"}
+			}
+			pr, err := newProgress(cmd)
+			if err != nil {
+				return err
+			}
+			r, err := bundle.Repair(cmd.Context(), args[0], folder, pr, args[1:]...)
+			if r == nil {
+				return err
+			}
+			return output(cmd, r, func(v view) { printRepair(v.err, r) }, nil, err)
+		},
+	}
+	cmd.Flags().StringVarP(&folder, "output", "o", "", "write repaired parts into this `FOLDER`")
+	return cmd
+}
+
+func printRepair(w io.Writer, r *bundle.RepairReport) {
+	for _, d := range r.Damage {
+		switch {
+		case d.Missing && d.Path == "":
+			fmt.Fprintf(w, "lost: %s\n", d.Name)
+		case d.Missing:
+			fmt.Fprintf(w, "cut short: %s, %s\n", d.Name, d.Path)
+		default:
+			fmt.Fprintf(w, "damaged: %s, %s, in %s of 1 MiB\n", d.Name, d.Path, count(len(d.Blocks), "block"))
+		}
+	}
+	for _, p := range r.Parts {
+		fmt.Fprintf(w, "  %s: %s, as it was\n", p.Path, size(p.Size))
+	}
+	if len(r.Damage) == 0 {
+		fmt.Fprintf(w, "%s: nothing is lost or damaged\n", r.Path)
 	}
 }

@@ -114,7 +114,12 @@ type jsonMovedChart struct {
 	Left     []jsonLeft     `json:"left"`              // references that values do not move
 	Excluded []jsonFinding  `json:"excluded"`          // references that stay outside because the user says so
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
-	Changed  []string       `json:"changed"`           // what else the values change
+	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
+	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
+	GitOps   []string       `json:"gitOps"`            // files for GitOps
+	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
+	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
+	Remarks  []string       `json:"remarks"`           // what programs fetch while they run, and resources whose operators choose images
 	Warnings []string       `json:"warnings"`
 	Commands []string       `json:"commands"` // that install it, in order
 
@@ -148,7 +153,9 @@ type jsonExport struct {
 	Bundle     jsonBundle          `json:"bundle"`
 	Signers    []jsonSigner        `json:"signers"`
 	Bytes      jsonBytes           `json:"bytes"`
-	Blobs      int                 `json:"blobs"` // that move
+	Blobs      int                 `json:"blobs"`           // that move
+	Count      int                 `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
+	Parts      []bundle.Written    `json:"parts"`           // that are on their media
 	Charts     []jsonChart         `json:"charts"`
 	Images     []jsonImage         `json:"images"`
 	Referrers  []jsonImage         `json:"referrers"`  // signatures, SBOMs and the like
@@ -172,6 +179,7 @@ type jsonMoved struct {
 
 // A jsonImport is the report of bundle import.
 type jsonImport struct {
+	Parts            *jsonParts       `json:"parts,omitempty"` // absent for a bundle in one file
 	DryRun           bool             `json:"dryRun"`
 	Complete         bool             `json:"complete"` // false: exit code 6
 	Bundle           jsonBundle       `json:"bundle"`
@@ -190,6 +198,7 @@ type jsonImport struct {
 
 // A jsonVerify is the report of bundle verify.
 type jsonVerify struct {
+	Parts            *jsonParts   `json:"parts,omitempty"` // absent for a bundle in one file
 	Bundle           jsonBundle   `json:"bundle"`
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"`
@@ -198,7 +207,8 @@ type jsonVerify struct {
 
 // A jsonInspect is the report of bundle inspect.
 type jsonInspect struct {
-	Verified      bool          `json:"verified"` // the signature was checked against trusted keys; false: all below is what the file claims
+	Parts         *jsonParts    `json:"parts,omitempty"` // absent for a bundle in one file
+	Verified      bool          `json:"verified"`        // the signature was checked against trusted keys; false: all below is what the file claims
 	FormatVersion int           `json:"formatVersion"`
 	Bundle        jsonBundle    `json:"bundle"`
 	Signers       []jsonSigner  `json:"signers"`
@@ -207,6 +217,23 @@ type jsonInspect struct {
 	Referrers     []jsonImage   `json:"referrers"`
 	Unresolved    []jsonFinding `json:"unresolved"`
 	Accepted      []jsonFinding `json:"accepted"`
+}
+
+// A jsonParts says what is there of a bundle in parts.
+type jsonParts struct {
+	Count    int      `json:"count"`
+	Missing  []int    `json:"missing"`  // numbers from 1 on
+	Files    []string `json:"files"`    // that are read
+	Problems []string `json:"problems"` // with files that were found
+	Parity   int      `json:"parity"`   // how many parts may be lost
+	Spare    int      `json:"spare"`    // how many more, after those that are
+}
+
+func jsonPartsOf(p *bundle.PartsReport) *jsonParts {
+	if p == nil {
+		return nil
+	}
+	return &jsonParts{p.Count, p.Missing, p.Files, p.Problems, p.Parity, p.Spare}
 }
 
 // A jsonSign is the report of bundle sign.
@@ -322,7 +349,9 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Name: c.Name, Version: c.Version, Target: c.Target, Archive: c.Archive,
 			Files: c.Files, Values: c.Set, Keys: c.Keys, Moved: c.Moved,
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
+			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
+			Short: c.Short, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {

@@ -88,14 +88,16 @@ func OpenSet(ctx context.Context, paths []string, id string) (*File, error) {
 	return f, err
 }
 
-// Rescan looks again, after media were changed. What was open is closed.
-func (f *File) Rescan(ctx context.Context) error {
+// Rescan looks again, after media were changed, under the first path and those
+// given. What was open is closed.
+func (f *File) Rescan(ctx context.Context, more ...string) error {
 	if f.set == nil {
 		return nil
 	}
 	if err := f.Release(); err != nil {
 		return err
 	}
+	f.paths = append(f.paths[:1:1], more...)
 	return f.scan(ctx, f.set.ID)
 }
 
@@ -121,6 +123,10 @@ func (f *File) scan(ctx context.Context, id string) error {
 		f.set = o
 	}
 	if f.set != nil {
+		f.small = make(map[string]string)
+		if files := s.where[id]; len(files) > 0 {
+			f.small[SetSuffix] = files[0].path
+		}
 		return f.assign(ctx, s)
 	}
 	return f.undescribed(s, id)
@@ -301,7 +307,7 @@ func (f *File) take(part int, c claim) {
 	want := f.set.Head
 	switch {
 	case part <= isColumn:
-		want = f.set.Parity.Blocks << blockBits
+		want = f.set.ParitySize()
 		if f.columns == nil {
 			f.columns = make([]*extent, f.set.Parity.Parity)
 		}

@@ -186,3 +186,85 @@ func (f *File) Name() string {
 	}
 	return Stem(name)
 }
+
+// A Source is a file that has a part, a part of parity, or what lies beside parts.
+type Source struct {
+	Name string // as it is called in the set
+	Path string
+	Part int // 0: what lies beside, or parity
+}
+
+// Sources lists the files of the set that are there.
+func (f *File) Sources() (all []Source) {
+	if f.set == nil {
+		return nil
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, x := range f.extents {
+		name := f.set.Name + HeadSuffix
+		if x.part > 0 {
+			name = f.set.Parts[x.part-1].Name
+		}
+		all = append(all, Source{name, x.path, x.part})
+	}
+	for k, x := range f.columnList() {
+		if x != nil {
+			all = append(all, Source{f.set.ParityName(k + 1), x.path, 0})
+		}
+	}
+	for suffix, path := range f.small {
+		all = append(all, Source{f.set.Name + suffix, path, 0})
+	}
+	return all
+}
+
+// Needs is how many more media of the set are needed before everything can be read
+// or computed.
+func (f *File) Needs() int {
+	absent := len(f.Absent())
+	if f.set == nil || f.set.Parity == nil {
+		return absent
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return min(max(f.lost(0, f.set.Parity.Blocks)-f.set.Parity.Parity, 0), absent)
+}
+
+// Begins reports whether the head is there: without it nothing else can be read.
+func (f *File) Begins() bool {
+	head := f.size
+	if f.set != nil {
+		head = f.set.Head
+	}
+	return len(f.Missing(0, min(head, f.size))) == 0
+}
+
+// Suspects says which parts, in which files, have a range that turned out to be
+// wrong. Of several, only those are named that differ from the list of checksums,
+// if it tells; they are read for that.
+func (f *File) Suspects(ctx context.Context, from, to int64) (numbers []int, paths []string) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var all, wrong []*extent
+	for _, x := range f.extents {
+		if x.from >= max(to, from+1) || x.to <= from || x.part == 0 {
+			continue
+		}
+		all = append(all, x)
+		if f.set == nil {
+			continue
+		}
+		listed := f.lists[f.set.PartName(x.part)]
+		if sum, err := HashFile(ctx, x.path); err != nil || len(listed) > 0 && !slices.Contains(listed, sum) {
+			wrong = append(wrong, x)
+		}
+	}
+	if len(wrong) == 0 {
+		wrong = all
+	}
+	for _, x := range wrong {
+		numbers, paths = append(numbers, x.part), append(paths, x.path)
+	}
+	return numbers, paths
+}

@@ -23,17 +23,26 @@ func (s *Set) NewParity(columns, data int) (*Parity, error) {
 
 // blocks is how many blocks the longest column has.
 func (s *Set) blocks(data int) int64 {
-	longest := int64(0)
+	longest := s.longest()
 	if s.Whole() {
 		longest = (s.Size + int64(data) - 1) / int64(data)
 	}
-	for _, p := range s.Parts {
-		if !s.Whole() {
-			longest = max(longest, p.Size)
-		}
-	}
 	return (longest + parity.BlockSize - 1) / parity.BlockSize
 }
+
+func (s *Set) longest() (n int64) {
+	for _, p := range s.Parts {
+		n = max(n, p.Size)
+	}
+	return n
+}
+
+// ParitySize is the size of each column of parity, in bytes: that of the longest
+// column of data.
+func (s *Set) ParitySize() int64 { return min(s.longest(), s.Parity.Blocks*parity.BlockSize) }
+
+// parityBlock is how many bytes a block of parity has.
+func (s *Set) parityBlock(b int64) int64 { return min(s.ParitySize()-b<<blockBits, parity.BlockSize) }
 
 func (s *Set) checkParity() error {
 	p := s.Parity

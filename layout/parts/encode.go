@@ -47,7 +47,7 @@ func EncodeParity(ctx context.Context, s *Set, data func(c int) Column, out []io
 			return nil, err
 		}
 		for k, w := range out {
-			block := stripe[p.Data+k]
+			block := stripe[p.Data+k][:s.parityBlock(b)]
 			sums.Set(p.Data+k, b, parity.Sum(block))
 			if _, err := w.Write(block); err != nil {
 				return nil, err
@@ -99,9 +99,11 @@ func AddColumn(ctx context.Context, s *Set, c int, col Column, old []io.ReaderAt
 		}
 		sums.Set(c, b, parity.Sum(stripe[p.Parity][:n]))
 		for k := range p.Parity {
+			n := s.parityBlock(b)
+			clear(stripe[k][n:])
 			if old == nil {
 				clear(stripe[k])
-			} else if m, err := old[k].ReadAt(stripe[k], b<<blockBits); m < len(stripe[k]) {
+			} else if m, err := old[k].ReadAt(stripe[k][:n], b<<blockBits); int64(m) < n {
 				return fmt.Errorf("%s: %w", s.ParityName(k+1), err)
 			}
 		}
@@ -109,8 +111,9 @@ func AddColumn(ctx context.Context, s *Set, c int, col Column, old []io.ReaderAt
 			return err
 		}
 		for k, w := range out {
-			sums.Set(p.Data+k, b, parity.Sum(stripe[k]))
-			if _, err := w.Write(stripe[k]); err != nil {
+			block := stripe[k][:s.parityBlock(b)]
+			sums.Set(p.Data+k, b, parity.Sum(block))
+			if _, err := w.Write(block); err != nil {
 				return err
 			}
 		}

@@ -24,7 +24,8 @@ type File struct {
 	columns  []*extent // of parity, by number; nil: not there
 	lists    map[string][]string
 	problems []error
-	repair   *repairer // nil: nothing to repair with
+	small    map[string]string // paths of set.json and the list of blocks, by suffix
+	repair   *repairer         // nil: nothing to repair with
 }
 
 // An extent is a range of the bundle that a file has from its first byte on.
@@ -340,19 +341,6 @@ func (f *File) Count() int {
 		return len(f.extents)
 	}
 	return len(f.set.Parts)
-}
-
-// Where names the part and the file that a byte of the bundle lies in; the path is
-// empty where no medium has it.
-func (f *File) Where(offset int64) (part int, path string) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	for _, x := range f.extents {
-		if x.from <= offset && offset < x.to && (x.part > 0 || f.set == nil) {
-			return max(x.part, 1), x.path
-		}
-	}
-	return f.partAt(offset), ""
 }
 
 // Numbers writes numbers of parts for people: 2, 4 and 5.

@@ -77,7 +77,7 @@ func (f *File) readSums(s *scan) *parity.Sums {
 		case err != nil:
 			f.problems = append(f.problems, &PartError{x.path, err})
 		case sums == nil:
-			sums = more
+			sums, f.small[BlocksSuffix] = more, x.path
 		case !sums.Merge(more):
 			f.problems = append(f.problems, &PartError{x.path, errors.New("another list of blocks says something else")})
 		}
@@ -173,7 +173,7 @@ func (e *blockError) Error() string {
 // blockSize is how many bytes of a column a block has: the last may be short.
 func (f *File) blockSize(id blockID) int64 {
 	if id.column >= f.set.Parity.Data {
-		return parity.BlockSize
+		return f.set.parityBlock(id.block)
 	}
 	_, size := f.set.column(id.column)
 	return max(min(parity.BlockSize, size-id.block<<blockBits), 0)
@@ -183,7 +183,7 @@ func (f *File) blockSize(id blockID) int64 {
 func (r *repairer) raw(f *File, id blockID, data []byte) error {
 	if c := id.column - f.set.Parity.Data; c >= 0 {
 		x := f.columnList()[c]
-		if x == nil || x.to < (id.block+1)<<blockBits {
+		if x == nil || x.to < id.block<<blockBits+int64(len(data)) {
 			return &MissingError{}
 		}
 		if n, err := x.readAt(data, id.block<<blockBits); n < len(data) {
@@ -282,7 +282,7 @@ func (f *File) lost(from, to int64) (n int) {
 		}
 	}
 	for _, x := range f.columnList() {
-		if x == nil || x.to < to<<blockBits {
+		if x == nil || x.to < min(to<<blockBits, f.set.ParitySize()) {
 			n++
 		}
 	}
@@ -324,11 +324,11 @@ func (f *File) Spare() (all, left int) {
 
 // A Damage is a column of a set that is not as it should be.
 type Damage struct {
-	Column  int
-	Name    string
-	Path    string  // empty where it is not there
-	Missing bool    // some of it is not there
-	Blocks  []int64 // that are damaged, or cannot be read
+	Column  int     `json:"column"`
+	Name    string  `json:"name"`
+	Path    string  `json:"path,omitempty"`    // empty where it is not there
+	Missing bool    `json:"missing,omitempty"` // some of it is not there
+	Blocks  []int64 `json:"blocks,omitempty"`  // that are damaged, or cannot be read
 }
 
 // Survey reads every block that is there, and says which columns are not whole.
@@ -393,7 +393,7 @@ func (f *File) Column(c int) *io.SectionReader {
 		begin, size := f.set.column(c)
 		return io.NewSectionReader(f, begin, size)
 	}
-	return io.NewSectionReader(parityReader{f, c}, 0, f.set.Parity.Blocks<<blockBits)
+	return io.NewSectionReader(parityReader{f, c}, 0, f.set.ParitySize())
 }
 
 // A parityReader reads a column of parity.
@@ -408,11 +408,11 @@ func (r parityReader) ReadAt(p []byte, offset int64) (int, error) {
 	done := 0
 	for done < len(p) {
 		at := offset + int64(done)
-		if at >= r.f.set.Parity.Blocks<<blockBits {
+		if at >= r.f.set.ParitySize() {
 			return done, io.EOF
 		}
 		id := blockID{r.c, at >> blockBits}
-		data := make([]byte, parity.BlockSize)
+		data := make([]byte, r.f.blockSize(id))
 		if err := r.f.repair.raw(r.f, id, data); err != nil {
 			if err := r.f.repair.compute(r.f, id, data); err != nil {
 				return done, fmt.Errorf("%s: %w", r.f.set.ColumnName(r.c), err)
@@ -445,7 +445,7 @@ func (f *File) CheckParity(ctx context.Context) error {
 				return err
 			}
 			id := blockID{f.set.Parity.Data + c, b}
-			if err := f.repair.raw(f, id, data); err != nil {
+			if err := f.repair.raw(f, id, data[:f.blockSize(id)]); err != nil {
 				f.repair.note(id, err)
 			}
 		}

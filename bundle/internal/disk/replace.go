@@ -20,6 +20,7 @@ type File struct {
 	Content []byte
 	From    io.Reader // in the place of Content; nil: none
 	Private bool      // for the user's own eyes, whatever the umask says
+	Seed    bool      // a beginning for the user to go on with: one that somebody changed stays as it is
 }
 
 func (f File) mode() fs.FileMode {
@@ -51,7 +52,13 @@ func Replace(dir string, files map[string]File) (changed []string, err error) {
 		return nil, err
 	}
 	now := make(list)
+	files = maps.Clone(files)
 	for name, f := range files {
+		if f.Seed && old.foreign(root, filepath.ToSlash(name)) {
+			delete(files, name)
+			delete(old, filepath.ToSlash(name))
+			continue
+		}
 		now.add(filepath.ToSlash(name), sum(f.Content))
 	}
 	// Whatever happens from here on, the next call knows what may lie here.
@@ -137,6 +144,12 @@ func readList(root *os.Root) (list, error) {
 		}
 	}
 	return l, nil
+}
+
+// foreign tells whether there is a file whose content is none that was written.
+func (l list) foreign(root *os.Root, name string) bool {
+	b, err := root.ReadFile(name)
+	return err == nil && !slices.Contains(l[name], sum(b))
 }
 
 // remove takes a file away, and the folders that it leaves empty; ours is false

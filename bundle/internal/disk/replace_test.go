@@ -85,3 +85,31 @@ func TestReplacePrivate(t *testing.T) {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
 }
+
+// A seed is written once, and again only as long as nobody changed it.
+func TestReplaceSeed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(content string) {
+		t.Helper()
+		if changed, err := Replace(dir, map[string]File{"seed": {Content: []byte(content), Seed: true}}); err != nil || changed != nil {
+			t.Fatal(changed, err)
+		}
+	}
+	read := func(want string) {
+		t.Helper()
+		if got := regtest.ReadFile(t, dir, "seed"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	write("one")
+	write("two")
+	read("two")
+	if err := os.WriteFile(filepath.Join(dir, "seed"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write("three")
+	read("mine")
+	write("four")
+	read("mine")
+}

@@ -49,6 +49,9 @@ func (c *Chart) helmInstall(o Options) string {
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
 	}
+	if len(c.unread()) > 0 {
+		words = append(words, "--skip-schema-validation")
+	}
 	if !c.beside {
 		words = append(words, o.helmAccess()...)
 	}

@@ -85,7 +85,12 @@ func (c *Chart) emitted(o Options) (map[string]disk.File, error) {
 		}
 		files["values.given.yaml"] = disk.File{Content: given, Private: true}
 	}
-	if !c.any(WayKustomize) {
+	more, err := c.gitOpsFiles(o)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, more)
+	if !c.any(WayKustomize) && (!o.gitOps(Kustomize) || c.unbuildable != "") {
 		return files, nil
 	}
 	k, err := c.kustomization()
@@ -134,7 +139,9 @@ func Check(charts []*Chart, o Options) error {
 	below := []string{"nodes", "nodes/containerd", "nodes/containerd/certs.d", "nodes/registries.conf.d", plugins, filepath.Dir(pluginName)}
 	var dirs []string
 	for _, c := range charts {
-		dirs = append(dirs, c.dir, filepath.Join(c.dir, "kustomize"))
+		for _, below := range []string{"", "kustomize", Flux, ArgoCD, "overlays"} {
+			dirs = append(dirs, filepath.Join(c.dir, below))
+		}
 	}
 	if err := disk.CheckBelow(o.OutputDir, append(below, dirs...)); err != nil {
 		return err

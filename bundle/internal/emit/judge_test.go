@@ -47,7 +47,7 @@ func programs(t *testing.T) string {
 const judgeRegistry = "registry.plant.local:5000/apps"
 
 // emitFixture does what an import does for a chart, all but the push.
-func emitFixture(t *testing.T, dir string) (*Chart, Options) {
+func emitFixture(t *testing.T, dir string, change ...func(*Chart, *Options)) (*Chart, Options) {
 	t.Helper()
 	ctx := context.Background()
 	ch, err := chart.Load(ctx, chart.Source{Ref: dir}, chart.LoadOptions{})
@@ -66,6 +66,9 @@ func emitFixture(t *testing.T, dir string) (*Chart, Options) {
 		c.Record.Values = map[string]any{"storage": map[string]any{"bucket": "traces"}}
 	}
 	o := Options{Registry: r, OutputDir: t.TempDir()}
+	for _, f := range change {
+		f(c, &o)
+	}
 	if err := c.Derive(ctx, o); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +172,14 @@ items:
     metadata: {name: b}
     data: *shared
 `,
+	"schema-elsewhere": `
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{name: a, image: ghcr.io/acme/one:1}]}
+-- values.schema.json --
+{"properties": {"a": {"$ref": "https://schemas.invalid/a.json"}}}
+`,
 	"two-alike": `
 apiVersion: v1
 kind: Pod
@@ -252,6 +263,12 @@ func TestJudges(t *testing.T) {
 			args := []string{"template", "rel", dir, "--kube-version", c.Record.KubeVersion}
 			for _, f := range c.files() {
 				args = append(args, "-f", filepath.Join(o.OutputDir, f))
+			}
+			if len(c.unread()) > 0 {
+				args = append(args, "--skip-schema-validation")
+			}
+			if skip := strings.Contains(c.helmInstall(o), "--skip-schema-validation"); skip != (name == "schema-elsewhere") || skip != (len(c.Report(o).Warnings) > 0 && c.breaks4+c.unbuildable == "") {
+				t.Errorf("%s, warnings %q", c.helmInstall(o), c.Report(o).Warnings)
 			}
 			if c.postRendered() {
 				i := slices.Index(strings.Fields(c.helmInstall(o)), "--post-renderer")

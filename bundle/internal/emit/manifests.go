@@ -17,21 +17,19 @@ import (
 	"bundle/bundle/internal/rewrite"
 )
 
-// kustomization is a folder for `kubectl kustomize`: the chart rendered with
-// the emitted values, references outside of pods rewritten, and a transformer
-// for those inside.
-func (c *Chart) kustomization() (map[string]disk.File, error) {
-	type imageRule struct {
-		Name    string `json:"name"`
-		NewName string `json:"newName"`
-		NewTag  string `json:"newTag,omitempty"`
-		Digest  string `json:"digest,omitempty"`
-	}
-	var rules []imageRule
-	references := c.references()
-	for _, old := range slices.Sorted(maps.Keys(references)) {
+// An imageRule is one of kustomize's images.
+type imageRule struct {
+	Name    string `json:"name"`
+	NewName string `json:"newName"`
+	NewTag  string `json:"newTag,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+}
+
+// imageRules are the rules that turn references into their targets.
+func (c *Chart) imageRules(lines map[string]string) (rules []imageRule) {
+	for _, old := range slices.Sorted(maps.Keys(lines)) {
 		name, tag, pin := rewrite.Cut(old)
-		newName, newTag, newPin := rewrite.Cut(references[old])
+		newName, newTag, newPin := rewrite.Cut(lines[old])
 		r := imageRule{Name: name, NewName: newName}
 		if pin != newPin {
 			r.Digest = newPin
@@ -42,12 +40,21 @@ func (c *Chart) kustomization() (map[string]disk.File, error) {
 			rules = append(rules, r)
 		}
 	}
-	b, err := yaml.Marshal(map[string]any{
+	return rules
+}
+
+// kustomization is a folder for `kubectl kustomize`: the chart rendered with
+// the emitted values and rewritten, and a transformer for renders made elsewhere.
+func (c *Chart) kustomization() (map[string]disk.File, error) {
+	k := object{
 		"apiVersion": "kustomize.config.k8s.io/v1beta1",
 		"kind":       "Kustomization",
 		"resources":  []string{"all.yaml"},
-		"images":     rules,
-	})
+	}
+	if rules := c.imageRules(c.references()); rules != nil {
+		k["images"] = rules
+	}
+	b, err := yaml.Marshal(k)
 	if err != nil {
 		return nil, fmt.Errorf("kustomization: %w", err)
 	}

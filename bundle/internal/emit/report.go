@@ -27,10 +27,12 @@ type ChartReport struct {
 
 	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
 
-	Named     []string       `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
-	Changed   []string       `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
-	Altered   []string       `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
-	Short     bool           `json:"short,omitempty"`   // the search ended at its bound: other values may move more
+	Named     []string       `json:"named,omitempty"`    // settings that still name a source registry, but pull nothing by it
+	Changed   []string       `json:"changed,omitempty"`  // what else the values change, besides references: checksums, labels and the like
+	Altered   []string       `json:"altered,omitempty"`  // objects, containers, arguments and settings that the values add, remove or change
+	Unlocked  []string       `json:"unlocked,omitempty"` // those of Keys that only make the chart accept other images, as its message asks
+	Remarks   []string       `json:"remarks,omitempty"`  // what programs fetch while they run, and resources whose operators choose images
+	Short     bool           `json:"short,omitempty"`    // the search ended at its bound: other values may move more
 	Renders   int            `json:"renders"`
 	Release   string         `json:"release"`
 	Namespace string         `json:"namespace"`
@@ -43,7 +45,8 @@ type ChartReport struct {
 	Outside4  []string `json:"outsideHelm4,omitempty"` // and with Helm 4
 	Kustomize string   `json:"kustomize,omitempty"`    // the command that installs the rendered folder instead
 	Stuck     []string `json:"stuck,omitempty"`        // references that no way moves
-	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use
+	GitOps    []string `json:"gitOps,omitempty"`       // files for GitOps, relative to the output folder
+	Warnings  []string `json:"warnings,omitempty"`     // what keeps a way from being of use, or Helm from its own checks
 
 	Secrets     int      `json:"secrets,omitempty"`     // pods proved to name the pull secret
 	SecretsLeft []string `json:"secretsLeft,omitempty"` // pods that do not, and why
@@ -82,7 +85,15 @@ func (c *Chart) Report(o Options) ChartReport {
 		Commands: c.commands(o),
 	}
 	_ = yaml.Unmarshal(c.Values, &r.Set) // Derive has read it back before
+	for _, u := range c.unread() {
+		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
+	}
+	if c.nulls {
+		r.Warnings = append(r.Warnings, "the values hold nulls out of lists of the chart, which it wants: versions of Helm differ in what they make of them")
+	}
 	c.addWays(&r, o)
+	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
+	r.GitOps = c.gitOpsNames(o)
 	if c.beside {
 		r.Target = ""
 	}
@@ -95,6 +106,7 @@ func (c *Chart) Report(o Options) ChartReport {
 		r.Changed = append(r.Changed, changeText(ch))
 	}
 	r.Altered, r.Short = c.altered(), c.result.Short
+	r.Unlocked, r.Remarks = record.Printables(c.result.Unlocked), c.remarks()
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
 		r.Kubectl = c.kubectlSecret(o)
@@ -118,6 +130,21 @@ func (c *Chart) altered() (all []string) {
 			text += ", by " + record.Printable(strings.Join(a.Keys, ", "))
 		}
 		all = append(all, text)
+	}
+	return all
+}
+
+// remarks lists what no reference shows: downloads, and images that operators bring.
+func (c *Chart) remarks() (all []string) {
+	for _, m := range c.result.Remarks {
+		if m.Test && c.Record.SkipTests {
+			continue
+		}
+		what := "it fetches from outside while it runs"
+		if m.About == chart.Operator {
+			what = "its operator may bring images of its own"
+		}
+		all = append(all, record.Printable(fmt.Sprintf("%s: %s %s: %s: %s", m.Template, m.Kind, m.Path, what, m.Text)))
 	}
 	return all
 }

@@ -226,3 +226,16 @@ func (e *both) Unwrap() []error { return []error{e.a, e.b} }
 func (e *both) Fault() (Kind, string) {
 	return KindOf(e.a), strings.TrimPrefix(Hint(e.a)+"\n"+Hint(e.b), "\n")
 }
+
+// Size writes a number of bytes for people, in powers of 1000 as disks are sold.
+func Size(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, u := float64(n)/1000, 0
+	for v >= 999.95 && u < len(units)-1 {
+		v, u = v/1000, u+1
+	}
+	return fmt.Sprintf("%.1f %cB", v, units[u])
+}

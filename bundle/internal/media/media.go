@@ -30,7 +30,6 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/progress"
 	"bundle/layout"
-	"bundle/layout/parity"
 	"bundle/layout/parts"
 )
 
@@ -220,7 +219,7 @@ func (m *Media) roomFor(folder string, list []int) error {
 	if p := m.Set.Parity; p != nil && m.State == "" {
 		for k := range p.Parity {
 			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
-				need += p.Blocks*parity.BlockSize - allocated(path)
+				need += m.Set.ParitySize() - allocated(path)
 			}
 		}
 	}
@@ -361,7 +360,7 @@ func (m *Media) name(k int) string {
 // size is that of a part, in bytes.
 func (m *Media) size(k int) int64 {
 	if k > len(m.Set.Parts) {
-		return m.Set.Parity.Blocks * parity.BlockSize
+		return m.Set.ParitySize()
 	}
 	return m.Set.Parts[k-1].Size
 }

@@ -40,7 +40,7 @@ func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all
 		if err := m.prologue(folder); err != nil {
 			return nil, err
 		}
-		if files[k], err = createParity(filepath.Join(folder, m.Set.ParityName(k+1)), m.Set.Parity.Blocks*parity.BlockSize); err != nil {
+		if files[k], err = createParity(filepath.Join(folder, m.Set.ParityName(k+1)), m.Set.ParitySize()); err != nil {
 			return nil, err
 		}
 		out[k] = files[k].w
@@ -93,8 +93,9 @@ func (m *Media) readParity(ctx context.Context, k int, path string, sums *parity
 	if !m.NoReadBack {
 		disk.DropCache(f)
 	}
-	block := make([]byte, parity.BlockSize)
+	buf := make([]byte, parity.BlockSize)
 	for b := range m.Set.Parity.Blocks {
+		block := buf[:min(m.Set.ParitySize()-b*parity.BlockSize, parity.BlockSize)]
 		if _, err := io.ReadFull(f, block); err != nil {
 			return nil, fmt.Errorf("%s: read back: %w", path, err)
 		}
@@ -106,7 +107,7 @@ func (m *Media) readParity(ctx context.Context, k int, path string, sums *parity
 	if err != nil {
 		return nil, err
 	}
-	return &Written{Path: path, Size: m.Set.Parity.Blocks * parity.BlockSize, SHA256: sum, Parity: k}, nil
+	return &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k}, nil
 }
 
 // A parityFile gets its name when it is complete.

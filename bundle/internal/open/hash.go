@@ -76,7 +76,7 @@ func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64)
 				return ctx.Err()
 			}
 			if err != nil {
-				damage[i] = b.locate(e, asDamagedEntry(e, err))
+				damage[i] = b.locate(ctx, e, asDamagedEntry(e, err))
 			}
 			return nil
 		})

@@ -27,6 +27,7 @@ type MissingError struct {
 	Of     int      `json:"of"`            // how many there are
 	Images []string `json:"images"`        // that cannot be had whole without them
 	Bytes  int64    `json:"bytes"`         // of blobs
+	Any    int      `json:"any,omitempty"` // with parity: how many media are enough, whichever they are
 	Cut    []string `json:"cut,omitempty"` // images with a layer that is cut, and of which a piece is here
 }
 
@@ -35,16 +36,26 @@ func (e *MissingError) Error() string {
 	if len(e.Parts) > 1 {
 		what = "parts " + parts.Numbers(e.Parts) + " of " + fmt.Sprint(e.Of) + " are missing"
 	}
-	return fmt.Sprintf("%s: %d bytes, for\n  %s", what, e.Bytes, strings.Join(e.Images, "\n  "))
+	return fmt.Sprintf("%s: %s, %s for\n  %s", what, amount(len(e.Images), "image"), fault.Size(e.Bytes), strings.Join(e.Images, "\n  "))
 }
 
 // Fault tells how to go on.
 func (e *MissingError) Fault() (fault.Kind, string) {
 	hint := "insert another medium and give the same command again, or name all media at once"
+	if e.Any > 0 {
+		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
+	}
 	if len(e.Cut) > 0 {
-		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: both of its parts have to be there at once"
+		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile"
 	}
 	return fault.NeedsMore, hint
+}
+
+func amount(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // explainParts gives errors about files of a set their kind.
@@ -127,6 +138,9 @@ func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
 	slices.Sort(m.Parts)
 	m.Parts = slices.Compact(m.Parts)
 	m.Images = b.imagesWith(func(d digest.Digest) bool { return lost[d] })
+	if s := b.Parts.Set(); s != nil && s.Parity != nil {
+		m.Any = b.Parts.Needs()
+	}
 	m.Cut = b.imagesWith(func(d digest.Digest) bool { return cut[d] })
 	return m
 }
@@ -177,40 +191,40 @@ func (b *Bundle) imagesWith(some func(digest.Digest) bool) (names []string) {
 
 // A PartError is damage with the part and the images that it concerns.
 type PartError struct {
-	Part   int
-	Path   string
+	Parts  []int // more than one where a blob is cut and nothing tells which is wrong
+	Paths  []string
 	Images []string
 	Err    error
 }
 
 func (e *PartError) Error() string {
-	return fmt.Sprintf("part %d, %s: %s: %v", e.Part, e.Path, strings.Join(e.Images, ", "), e.Err)
+	what := "part "
+	if len(e.Parts) > 1 {
+		what = "one of parts "
+	}
+	return fmt.Sprintf("%s%s, %s: %s: %v", what, parts.Numbers(e.Parts), strings.Join(e.Paths, ", "), strings.Join(e.Images, ", "), e.Err)
 }
 
 // Unwrap returns the damage.
 func (e *PartError) Unwrap() error { return e.Err }
 
 // locate says of damage where it lies, if the bundle is in parts.
-func (b *Bundle) locate(e layout.Entry, err error) error {
+func (b *Bundle) locate(ctx context.Context, e layout.Entry, err error) error {
 	if b.Parts == nil || b.Parts.Count() < 2 {
 		return err
 	}
 	p := &PartError{Err: err}
-	p.Part, p.Path = b.Parts.Where(e.Offset)
+	p.Parts, p.Paths = b.Parts.Suspects(ctx, e.Offset, e.Offset+e.Size)
 	if d, blob := layout.BlobDigest(e.Name); blob {
 		p.Images = b.imagesWith(func(x digest.Digest) bool { return x == d })
-	}
-	var file *parts.PartError
-	if errors.As(err, &file) {
-		p.Path = file.Path
 	}
 	return p
 }
 
 // Locate says of what went wrong with a blob where it lies.
-func (b *Bundle) Locate(d digest.Digest, err error) error {
+func (b *Bundle) Locate(ctx context.Context, d digest.Digest, err error) error {
 	e, _ := b.Reader.Entry(layout.BlobName(d))
-	return b.locate(e, err)
+	return b.locate(ctx, e, err)
 }
 
 // checkFrames compares what lies between blobs.

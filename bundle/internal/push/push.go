@@ -123,7 +123,7 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	case dryRun:
 		r.bytes.Sent = r.todo.total()
 	case lacking != nil:
-		err = r.pushBlobs(ctx)
+		err = r.pushPart(ctx)
 	default:
 		err = r.push(ctx)
 	}

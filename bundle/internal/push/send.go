@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
 )
@@ -39,7 +40,7 @@ func (r *run) preflight(ctx context.Context) error {
 	if len(repos) == 0 {
 		return nil
 	}
-	if err := r.Client.Ping(ctx, repos[0]); err != nil {
+	if err := r.Client.Ping(ctx, repos[0]); err != nil && !bearable(err) {
 		return err
 	}
 	r.closed = make(map[string]error)
@@ -70,6 +71,9 @@ func (r *run) preflight(ctx context.Context) error {
 // push sends blobs, then manifests, then tags: first of images and charts, so that
 // nobody waits for a signature.
 func (r *run) push(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
 	}
@@ -86,11 +90,16 @@ func (r *run) push(ctx context.Context) error {
 	return nil
 }
 
+// pushPart sends the blobs that are there, of a bundle of which others are not.
+func (r *run) pushPart(ctx context.Context) error {
+	r.Pr.Phase("pushing", r.todo.total())
+	defer r.Pr.End()
+	return r.pushBlobs(ctx)
+}
+
 // pushBlobs sends blobs. One that is damaged, or that the medium does not give,
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
-	r.Pr.Phase("pushing", r.todo.total())
-	defer r.Pr.End()
 	damage := make([]error, len(r.todo.uploads))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Jobs)
@@ -133,7 +142,7 @@ func (r *run) pushBlob(ctx context.Context, u *upload) error {
 		}
 		res, err := r.Client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(u.desc, err)); err != nil {
+			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(ctx, u.desc, err)); err != nil {
 				return fmt.Errorf("%s: %w", u.source, err)
 			}
 			continue
@@ -260,7 +269,7 @@ func (m manifestPush) explain(err error) error {
 
 // explain tells content of the bundle that failed its check from a registry that
 // failed, and says where it lies.
-func (r *run) explain(d ocispec.Descriptor, err error) error {
+func (r *run) explain(ctx context.Context, d ocispec.Descriptor, err error) error {
 	if !ofBundle(err) {
 		return err
 	}
@@ -268,5 +277,5 @@ func (r *run) explain(d ocispec.Descriptor, err error) error {
 	if errors.As(err, &format) {
 		err = fault.Damage(layout.BlobName(d.Digest), err)
 	}
-	return open.ExplainRead(r.Bundle.Locate(d.Digest, err))
+	return open.ExplainRead(r.Bundle.Locate(ctx, d.Digest, err))
 }

@@ -1,0 +1,126 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"bundle/bundle/internal/media"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/push"
+	"bundle/layout/parts"
+)
+
+// pushAll pushes what is there. Where media are missing, it keeps in the scratch
+// folder what later media need beside them, and asks for the next one, if there is
+// somebody to ask.
+func (o *ImportOptions) pushAll(ctx context.Context, p *push.Pusher, places []place.Placement) (*push.Result, error) {
+	var sum push.Bytes
+	for {
+		res, err := p.Run(ctx, places, o.DryRun)
+		var missing *open.MissingError
+		if !errors.As(err, &missing) || res == nil || o.DryRun {
+			if res != nil {
+				res.Bytes.Sent += sum.Sent
+				res.Bytes.Mounted += sum.Mounted
+			}
+			return res, err
+		}
+		sum.Sent += res.Bytes.Sent
+		sum.Mounted += res.Bytes.Mounted
+		if kerr := o.keep(ctx, p.Bundle); kerr != nil {
+			return nil, kerr
+		}
+		if o.Swap == nil {
+			res.Bytes.Sent, res.Bytes.Mounted = sum.Sent, sum.Mounted
+			return res, err
+		}
+		if err := o.nextMedium(ctx, p.Bundle.Parts, missing); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// nextMedium asks for another medium until it has the begin of the bundle.
+func (o *ImportOptions) nextMedium(ctx context.Context, f *parts.File, missing *open.MissingError) error {
+	for {
+		if err := f.Release(); err != nil {
+			return err
+		}
+		if err := o.Swap(ctx, missing); err != nil {
+			return err
+		}
+		if err := f.Rescan(ctx, o.media()...); err != nil && ctx.Err() != nil {
+			return err
+		}
+		if f.Begins() {
+			return nil
+		}
+	}
+}
+
+// keep copies parts into the scratch folder: with parity all, since any may have to
+// be computed from the others; else those with a piece of a blob that is cut.
+func (o *ImportOptions) keep(ctx context.Context, b *open.Bundle) error {
+	set := b.Parts.Set()
+	if o.Scratch == "" || set == nil {
+		return nil
+	}
+	if err := os.Mkdir(o.Scratch, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	for _, s := range b.Parts.Sources() {
+		to := filepath.Join(o.Scratch, s.Name)
+		needed := s.Part == 0 || set.Parity != nil || set.Inside(s.Part) || s.Part < len(set.Parts) && set.Inside(s.Part+1)
+		if _, err := os.Lstat(to); err == nil || !needed {
+			continue
+		}
+		if err := keepOne(ctx, s.Path, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keepOne(ctx context.Context, from, to string) (err error) {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return media.Copy(ctx, to, io.NewSectionReader(f, 0, st.Size()), func(int64) {})
+}
+
+// dropScratch removes what keep has put there.
+func (o *ImportOptions) dropScratch(b *open.Bundle) error {
+	set := b.Parts.Set()
+	if o.Scratch == "" || set == nil {
+		return nil
+	}
+	if err := b.Parts.Release(); err != nil {
+		return err
+	}
+	names := []string{set.Name + parts.HeadSuffix, set.Name + parts.SetSuffix, set.Name + parts.BlocksSuffix}
+	for k := range set.Parts {
+		names = append(names, set.PartName(k+1))
+	}
+	if set.Parity != nil {
+		for k := range set.Parity.Parity {
+			names = append(names, set.ParityName(k+1))
+		}
+	}
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(o.Scratch, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	_ = os.Remove(o.Scratch) // unless there is something else in it
+	return nil
+}

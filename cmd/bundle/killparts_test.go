@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"bundle/testdata/regtest"
+)
+
+// An export into parts that is killed at any moment, again and again, ends with the
+// parts that an undisturbed one writes; so does one that writes them one at a time,
+// with parity that grows from part to part.
+func TestKillParts(t *testing.T) {
+	reg, err := regtest.Start(regtest.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reg.Close()
+	args := []string{"export", "-q", "--unsigned", "--plain-http", reg.Host(), "--split-size", "3M", "--parity", "1"}
+	for ref, im := range carried(largest / 2) {
+		if _, err := reg.PushImage(context.Background(), ref, im); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--image", reg.Host()+"/"+ref)
+	}
+	date := "SOURCE_DATE_EPOCH=" + strconv.Itoa(1700000000)
+	undisturbed := t.TempDir()
+	start := time.Now()
+	killed(t, never, date, append(args, "-o", undisturbed)...)
+	took := time.Since(start)
+	for n := 0; n < *kills; {
+		a, b := t.TempDir(), t.TempDir()
+		for killed(t, rand.N(took), date, append(args, "-o", a, "-o", b)...) {
+			n++
+		}
+		wantParts(t, undisturbed, a, b)
+
+		medium, state := t.TempDir(), t.TempDir()
+		for k := 1; ; k++ {
+			part := append(args, "-o", medium, "--state", state, "--part", strconv.Itoa(k))
+			for killed(t, rand.N(took), date, part...) {
+				n++
+			}
+			if _, err := os.Stat(filepath.Join(medium, "images.bundle.tar.p01")); err == nil {
+				break
+			}
+		}
+		wantParts(t, undisturbed, medium)
+	}
+}
+
+// wantParts requires that folders have together the parts that another has, and
+// nothing half written.
+func wantParts(t *testing.T, want string, folders ...string) {
+	t.Helper()
+	for _, name := range regtest.Files(t, want) {
+		if strings.HasSuffix(name, ".sha256") {
+			continue // where media were written apart, it grows from one to the next
+		}
+		found := false
+		for _, dir := range folders {
+			got, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				continue
+			}
+			found = true
+			if !bytes.Equal(got, []byte(regtest.ReadFile(t, want, name))) {
+				t.Fatalf("%s differs", name)
+			}
+		}
+		if !found {
+			t.Fatalf("%s is not there", name)
+		}
+	}
+	for _, dir := range folders {
+		for _, name := range regtest.Files(t, dir) {
+			if strings.HasSuffix(name, ".partial") || strings.HasPrefix(name, ".") {
+				t.Errorf("%s is left", name)
+			}
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bundle/testdata/regtest"
+)
+
+// openTerminal returns both ends of a terminal: that of the person, and that of
+// the program.
+func openTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	fd := int(person.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return person, program
+}
+
+// atTerminal runs the program for a person who does something, and presses Enter,
+// each time when told to. It returns what stood on the terminal, and how the
+// program ended.
+func atTerminal(t *testing.T, swap func(seen string), args ...string) (string, error) {
+	t.Helper()
+	person, program := openTerminal(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bundle", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir(), "SOURCE_DATE_EPOCH=1700000000")
+	cmd.Stdin, cmd.Stderr, cmd.Stdout = program, program, program
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	program.Close()
+	var all, since bytes.Buffer
+	buf := make([]byte, 4096)
+	for {
+		n, err := person.Read(buf)
+		all.Write(buf[:n])
+		since.Write(buf[:n])
+		if err != nil {
+			break // the program has ended
+		}
+		if strings.Contains(since.String(), "nter") && strings.HasSuffix(since.String(), ": ") {
+			swap(since.String())
+			since.Reset()
+			if _, err := io.WriteString(person, "\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return all.String(), cmd.Wait()
+}
+
+// A drive has one medium at a time.
+type drive struct {
+	t    *testing.T
+	path string
+}
+
+func (d *drive) insert(medium string) {
+	d.t.Helper()
+	if err := os.Remove(d.path); err != nil && !os.IsNotExist(err) {
+		d.t.Fatal(err)
+	}
+	if err := os.Symlink(medium, d.path); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Five media and two of parity are written through one drive; two are lost; the
+// others come back through one drive, one at a time, in any order. The registry has
+// then what an import of one file leaves.
+func TestOneDrive(t *testing.T) {
+	reg, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reg.Close()
+	dir := t.TempDir()
+	d := &drive{t, filepath.Join(dir, "drive")}
+	args := []string{"export", "--progress", "none", "--unsigned", "--plain-http", reg.Host()}
+	for ref, im := range carried(6 << 20) {
+		if _, err := reg.PushImage(context.Background(), ref, im); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--image", reg.Host()+"/"+ref)
+	}
+	whole := filepath.Join(dir, "whole.tar")
+	killed(t, never, "SOURCE_DATE_EPOCH=1700000000", append(args, "-o", whole)...)
+
+	var media []string
+	next := func(string) {
+		m := filepath.Join(dir, fmt.Sprintf("medium-%d", len(media)+1))
+		if err := os.Mkdir(m, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		media = append(media, m)
+		d.insert(m)
+	}
+	next("")
+	out, err := atTerminal(t, next, append(args, "-o", filepath.Join(d.path, "app.bundle.tar"),
+		"--split-size", "3M", "--parity", "2", "--swap", "--state", filepath.Join(dir, "state"))...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(media) < 7 || !strings.Contains(out, "app.bundle.tar.001 is written and read back: remove the medium") {
+		t.Fatalf("%d media\n%s", len(media), out)
+	}
+	var joined bytes.Buffer
+	for _, m := range media[:len(media)-2] {
+		parts, err := filepath.Glob(filepath.Join(m, "app.bundle.tar.[0-9]*"))
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("%s has %v", m, parts)
+		}
+		b, err := os.ReadFile(parts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		joined.Write(b)
+		check := exec.Command("sha256sum", "--strict", "-c", "--ignore-missing", "app.bundle.tar.sha256")
+		check.Dir = m
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %s", m, out)
+		}
+	}
+	if b, err := os.ReadFile(whole); err != nil || !bytes.Equal(b, joined.Bytes()) {
+		t.Fatal("the parts joined are not the bundle")
+	}
+
+	target, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	order := rand.Perm(len(media))[2:] // two are lost
+	swaps := 0
+	insert := func(string) {
+		if swaps == len(order) {
+			t.Error("all media were there, and it wants more")
+			swaps = 0
+		}
+		d.insert(media[order[swaps]])
+		swaps++
+	}
+	insert("")
+	out, err = atTerminal(t, insert, "import", "--progress", "none", d.path, "--insecure-skip-signature", "--plain-http", target.Host(),
+		"--registry", target.Host(), "--output-dir", filepath.Join(dir, "out"), "--scratch", filepath.Join(dir, "scratch"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wholeOrAbsent(t, target, true)
+	if _, err := os.Stat(filepath.Join(dir, "scratch")); !os.IsNotExist(err) {
+		t.Errorf("the scratch folder is left: %v", err)
+	}
+	t.Logf("order %v\n%s", order, out)
+}
