@@ -51,6 +51,7 @@ type ImportOptions struct {
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
 	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
+	OmitSecrets                     bool     // leave Secrets out of RenderDir
 	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
 	GitOps                          []string // objects to write too, see the constants of emit
 	Environments                    []string // overlays of them
@@ -258,7 +259,7 @@ func (o *ImportOptions) emit() emit.Options {
 		Names:     o.Names,
 		Access:    o.RegistryOptions,
 		OutputDir: o.OutputDir,
-		RenderDir: o.RenderDir,
+		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
 
 		GitOps: o.GitOps, Environments: o.Environments,
 

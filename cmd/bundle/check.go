@@ -22,7 +22,7 @@ func checkFlags(cmd *cobra.Command) error {
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			empty = slices.Contains(list.GetSlice(), "")
 		}
-		if empty && !slices.Contains([]string{"comment", "set", "set-string"}, f.Name) && bad == nil {
+		if empty && !slices.Contains([]string{"comment", "set", "set-string", "render-secrets"}, f.Name) && bad == nil {
 			bad = &bundle.UsageError{
 				What:   fmt.Sprintf("--%s is empty", f.Name),
 				Advice: "give it a value, or leave the flag out; in a script, the variable may not be set",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,6 +74,7 @@ medium goes on, in any order.`,
 	addTarget(fl, &o)
 	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
+	addSecrets(cmd, &o)
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addGitOps(cmd, &o)
 	addNames(cmd, &names)
@@ -115,6 +117,18 @@ func addRefusing(fl *pflag.FlagSet, o *bundle.ImportOptions) {
 	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
 	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
 	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
+}
+
+// addSecrets adds the flag for Secrets among rendered manifests.
+func addSecrets(cmd *cobra.Command, o *bundle.ImportOptions) {
+	cmd.Flags().Func("render-secrets", "`keep|omit` Secrets in the folder of --render (default keep, with a warning that names them)", func(s string) error {
+		if s != "keep" && s != "omit" {
+			return errors.New("want keep or omit")
+		}
+		o.OmitSecrets = s == "omit"
+		return nil
+	})
+	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // addReceipt completes the options of the receipt.

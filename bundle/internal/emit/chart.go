@@ -46,6 +46,7 @@ type Options struct {
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
+	OmitSecrets    bool           // leave Secrets out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
 	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
 	Environments   []string       // overlays of Kustomize; none: production and staging
