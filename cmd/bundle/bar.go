@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle"
@@ -169,9 +170,24 @@ func (s barState) line(width int) string {
 	if room < least {
 		return cut(line, width)
 	}
-	full := int(share * float64(room))
-	first, rest, _ := strings.Cut(line, ", ")
-	return strings.TrimRight(fmt.Sprintf("%s [%s%s] %s", first, strings.Repeat("=", full), strings.Repeat(" ", room-full), rest), " ")
+	_, rest, _ := strings.Cut(line, ", ")
+	return strings.TrimRight(graphic(s.name, int64(1000*share), room)+" "+rest, " ")
+}
+
+// graphic draws a name, how many of 1,000 are done in percent, and a bar of room
+// columns.
+func graphic(name string, done int64, room int) string {
+	p := progressbar.NewOptions64(1000,
+		progressbar.OptionSetWriter(io.Discard), // the window's width, and so what is written to it, is ours to know
+		progressbar.OptionSetDescription(name),
+		progressbar.OptionSetWidth(room),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: "=", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetRenderBlankState(true),
+	)
+	_ = p.Set64(done) // into io.Discard
+	return strings.TrimSpace(p.String())
 }
 
 // cut shortens a text to a number of columns.

@@ -88,6 +88,9 @@ func (c *Chart) Report(o Options) ChartReport {
 	for _, u := range c.unread() {
 		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
 	}
+	if c.nulls {
+		r.Warnings = append(r.Warnings, "the values hold nulls out of lists of the chart, which it wants: versions of Helm differ in what they make of them")
+	}
 	c.addWays(&r, o)
 	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
 	r.GitOps = c.gitOpsNames(o)
