@@ -65,12 +65,8 @@ command goes on from there, and the result is the same.`,
 					return err
 				}
 			}
-			for _, list := range lists {
-				images, err := bundle.LoadList(cmd.Context(), list)
-				if err != nil {
-					return err
-				}
-				o.Images = append(o.Images, images...)
+			if err := addLists(cmd.Context(), &o, lists); err != nil {
+				return err
 			}
 			if err := set.into(cmd, &o); err != nil {
 				return err
@@ -95,6 +91,18 @@ command goes on from there, and the result is the same.`,
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
 	return cmd
+}
+
+// addLists adds the images that files list.
+func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
+	for _, list := range lists {
+		images, err := bundle.LoadList(ctx, list)
+		if err != nil {
+			return err
+		}
+		o.Images = append(o.Images, images...)
+	}
+	return nil
 }
 
 // addImages adds the flags that say which images travel besides those of charts.

@@ -530,6 +530,10 @@ func FuzzFindings(f *testing.F) {
 			checkPath(t, p.Path)
 		}
 		out.Pods()
+		out.Remarks()
+		if d := out.Differences(out.Like(out)); d != nil {
+			t.Errorf("it differs from itself: %v", d)
+		}
 	})
 }
 
