@@ -42,13 +42,8 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, pair := range [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}} {
-				if err := without(cmd, pair[0], pair[1:]...); err != nil {
-					return err
-				}
-			}
-			if len(platforms) == 0 && config == "" && (o.PlatformOptional || len(o.AllPlatforms) > 0) {
-				return &bundle.UsageError{What: "--platform-optional and --all-platforms mean nothing without --platform", Advice: "name the platforms that you want, or drop them"}
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
+				return err
 			}
 			if err := chart.needed(cmd, args); err != nil {
 				return err
@@ -130,6 +125,18 @@ func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) 
 	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
 }
 
+// addLists adds the images of plain lists.
+func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
+	for _, list := range lists {
+		images, err := bundle.LoadList(ctx, list)
+		if err != nil {
+			return err
+		}
+		o.Images = append(o.Images, images...)
+	}
+	return nil
+}
+
 // addConfig adds what a configuration file lists to what the command line says.
 func addConfig(ctx context.Context, o *bundle.ExportOptions, path string) error {
 	c, err := bundle.LoadConfig(ctx, path)
@@ -150,6 +157,9 @@ func addConfig(ctx context.Context, o *bundle.ExportOptions, path string) error 
 
 func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, platforms []string, key string) error {
 	ctx := cmd.Context()
+	if len(o.Platforms)+len(platforms) == 0 && (o.PlatformOptional || len(o.AllPlatforms) > 0) {
+		return &bundle.UsageError{What: "--platform-optional and --all-platforms mean nothing without --platform", Advice: "name the platforms that you want, or drop them"}
+	}
 	for _, s := range platforms {
 		p, err := bundle.ParsePlatform(s)
 		if err != nil {

@@ -40,10 +40,8 @@ medium goes on, in any order.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, pair := range [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}} {
-				if err := without(cmd, pair[0], pair[1:]...); err != nil {
-					return err
-				}
+			if err := without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}}); err != nil {
+				return err
 			}
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
