@@ -176,11 +176,6 @@ func (c *Chart) references() rewrite.Map {
 	return m
 }
 
-// by tells whether all references that values leave are moved by one of the ways.
-func (c *Chart) by(ways ...string) bool {
-	return !slices.ContainsFunc(c.Left, func(l Left) bool { return l.Target != "" && !l.needs(ways...) })
-}
-
 // any tells whether some reference is moved by one of the ways.
 func (c *Chart) any(ways ...string) bool {
 	return slices.ContainsFunc(c.Left, func(l Left) bool { return l.needs(ways...) })
