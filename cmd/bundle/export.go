@@ -88,18 +88,6 @@ command goes on from there, and the result is the same.`,
 	return cmd
 }
 
-// addLists adds the images that files list.
-func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
-	for _, list := range lists {
-		images, err := bundle.LoadList(ctx, list)
-		if err != nil {
-			return err
-		}
-		o.Images = append(o.Images, images...)
-	}
-	return nil
-}
-
 // addImages adds the flags that say which images travel besides those of charts.
 func addImages(fl *pflag.FlagSet, o *bundle.ExportOptions, lists *[]string) {
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
@@ -123,6 +111,18 @@ func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) 
 	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
 	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
 	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
+}
+
+// addLists adds the images that files list.
+func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
+	for _, list := range lists {
+		images, err := bundle.LoadList(ctx, list)
+		if err != nil {
+			return err
+		}
+		o.Images = append(o.Images, images...)
+	}
+	return nil
 }
 
 // addConfig adds what a configuration file lists to what the command line says.

@@ -28,7 +28,7 @@ type Chart struct {
 	result *relocate.Result
 	beside bool          // the chart is not in the registry: it lies beside its values
 	Values []byte        // the emitted file
-	output *chart.Output // rendered with it, as helm install does
+	output *chart.Output // rendered with it, as helm install does, with what only upgrades and the like have
 	Left   []Left
 
 	// What Ways found out.
@@ -129,7 +129,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if render, err = c.Record.RenderOptions(emitted); err != nil {
 		return err
 	}
-	render.Strict = true
+	render.Strict, render.Occasions = true, true
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}

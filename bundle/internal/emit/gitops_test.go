@@ -222,3 +222,13 @@ func TestNoNulls(t *testing.T) {
 		}
 	}
 }
+
+// What could not be looked into is said.
+func TestNotSeen(t *testing.T) {
+	dir := regtest.Folder(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- templates/all.yaml --\n"+
+		"{{- if .Release.IsUpgrade }}{{ .Values.a.b.c }}{{ end }}\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: p}\n")
+	c, o := emitFixture(t, dir)
+	if w := c.Report(o).Warnings; len(w) != 1 || !strings.Contains(w[0], "app/templates/all.yaml was not looked into for upgrades: ") || !strings.Contains(w[0], "nil pointer") {
+		t.Errorf("warnings %q", w)
+	}
+}

@@ -67,12 +67,16 @@ func (c *Chart) kustomization() (map[string]disk.File, error) {
 	}, nil
 }
 
+// installs tells whether a manifest is there when the chart is installed, and not only
+// for helm test or on another occasion.
+func installs(m *chart.Manifest) bool { return !m.Test() && m.When == chart.Always }
+
 // manifests is the render as one stream, rewritten, without what only helm
 // test runs; private tells whether it holds what is for the user's own eyes.
 func (c *Chart) manifests() (all []byte, private bool) {
 	var b bytes.Buffer
 	for i := range c.rewritten.Manifests {
-		if m := &c.rewritten.Manifests[i]; !m.Test() {
+		if m := &c.rewritten.Manifests[i]; installs(m) {
 			private = private || c.private(m)
 			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", record.Printable(m.Template), strings.TrimSpace(m.Raw))
 		}
@@ -92,7 +96,7 @@ func (c *Chart) resources(omitSecrets bool) map[string]disk.File {
 	next := make(map[string]int) // number of the next file with this name
 	for i := range c.rewritten.Manifests {
 		m := &c.rewritten.Manifests[i]
-		if m.Test() || omitSecrets && m.Kind == "Secret" {
+		if !installs(m) || omitSecrets && m.Kind == "Secret" {
 			continue
 		}
 		base := cmp.Or(fileName(m.Kind, m.Namespace, m.Name), "manifest")

@@ -88,6 +88,9 @@ func (c *Chart) Report(o Options) ChartReport {
 	for _, u := range c.unread() {
 		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
 	}
+	for _, n := range c.output.NotSeen {
+		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("%s was not looked into for %s: %s", n.Template, occasions[n.When], clip(n.Reason))))
+	}
 	if c.nulls {
 		r.Warnings = append(r.Warnings, "the values hold nulls out of lists of the chart, which it wants: versions of Helm differ in what they make of them")
 	}
@@ -119,6 +122,13 @@ func (c *Chart) Report(o Options) ChartReport {
 		}
 	}
 	return r
+}
+
+// occasions are the names of what a chart may be rendered for besides an installation.
+var occasions = map[chart.When]string{
+	chart.OnUpgrade: "upgrades",
+	chart.OnLookup:  "what lookup may find in a cluster",
+	chart.OnAPIs:    "clusters with further APIs",
 }
 
 // changeText says what a change is and where.
