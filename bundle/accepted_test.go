@@ -55,7 +55,6 @@ func TestPlaceholdersAreAccepted(t *testing.T) {
 	pushImage(t, pub, "acme/side:1", small(2))
 	for _, tc := range []struct{ name, kind, yaml, text string }{
 		{"auto", deployment, "auto", "auto"},
-		{"pattern", workflow, `"!*:latest"`, "!*:latest"},
 		{"expression", workflow, "\"{{`{{workflow.parameters.image}}`}}\"", "{{workflow.parameters.image}}"},
 		{"variable", deployment, `"$(IMAGE)"`, "$(IMAGE)"},
 		{"upper case", deployment, "ghcr.io/Acme/Side:1", "ghcr.io/Acme/Side:1"},

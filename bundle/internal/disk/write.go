@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"bundle/bundle/internal/fault"
 )
@@ -61,6 +63,7 @@ func WriteFrom(path string, content io.Reader) error {
 // write does it below root, and follows no link out of it.
 func write(root *os.Root, name string, file File) (err error) {
 	dir, base := filepath.Split(name)
+	sweep(root, dir, base)
 	temp := filepath.Join(dir, "."+base+"."+rand.Text())
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, file.mode())
 	if err != nil {
@@ -88,6 +91,25 @@ func write(root *os.Root, name string, file File) (err error) {
 	syncDir(root, dir)
 	return nil
 }
+
+// sweep takes away what a killed call left of a file of the same name. A call that
+// is still writing it fails then, and leaves the file to this one.
+func sweep(root *os.Root, dir, base string) {
+	d, err := root.Open(filepath.Join(".", dir))
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1) // what cannot be listed stays
+	for _, n := range names {
+		if text, ours := strings.CutPrefix(n, "."+base+"."); ours && random.MatchString(text) {
+			_ = root.Remove(filepath.Join(dir, n))
+		}
+	}
+}
+
+// random is what rand.Text returns.
+var random = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 
 // syncDir makes a rename durable. Not every file system can do that, and
 // then there is nothing more to be done.
