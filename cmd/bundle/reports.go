@@ -19,6 +19,8 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Bundle:     jsonBundle{Path: r.Output, Size: r.Size, ID: r.ID, Created: r.Created, Expires: r.Expires, Serial: r.Serial, Tool: r.Tool},
 		Bytes:      jsonBytes{Total: r.Payload, Moved: r.Payload - r.Resumed, Present: r.Resumed},
 		Blobs:      r.Blobs,
+		Parts:      r.Parts,
+		Count:      r.Count,
 		Charts:     jsonCharts(r.Charts),
 		Images:     jsonImageList(r.Images),
 		Referrers:  jsonImageList(r.Referrers),
@@ -55,6 +57,8 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 		OutputDir:        r.OutputDir,
 		Receipt:          r.Receipt,
 		Kept:             r.Kept,
+		Parts:            r.Parts,
+		Missing:          r.Missing,
 	}
 	j.Images = jsonPlaces(r, j.Charts)
 	for i := range j.Charts {
@@ -80,6 +84,8 @@ func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 		Signers:          jsonSigners(r.Signers, true),
 		SignatureSkipped: r.SignatureSkipped,
 		Bytes:            jsonBytes{Total: r.Bytes},
+		Parts:            r.Parts,
+		Missing:          r.Missing,
 	}
 }
 
@@ -94,6 +100,7 @@ func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 		Referrers:     jsonImageList(r.Referrers),
 		Unresolved:    jsonFindings(r.Unresolved),
 		Accepted:      jsonFindings(r.Accepted),
+		Parts:         r.Parts,
 	}
 	if r.Checked {
 		j.Signers = jsonSigners(r.Signers, true)

@@ -163,7 +163,9 @@ type jsonExport struct {
 	Unasked    []bundle.Unasked    `json:"unasked"`    // registries that did not answer for signatures
 	Fetched    []bundle.Fetched    `json:"fetched"`    // charts that came over the network
 	Warnings   []string            `json:"warnings"`
-	Moved      []jsonMoved         `json:"moved"` // references that mean something else than when the run began that this one went on with
+	Parts      []bundle.Written    `json:"parts"`           // of a bundle in parts: those that are on their media
+	Count      int                 `json:"count,omitempty"` // of a bundle in parts: how many there are, with those of parity
+	Moved      []jsonMoved         `json:"moved"`           // references that mean something else than when the run began that this one went on with
 }
 
 // A jsonMoved is a reference that means something else than before.
@@ -175,20 +177,22 @@ type jsonMoved struct {
 
 // A jsonImport is the report of bundle import.
 type jsonImport struct {
-	DryRun           bool             `json:"dryRun"`
-	Complete         bool             `json:"complete"` // false: exit code 6
-	Bundle           jsonBundle       `json:"bundle"`
-	Signers          []jsonSigner     `json:"signers"`
-	SignatureSkipped bool             `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
-	Registry         string           `json:"registry"`
-	Bytes            jsonBytes        `json:"bytes"`
-	Images           []jsonPlaced     `json:"images"`
-	Charts           []jsonMovedChart `json:"charts"`
-	Excluded         []string         `json:"excluded"` // references inside that were left out
-	Warnings         []string         `json:"warnings"`
-	OutputDir        string           `json:"outputDir,omitempty"` // absent after a dry run
-	Receipt          string           `json:"receipt,omitempty"`   // where it was written
-	Kept             []string         `json:"kept"`                // files of an earlier import that somebody changed
+	DryRun           bool                 `json:"dryRun"`
+	Complete         bool                 `json:"complete"` // false: exit code 6
+	Bundle           jsonBundle           `json:"bundle"`
+	Signers          []jsonSigner         `json:"signers"`
+	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
+	Registry         string               `json:"registry"`
+	Bytes            jsonBytes            `json:"bytes"`
+	Images           []jsonPlaced         `json:"images"`
+	Charts           []jsonMovedChart     `json:"charts"`
+	Excluded         []string             `json:"excluded"` // references inside that were left out
+	Warnings         []string             `json:"warnings"`
+	OutputDir        string               `json:"outputDir,omitempty"` // absent after a dry run
+	Receipt          string               `json:"receipt,omitempty"`   // where it was written
+	Parts            *bundle.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
+	Missing          *bundle.MissingError `json:"missing,omitempty"`   // what is still to be brought, with exit code 7
+	Kept             []string             `json:"kept"`                // files of an earlier import that somebody changed
 }
 
 // A jsonVerify is the report of bundle verify.
@@ -197,6 +201,9 @@ type jsonVerify struct {
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"`
 	Bytes            jsonBytes    `json:"bytes"`
+
+	Parts   *bundle.PartsReport  `json:"parts,omitempty"`   // of a bundle in parts: what was there
+	Missing *bundle.MissingError `json:"missing,omitempty"` // what is still to be brought, with exit code 7
 }
 
 // A jsonInspect is the report of bundle inspect.
@@ -210,6 +217,8 @@ type jsonInspect struct {
 	Referrers     []jsonImage   `json:"referrers"`
 	Unresolved    []jsonFinding `json:"unresolved"`
 	Accepted      []jsonFinding `json:"accepted"`
+
+	Parts *bundle.PartsReport `json:"parts,omitempty"` // of a bundle in parts: what was there
 }
 
 // A jsonSign is the report of bundle sign.
