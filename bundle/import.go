@@ -51,6 +51,7 @@ type ImportOptions struct {
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
 	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
+	OmitSecrets                     bool     // leave Secrets out of RenderDir
 	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
 	GitOps                          []string // objects to write too, see the constants of emit
 	Environments                    []string // overlays of them
@@ -138,6 +139,9 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	}
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := o.pushAll(ctx, p, places)
+	if errors.Is(err, context.Canceled) && !o.DryRun {
+		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
+	}
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
 		report := importReport(path, b, charts, o)
@@ -255,7 +259,7 @@ func (o *ImportOptions) emit() emit.Options {
 		Names:     o.Names,
 		Access:    o.RegistryOptions,
 		OutputDir: o.OutputDir,
-		RenderDir: o.RenderDir,
+		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
 
 		GitOps: o.GitOps, Environments: o.Environments,
 

@@ -299,3 +299,42 @@ func TestImportTagDigests(t *testing.T) {
 		wantReferrer(t, priv, "apps/acme/app", index, sbom)
 	}
 }
+
+// Whether there is a registry, and who the user is, need not be answered for a push
+// to be taken; and a token server that does not take the name of one repository may
+// take others.
+func TestImportUnanswered(t *testing.T) {
+	path, images := mixed(t)
+	deep := func(r *http.Request) bool { return strings.Contains(r.URL.Query().Get("scope"), "/acme/") }
+	for _, tc := range []struct {
+		name  string
+		fault regtest.Fault
+		lost  []string
+	}{
+		{"who is there", regtest.Fault{Class: regtest.Base, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }, Do: regtest.Status(403)}, nil},
+		{"names that are too deep", regtest.Fault{Class: regtest.Token, Match: deep, Do: regtest.Answer(400, "application/json", `{"error":"invalid scope"}`)},
+			[]string{"acme/app:1", "acme/side:1", "acme/big:1", "acme/wasm:1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			priv, err := regtest.Start(regtest.Options{Token: true, Username: "u", Password: "p"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer priv.Close()
+			priv.Inject(tc.fault)
+			o := onto(priv, trust.TrustAnyone())
+			o.OutputDir = t.TempDir()
+			o.RegistryOptions.Credentials = map[string]remote.Credential{priv.Host(): {Username: "u", Password: "p"}}
+			r, err := Import(t.Context(), path, o)
+			if len(tc.lost) > 0 {
+				wantError(t, err, fault.Incomplete, "4 of the repositories", "/apps/acme/app: token server", "status 400")
+				if h := fault.Hint(err); !strings.Contains(h, "--names flat") {
+					t.Errorf("hint %q", h)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			wantArrived(t, priv, r, images, tc.lost)
+		})
+	}
+}

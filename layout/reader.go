@@ -293,6 +293,20 @@ func (r *Reader) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 	return r.OpenFile(BlobName(d), d)
 }
 
+// ReadBlobAt reads len(p) bytes of the blob d from off on, unverified: it is meant
+// for those who know checksums of parts. A blob that the bundle does not have gives
+// fs.ErrNotExist, and a part that goes beyond the end io.ErrUnexpectedEOF.
+func (r *Reader) ReadBlobAt(d digest.Digest, p []byte, off int64) error {
+	e, err := r.find(BlobName(d))
+	if err != nil {
+		return err
+	}
+	if off < 0 || off > e.Size-int64(len(p)) {
+		return io.ErrUnexpectedEOF
+	}
+	return r.readAt(p, e.Offset+off, e.Name)
+}
+
 // ReadBlob returns the verified content of a blob of at most max bytes.
 func (r *Reader) ReadBlob(d digest.Digest, max int64) ([]byte, error) {
 	data, err := r.ReadFile(BlobName(d), max)

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle"
@@ -33,6 +34,7 @@ type bar struct {
 	state barState
 	begun time.Time
 	drawn int // columns of the line that stands there
+	ended bool
 	cols  int // of the window then
 
 	moved, left atomic.Int64
@@ -53,7 +55,7 @@ type barState struct {
 func (b *bar) Phase(name string, total int64) {
 	b.mu.Lock()
 	b.state = barState{name: name, total: total}
-	b.begun = time.Now()
+	b.begun, b.ended = time.Now(), false
 	b.moved.Store(0)
 	b.left.Store(0)
 	b.stop = make(chan struct{})
@@ -98,7 +100,9 @@ func (b *bar) above(text string) {
 	cols := b.width()
 	fmt.Fprint(b.w, b.wipe(cols)+cut(text, cols-1)+"\n")
 	b.drawn = 0
-	b.draw()
+	if !b.ended {
+		b.draw()
+	}
 }
 
 // Expect says how many things there will be.
@@ -131,7 +135,7 @@ func (b *bar) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fmt.Fprint(b.w, b.wipe(b.width()))
-	b.drawn = 0
+	b.drawn, b.ended = 0, true
 }
 
 // line is the state on one line of at most width columns: as much of it as fits, the
@@ -166,9 +170,24 @@ func (s barState) line(width int) string {
 	if room < least {
 		return cut(line, width)
 	}
-	full := int(share * float64(room))
-	first, rest, _ := strings.Cut(line, ", ")
-	return strings.TrimRight(fmt.Sprintf("%s [%s%s] %s", first, strings.Repeat("=", full), strings.Repeat(" ", room-full), rest), " ")
+	_, rest, _ := strings.Cut(line, ", ")
+	return strings.TrimRight(graphic(s.name, int64(1000*share), room)+" "+rest, " ")
+}
+
+// graphic draws a name, how many of 1,000 are done in percent, and a bar of room
+// columns.
+func graphic(name string, done int64, room int) string {
+	p := progressbar.NewOptions64(1000,
+		progressbar.OptionSetWriter(io.Discard), // the window's width, and so what is written to it, is ours to know
+		progressbar.OptionSetDescription(name),
+		progressbar.OptionSetWidth(room),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: "=", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetRenderBlankState(true),
+	)
+	_ = p.Set64(done) // into io.Discard
+	return strings.TrimSpace(p.String())
 }
 
 // cut shortens a text to a number of columns.

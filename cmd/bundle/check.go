@@ -22,7 +22,7 @@ func checkFlags(cmd *cobra.Command) error {
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			empty = slices.Contains(list.GetSlice(), "")
 		}
-		if empty && !slices.Contains([]string{"comment", "set", "set-string"}, f.Name) && bad == nil {
+		if empty && !slices.Contains([]string{"comment", "set", "set-string", "render-secrets"}, f.Name) && bad == nil {
 			bad = &bundle.UsageError{
 				What:   fmt.Sprintf("--%s is empty", f.Name),
 				Advice: "give it a value, or leave the flag out; in a script, the variable may not be set",
@@ -41,14 +41,14 @@ func checkFlags(cmd *cobra.Command) error {
 
 var progressModes = []string{"auto", "plain", "none"}
 
-// without refuses flags that mean nothing together with another.
-func without(cmd *cobra.Command, flag string, others ...string) error {
-	if !cmd.Flags().Changed(flag) {
-		return nil
-	}
-	for _, o := range others {
-		if cmd.Flags().Changed(o) {
-			return &bundle.UsageError{What: fmt.Sprintf("--%s means nothing with --%s", o, flag), Advice: "drop one of them"}
+// without refuses flags that mean nothing together: in each list, all others with the
+// first.
+func without(cmd *cobra.Command, lists [][]string) error {
+	for _, list := range lists {
+		for _, other := range list[1:] {
+			if cmd.Flags().Changed(list[0]) && cmd.Flags().Changed(other) {
+				return &bundle.UsageError{What: fmt.Sprintf("--%s means nothing with --%s", other, list[0]), Advice: "drop one of them"}
+			}
 		}
 	}
 	return nil

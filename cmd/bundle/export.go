@@ -42,6 +42,9 @@ command goes on from there, and the result is the same.`,
   bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
+				return err
+			}
 			if err := chart.needed(cmd, args); err != nil {
 				return err
 			}
@@ -57,12 +60,8 @@ command goes on from there, and the result is the same.`,
 					return err
 				}
 			}
-			for _, list := range lists {
-				images, err := bundle.LoadList(cmd.Context(), list)
-				if err != nil {
-					return err
-				}
-				o.Images = append(o.Images, images...)
+			if err := addLists(cmd.Context(), &o, lists); err != nil {
+				return err
 			}
 			if err := set.into(cmd, &o); err != nil {
 				return err
@@ -73,17 +72,11 @@ command goes on from there, and the result is the same.`,
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
 	set.add(cmd)
-	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
-	fl.StringArrayVar(&lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
-	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
-	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
+	addImages(fl, &o, &lists)
 	addChoice(fl, &o, &platforms)
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
-	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
-	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
-	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
-	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
+	addSigning(fl, &o, &key)
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
@@ -95,6 +88,22 @@ command goes on from there, and the result is the same.`,
 	return cmd
 }
 
+// addImages adds the flags that say which images travel besides those of charts.
+func addImages(fl *pflag.FlagSet, o *bundle.ExportOptions, lists *[]string) {
+	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
+	fl.StringArrayVar(lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
+	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
+	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
+}
+
+// addSigning adds the flags that say who vouches for the bundle, and for how long.
+func addSigning(fl *pflag.FlagSet, o *bundle.ExportOptions, key *string) {
+	fl.StringVar(key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
+	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
+	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
+	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
+}
+
 // addChoice adds the flags that say what of an image travels.
 func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) {
 	fl.StringArrayVar(platforms, "platform", nil, "take only `OS/ARCH[/VARIANT]` of each image (repeatable; default all)")
@@ -102,6 +111,18 @@ func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) 
 	fl.StringArrayVar(&o.AllPlatforms, "all-platforms", nil, "take `REF` as it is, whatever --platform says (repeatable)")
 	fl.StringArrayVar(&o.NoReferrers, "no-referrers", nil, "leave signatures, SBOMs and other referrers of images behind, those from `HOST` alone with =HOST (repeatable)")
 	fl.Lookup("no-referrers").NoOptDefVal = bundle.AllRegistries
+}
+
+// addLists adds the images that files list.
+func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
+	for _, list := range lists {
+		images, err := bundle.LoadList(ctx, list)
+		if err != nil {
+			return err
+		}
+		o.Images = append(o.Images, images...)
+	}
+	return nil
 }
 
 // addConfig adds what a configuration file lists to what the command line says.
@@ -124,6 +145,9 @@ func addConfig(ctx context.Context, o *bundle.ExportOptions, path string) error 
 
 func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, platforms []string, key string) error {
 	ctx := cmd.Context()
+	if len(o.Platforms)+len(platforms) == 0 && (o.PlatformOptional || len(o.AllPlatforms) > 0) {
+		return &bundle.UsageError{What: "--platform-optional and --all-platforms mean nothing without --platform", Advice: "name the platforms that you want, or drop them"}
+	}
 	for _, s := range platforms {
 		p, err := bundle.ParsePlatform(s)
 		if err != nil {

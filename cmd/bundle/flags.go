@@ -80,7 +80,7 @@ func (f *registryFlags) credential(ctx context.Context, in io.Reader) (c bundle.
 		return c, false, nil
 	}
 	if f.username == "" || !f.passwordStdin {
-		return c, false, &bundle.UsageError{What: "--username and --password-stdin go together"}
+		return c, false, &bundle.UsageError{What: "--username and --password-stdin go together", Advice: `printf %s "$PASSWORD" | bundle … --username NAME --password-stdin`}
 	}
 	line, err := readLine(ctx, in)
 	if err != nil {

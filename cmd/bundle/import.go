@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"bundle/bundle"
@@ -38,6 +40,9 @@ is named, with exit code 7: the same command with the next medium goes on.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}}); err != nil {
+				return err
+			}
 			if registry == "" {
 				return &bundle.UsageError{What: "no registry to push to", Advice: "give --registry HOST[:PORT][/PREFIX]"}
 			}
@@ -65,12 +70,10 @@ is named, with exit code 7: the same command with the next medium goes on.`,
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "push to `HOST[:PORT][/PREFIX]`")
 	fl.StringVar(&o.OutputDir, "output-dir", "", "write values files and reports into this `FOLDER` (default ./NAME.import, of NAME.bundle.tar)")
-	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
-	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
-	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
-	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+	addTarget(fl, &o)
 	fl.StringVar(&o.Scratch, "scratch", "", "keep parts in this `FOLDER` that have to be there with others, for one drive: of cut layers, and for parity")
 	fl.StringVar(&o.PullSecret, "pull-secret", "", "have pods pull with the secret `NAME`")
+	addSecrets(cmd, &o)
 	fl.StringVar(&o.RenderDir, "render", "", "write the rendered manifests into this `FOLDER` too, one file a resource")
 	addGitOps(cmd, &o)
 	addNames(cmd, &names)
@@ -78,10 +81,7 @@ is named, with exit code 7: the same command with the next medium goes on.`,
 	fl.BoolVar(&o.SkipCharts, "skip-charts", false, "do not push charts: put them beside their values")
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
-	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
-	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
-	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
-	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
+	addRefusing(fl, &o)
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
@@ -100,6 +100,34 @@ func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
 	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
 	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
+}
+
+// addTarget adds the flags that say what the charts are rendered for.
+func addTarget(fl *pflag.FlagSet, o *bundle.ImportOptions) {
+	fl.StringVar(&o.Release, "release-name", "", "render with this release `NAME` (default that of the export)")
+	fl.StringVarP(&o.Namespace, "namespace", "n", "", "render for this `NAMESPACE` (default that of the export)")
+	fl.StringVar(&o.KubeVersion, "kube-version", "", "render for this Kubernetes `VERSION` (default that of the export)")
+	fl.StringArrayVar(&o.APIVersions, "api-versions", nil, "render as if the cluster had this `GROUP/VERSION` too (repeatable)")
+}
+
+// addRefusing adds the flags that say what is replaced, and what a refusal ends.
+func addRefusing(fl *pflag.FlagSet, o *bundle.ImportOptions) {
+	fl.BoolVar(&o.FailFast, "fail-fast", false, "end at the first thing that the registry refuses")
+	fl.BoolVar(&o.AllowOlder, "allow-older", false, "replace what a newer bundle brought by this older one")
+	fl.BoolVar(&o.NoOverwrite, "no-overwrite", false, "refuse to replace what a tag of the registry stands for")
+	fl.BoolVar(&o.NoRecord, "no-record", false, "leave no record of this import in the registry")
+}
+
+// addSecrets adds the flag for Secrets among rendered manifests.
+func addSecrets(cmd *cobra.Command, o *bundle.ImportOptions) {
+	cmd.Flags().Func("render-secrets", "`keep|omit` Secrets in the folder of --render (default keep, with a warning that names them)", func(s string) error {
+		if s != "keep" && s != "omit" {
+			return errors.New("want keep or omit")
+		}
+		o.OmitSecrets = s == "omit"
+		return nil
+	})
+	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // addReceipt completes the options of the receipt.
@@ -301,6 +329,12 @@ func printChanged(w paper, c bundle.ImportChart) {
 	}
 	for _, line := range c.Changed {
 		fmt.Fprintf(w, "  changes too: %s\n", line)
+	}
+	for _, key := range c.Unlocked {
+		fmt.Fprintf(w, "  switched on, since the chart asks for it before it takes other images: %s\n", key)
+	}
+	for _, line := range c.Remarks {
+		fmt.Fprintf(w, "  warning: %s\n", line)
 	}
 	if c.Short {
 		fmt.Fprintf(w, "  the search for values ended after %s: others may move more\n", count(c.Renders, "render"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -51,7 +52,7 @@ them the fingerprint: bundle verify --fingerprint takes it.`,
 func newPassphrase(cmd *cobra.Command, path string) ([]byte, error) {
 	ask := func(prompt string) ([]byte, error) {
 		p, err := askPassphrase(cmd.Context(), cmd.ErrOrStderr(), prompt)
-		if err != nil && cmd.Context().Err() == nil {
+		if err != nil && !errors.Is(err, context.Canceled) {
 			err = &bundle.UsageError{What: "key " + path + ": " + err.Error(), Advice: "use --no-passphrase where nobody can be asked"}
 		}
 		return p, err

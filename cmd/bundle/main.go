@@ -20,11 +20,25 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"bundle/bundle"
 )
 
 // grace is how long an interrupted command may take to clean up.
 const grace = 1500 * time.Millisecond
+
+// graceKey annotates a command that may take longer.
+const graceKey = "grace"
+
+func graceOf(root *cobra.Command, args []string) time.Duration {
+	if cmd, _, err := root.Find(args); err == nil {
+		if d, err := time.ParseDuration(cmd.Annotations[graceKey]); err == nil {
+			return d
+		}
+	}
+	return grace
+}
 
 func main() {
 	// Memory counts more than the time of the collector: it lets the heap grow by two
@@ -43,15 +57,16 @@ func run(args []string) int {
 	defer stop()
 	// After the first signal the default comes back: a second one kills. What does
 	// not end by itself by then is a system call that nothing can interrupt.
+	root := newRoot()
+	patience := graceOf(root, args)
 	ended := context.AfterFunc(ctx, func() {
 		stop()
-		time.Sleep(grace)
+		time.Sleep(patience)
 		fmt.Fprintln(os.Stderr, "bundle: interrupted while something did not answer; nothing was left half written under its name")
 		os.Exit(bundle.Interrupted.Code())
 	})
 	defer ended()
 	out := &stdout{f: os.Stdout}
-	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -19,8 +19,8 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Bundle:     jsonBundle{Path: r.Output, Size: r.Size, ID: r.ID, Created: r.Created, Expires: r.Expires, Serial: r.Serial, Tool: r.Tool},
 		Bytes:      jsonBytes{Total: r.Payload, Moved: r.Payload - r.Resumed, Present: r.Resumed},
 		Blobs:      r.Blobs,
-		Parts:      r.Parts,
 		Count:      r.Count,
+		Parts:      r.Parts,
 		Charts:     jsonCharts(r.Charts),
 		Images:     jsonImageList(r.Images),
 		Referrers:  jsonImageList(r.Referrers),
@@ -44,6 +44,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 
 func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	j := &jsonImport{
+		Parts:            jsonPartsOf(r.Parts),
 		DryRun:           r.DryRun,
 		Complete:         err == nil,
 		Bundle:           aboutBundle(r.Bundle, 0),
@@ -57,8 +58,6 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 		OutputDir:        r.OutputDir,
 		Receipt:          r.Receipt,
 		Kept:             r.Kept,
-		Parts:            r.Parts,
-		Missing:          r.Missing,
 	}
 	j.Images = jsonPlaces(r, j.Charts)
 	for i := range j.Charts {
@@ -80,17 +79,17 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
+		Parts:            jsonPartsOf(r.Parts),
 		Bundle:           aboutBundle(r.Bundle, r.Entries),
 		Signers:          jsonSigners(r.Signers, true),
 		SignatureSkipped: r.SignatureSkipped,
 		Bytes:            jsonBytes{Total: r.Bytes},
-		Parts:            r.Parts,
-		Missing:          r.Missing,
 	}
 }
 
 func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 	j := &jsonInspect{
+		Parts:         jsonPartsOf(r.Parts),
 		Verified:      r.Checked,
 		FormatVersion: r.FormatVersion,
 		Bundle:        aboutBundle(r.Bundle, r.Entries),
@@ -100,7 +99,6 @@ func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 		Referrers:     jsonImageList(r.Referrers),
 		Unresolved:    jsonFindings(r.Unresolved),
 		Accepted:      jsonFindings(r.Accepted),
-		Parts:         r.Parts,
 	}
 	if r.Checked {
 		j.Signers = jsonSigners(r.Signers, true)

@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 //	exits CODE PROGRAM ARG…               run a program and check its exit code
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
+//	serve NAME ARG…                       start bundle serve; $NAME is its address, NAME.pem its certificate, NAME.log what it says
+//	ends NAME                             end it with SIGTERM, and require that it ends well
 //	count PATTERN N                       the last stdout holds the text N times
 //	validate                              the last stdout is JSON as bundle help schema says, without null
 func TestScripts(t *testing.T) {
@@ -73,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"login":    cmdLogin,
 			"count":    cmdCount,
 			"validate": cmdValidate,
+			"serve":    cmdServe,
+			"ends":     cmdEnds,
 		},
 	})
 }
@@ -108,6 +112,13 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("SOURCE_DATE_EPOCH", "")
 	regs := &registries{byID: make(map[string]*regtest.Registry)}
 	env.Values[registriesKey{}] = regs
+	servers := make(map[string]*server)
+	env.Values[serversKey{}] = servers
+	env.Defer(func() {
+		for _, s := range servers {
+			_ = s.end()
+		}
+	})
 	env.Defer(func() {
 		for _, r := range regs.byID {
 			r.Close()

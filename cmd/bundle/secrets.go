@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -32,10 +33,13 @@ func askPassphrase(ctx context.Context, w io.Writer, prompt string) ([]byte, err
 	}
 	defer tty.Close()
 	fd := int(tty.Fd())
-	old, err := term.GetState(fd)
+	// Each key is read by itself: the line that a terminal collects has no end where
+	// nothing stands on it.
+	old, err := term.MakeRaw(fd)
 	if err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
+	defer func() { _ = term.Restore(fd, old) }()
 	fmt.Fprint(w, prompt)
 	type answer struct {
 		b   []byte
@@ -45,18 +49,59 @@ func askPassphrase(ctx context.Context, w io.Writer, prompt string) ([]byte, err
 	// program is about to end.
 	got := make(chan answer, 1)
 	go func() {
-		b, err := term.ReadPassword(fd)
+		b, err := readSecret(tty)
 		got <- answer{b, err}
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(w)
-		return nil, errors.Join(ctx.Err(), term.Restore(fd, old))
+		fmt.Fprint(w, "\r\n")
+		return nil, ctx.Err()
 	case a := <-got:
-		fmt.Fprintln(w)
+		fmt.Fprint(w, "\r\n")
 		return a.b, a.err
 	}
 }
+
+// readSecret reads keys up to the end of the line. Ctrl-D ends it, and is no answer
+// where nothing was typed; Ctrl-C interrupts.
+func readSecret(tty io.Reader) ([]byte, error) {
+	const (
+		interrupt, end, backspace, wipe, del = 3, 4, 8, 21, 127
+		most                                 = 4096
+	)
+	var secret []byte
+	key := make([]byte, 1)
+	for {
+		n, err := tty.Read(key)
+		switch {
+		case n == 0 && (err == nil || err == io.EOF), n == 1 && key[0] == end:
+			if len(secret) == 0 {
+				return nil, errNoAnswer
+			}
+			return secret, nil
+		case err != nil && n == 0:
+			return nil, err
+		}
+		switch c := key[0]; c {
+		case '\r', '\n':
+			return secret, nil
+		case interrupt:
+			return nil, context.Canceled
+		case backspace, del:
+			_, size := utf8.DecodeLastRune(secret)
+			secret = secret[:len(secret)-min(size, len(secret))]
+		case wipe:
+			secret = secret[:0]
+		default:
+			if len(secret) == most {
+				return nil, fmt.Errorf("a passphrase of more than %d bytes", most)
+			}
+			secret = append(secret, c)
+		}
+	}
+}
+
+var errNoAnswer = errors.New("no passphrase was given")
 
 // Limits of what is read from standard input where one line is wanted. Programs
 // that look a password up may ask a person for another one first.

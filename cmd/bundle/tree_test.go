@@ -66,8 +66,10 @@ func TestImportDirections(t *testing.T) {
 		{"testdata/hostile", "checksum"},
 		{"testdata/regtest", ""},
 		{"testdata/judge", ""},
-		{"bundle", "media layout layout/parts check history emit rewrite transfer push plan place open source image trust record name disk progress fault relocate chart remote words input checksum"},
+		{"bundle", "media layout layout/parts check history serve page emit rewrite transfer push plan place open source image trust record name disk progress fault relocate chart remote words input checksum"},
 		{"bundle/internal/check", "emit place record name chart remote words"},
+		{"bundle/internal/serve", "place open record name fault layout"},
+		{"bundle/internal/page", "trust record"},
 		{"bundle/internal/emit", "rewrite push place open source trust record name disk fault relocate chart remote input words checksum layout/strict"},
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},
@@ -125,9 +127,10 @@ func TestImportDirections(t *testing.T) {
 		"helm.sh/helm/v3/pkg/repo":               nil,
 		"github.com/google/go-containerregistry": {"testdata/regtest"},
 		"github.com/spf13/":                      {"cmd/bundle"},
+		"github.com/schollz/":                    {"cmd/bundle"},
 		"golang.org/x/term":                      {"cmd/bundle"},
-		"net/http":                               {"bundle/internal/remote", "testdata/regtest", "cmd/bench"},
-		"net":                                    {"bundle/internal/remote", "testdata/regtest", "cmd/bundle"},
+		"net/http":                               {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bench"},
+		"net":                                    {"bundle/internal/remote", "bundle/internal/serve", "testdata/regtest", "cmd/bundle"},
 	}
 	used := make(map[string]bool)
 	for _, s := range sources(t) {

@@ -115,9 +115,11 @@ type jsonMovedChart struct {
 	Excluded []jsonFinding  `json:"excluded"`          // references that stay outside because the user says so
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
 	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
-	Altered  []string       `json:"altered"`           // what they add, remove or change besides references
 	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
 	GitOps   []string       `json:"gitOps"`            // files for GitOps
+	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
+	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
+	Remarks  []string       `json:"remarks"`           // what programs fetch while they run, and resources whose operators choose images
 	Warnings []string       `json:"warnings"`
 	Commands []string       `json:"commands"` // that install it, in order
 
@@ -151,7 +153,9 @@ type jsonExport struct {
 	Bundle     jsonBundle          `json:"bundle"`
 	Signers    []jsonSigner        `json:"signers"`
 	Bytes      jsonBytes           `json:"bytes"`
-	Blobs      int                 `json:"blobs"` // that move
+	Blobs      int                 `json:"blobs"`           // that move
+	Count      int                 `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
+	Parts      []bundle.Written    `json:"parts"`           // that are on their media
 	Charts     []jsonChart         `json:"charts"`
 	Images     []jsonImage         `json:"images"`
 	Referrers  []jsonImage         `json:"referrers"`  // signatures, SBOMs and the like
@@ -163,9 +167,7 @@ type jsonExport struct {
 	Unasked    []bundle.Unasked    `json:"unasked"`    // registries that did not answer for signatures
 	Fetched    []bundle.Fetched    `json:"fetched"`    // charts that came over the network
 	Warnings   []string            `json:"warnings"`
-	Parts      []bundle.Written    `json:"parts"`           // of a bundle in parts: those that are on their media
-	Count      int                 `json:"count,omitempty"` // of a bundle in parts: how many there are, with those of parity
-	Moved      []jsonMoved         `json:"moved"`           // references that mean something else than when the run began that this one went on with
+	Moved      []jsonMoved         `json:"moved"` // references that mean something else than when the run began that this one went on with
 }
 
 // A jsonMoved is a reference that means something else than before.
@@ -177,38 +179,36 @@ type jsonMoved struct {
 
 // A jsonImport is the report of bundle import.
 type jsonImport struct {
-	DryRun           bool                 `json:"dryRun"`
-	Complete         bool                 `json:"complete"` // false: exit code 6
-	Bundle           jsonBundle           `json:"bundle"`
-	Signers          []jsonSigner         `json:"signers"`
-	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
-	Registry         string               `json:"registry"`
-	Bytes            jsonBytes            `json:"bytes"`
-	Images           []jsonPlaced         `json:"images"`
-	Charts           []jsonMovedChart     `json:"charts"`
-	Excluded         []string             `json:"excluded"` // references inside that were left out
-	Warnings         []string             `json:"warnings"`
-	OutputDir        string               `json:"outputDir,omitempty"` // absent after a dry run
-	Receipt          string               `json:"receipt,omitempty"`   // where it was written
-	Parts            *bundle.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
-	Missing          *bundle.MissingError `json:"missing,omitempty"`   // what is still to be brought, with exit code 7
-	Kept             []string             `json:"kept"`                // files of an earlier import that somebody changed
+	Parts            *jsonParts       `json:"parts,omitempty"` // absent for a bundle in one file
+	DryRun           bool             `json:"dryRun"`
+	Complete         bool             `json:"complete"` // false: exit code 6
+	Bundle           jsonBundle       `json:"bundle"`
+	Signers          []jsonSigner     `json:"signers"`
+	SignatureSkipped bool             `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
+	Registry         string           `json:"registry"`
+	Bytes            jsonBytes        `json:"bytes"`
+	Images           []jsonPlaced     `json:"images"`
+	Charts           []jsonMovedChart `json:"charts"`
+	Excluded         []string         `json:"excluded"` // references inside that were left out
+	Warnings         []string         `json:"warnings"`
+	OutputDir        string           `json:"outputDir,omitempty"` // absent after a dry run
+	Receipt          string           `json:"receipt,omitempty"`   // where it was written
+	Kept             []string         `json:"kept"`                // files of an earlier import that somebody changed
 }
 
 // A jsonVerify is the report of bundle verify.
 type jsonVerify struct {
+	Parts            *jsonParts   `json:"parts,omitempty"` // absent for a bundle in one file
 	Bundle           jsonBundle   `json:"bundle"`
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"`
 	Bytes            jsonBytes    `json:"bytes"`
-
-	Parts   *bundle.PartsReport  `json:"parts,omitempty"`   // of a bundle in parts: what was there
-	Missing *bundle.MissingError `json:"missing,omitempty"` // what is still to be brought, with exit code 7
 }
 
 // A jsonInspect is the report of bundle inspect.
 type jsonInspect struct {
-	Verified      bool          `json:"verified"` // the signature was checked against trusted keys; false: all below is what the file claims
+	Parts         *jsonParts    `json:"parts,omitempty"` // absent for a bundle in one file
+	Verified      bool          `json:"verified"`        // the signature was checked against trusted keys; false: all below is what the file claims
 	FormatVersion int           `json:"formatVersion"`
 	Bundle        jsonBundle    `json:"bundle"`
 	Signers       []jsonSigner  `json:"signers"`
@@ -217,8 +217,23 @@ type jsonInspect struct {
 	Referrers     []jsonImage   `json:"referrers"`
 	Unresolved    []jsonFinding `json:"unresolved"`
 	Accepted      []jsonFinding `json:"accepted"`
+}
 
-	Parts *bundle.PartsReport `json:"parts,omitempty"` // of a bundle in parts: what was there
+// A jsonParts says what is there of a bundle in parts.
+type jsonParts struct {
+	Count    int      `json:"count"`
+	Missing  []int    `json:"missing"`  // numbers from 1 on
+	Files    []string `json:"files"`    // that are read
+	Problems []string `json:"problems"` // with files that were found
+	Parity   int      `json:"parity"`   // how many parts may be lost
+	Spare    int      `json:"spare"`    // how many more, after those that are
+}
+
+func jsonPartsOf(p *bundle.PartsReport) *jsonParts {
+	if p == nil {
+		return nil
+	}
+	return &jsonParts{p.Count, p.Missing, p.Files, p.Problems, p.Parity, p.Spare}
 }
 
 // A jsonSign is the report of bundle sign.
@@ -334,8 +349,9 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Name: c.Name, Version: c.Version, Target: c.Target, Archive: c.Archive,
 			Files: c.Files, Values: c.Set, Keys: c.Keys, Moved: c.Moved,
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
+			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
-			Altered: c.Altered, Short: c.Short, GitOps: c.GitOps,
+			Short: c.Short, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {

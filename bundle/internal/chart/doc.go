@@ -15,6 +15,8 @@
 //     documents and elements of lists the other values add, and [Output.Lookup]
 //     reads what stands at one there; [Output.Leaves] lists every scalar, and
 //     [Output.Differences] what two renders do not have in common.
+//   - [Output.Remarks] lists what programs download while they run, and resources
+//     whose operators may bring images.
 //
 // Rendering touches neither a cluster, nor the network, nor the file system:
 // lookup returns nothing, names are not resolved, and the environment is not

@@ -249,6 +249,11 @@ func (f *finder) walkScalar(n *node, path Path, s scope) {
 	f.scanWords(n.value, path, s)
 }
 
+// isPattern tells whether a text is what images are compared with, as policies do.
+func isPattern(s string) bool {
+	return strings.HasPrefix(s, "!") || strings.ContainsAny(s, "*^|")
+}
+
 func exactOf(key string) bool { return classifyKey(key) == exactImage }
 
 func (f *finder) placeholder(path Path, raw string, s scope) bool {
@@ -280,7 +285,7 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 	rest, isRef := cutScheme(v)
 	r, ok := parseRef(rest)
 	if !isRef || !ok {
-		return s.pod && f.placeholder(path, v, s) // no container runtime accepts it
+		return s.pod && !isPattern(v) && f.placeholder(path, v, s) // no container runtime accepts it
 	}
 	if s.hub != nil && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") && key == exactImage {
 		f.addHub(Position{Path: path}, r.Path, s.hub)

@@ -67,6 +67,17 @@ spec:
 		},
 	},
 	{
+		name: "patterns of a policy",
+		text: `
+kind: ClusterPolicy
+spec:
+  rules:
+  - name: a
+    validate: {pattern: {spec: {containers: [{image: "!*:latest"}, {image: "ghcr.io/* | quay.io/*"}, {image: "^ghcr.io/.+$"}]}}}
+  - name: b
+    verifyImages: [{imageReferences: ["ghcr.io/acme/*"], image: "*"}]`,
+	},
+	{
 		name: "image keys of any case in any kind",
 		text: `
 kind: Cluster
@@ -519,6 +530,10 @@ func FuzzFindings(f *testing.F) {
 			checkPath(t, p.Path)
 		}
 		out.Pods()
+		out.Remarks()
+		if d := out.Differences(out.Like(out)); d != nil {
+			t.Errorf("it differs from itself: %v", d)
+		}
 	})
 }
 

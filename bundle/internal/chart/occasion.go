@@ -114,11 +114,12 @@ func (x occasion) top(top chartutil.Values, caps *chartutil.Capabilities) chartu
 	return top
 }
 
-// further adds to out, a render without occasions, what only occasions show. Each
-// is rendered leniently: templates that read nothing of it are not executed again,
-// and one that does not render leaves the others alone. A document that out has as
-// well, to the letter, is not added.
-func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+// further adds to out, a render without occasions, the documents with references
+// that only occasions show. Each is rendered leniently: templates that read nothing
+// of it are not executed again, and one that does not render leaves the others
+// alone. A document is left out when out has its references, at the same places in
+// documents of the same kind, from the same template.
+func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *renderings, out *Output) error {
 	list := c.occasions(caps)
 	if len(list) == 0 {
 		return nil
@@ -129,19 +130,12 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, out *Outp
 		return c.fail(err.Error(), err)
 	}
 	how := mode{stub: true}
-	base, err := e.render(p.chart, values, how)
-	if err != nil {
-		return nil // the chart renders strictly alone: nothing to compare with
-	}
-	have := map[*document]bool{}
-	for _, r := range base.byName {
-		for _, d := range r.documents(&c.docs) {
-			have[d] = true
+	if base == nil {
+		if base, err = e.render(p.chart, values, how); err != nil {
+			return nil // the chart renders strictly alone: nothing to compare with
 		}
 	}
-	for i := range out.Manifests {
-		have[out.Manifests[i].doc] = true
-	}
+	have := placesOf(out)
 	for _, x := range list {
 		if base.wrote {
 			if _, values, err = e.process(c.helm, o, caps); err != nil {
@@ -158,13 +152,37 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, out *Outp
 	return nil
 }
 
-// addOccasion adds the documents that out does not have.
-func (c *Chart) addOccasion(when When, found *renderings, have map[*document]bool, out *Output) {
+// A spot is where a reference stands, in documents of one kind from one template.
+type spot struct {
+	template, kind string
+	at             Position
+	raw            string
+}
+
+func placesOf(out *Output) map[spot]bool {
+	have := map[spot]bool{}
+	for i := range out.Manifests {
+		m := &out.Manifests[i]
+		for _, f := range m.doc.findings() {
+			have[spot{m.Template, m.Kind, f.at, f.raw}] = true
+		}
+	}
+	return have
+}
+
+// addOccasion adds the documents with references that are not known, and says what
+// failed.
+func (c *Chart) addOccasion(when When, found *renderings, have map[spot]bool, out *Output) {
 	for _, name := range slices.Sorted(maps.Keys(found.byName)) {
 		var docs []*document
 		for _, d := range found.byName[name].documents(&c.docs) {
-			if !have[d] {
-				have[d] = true
+			news := false
+			for _, f := range d.findings() {
+				s := spot{name, newManifest(name, d).Kind, f.at, f.raw}
+				news = news || !have[s]
+				have[s] = true
+			}
+			if news {
 				docs = append(docs, d)
 			}
 		}

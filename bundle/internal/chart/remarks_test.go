@@ -50,6 +50,8 @@ data:
     kubectl apply -f /manifests
     wget -qO- "$SOURCE"
     npm ci
+    jenkins-plugin-cli --version
+    jenkins-plugin-cli --verbose --plugin-file /plugins.txt
     installed=1
   README.md: |
     Run curl https://get.acme.dev/tool
@@ -63,6 +65,7 @@ data:
 			`download data["setup.sh"]: helm upgrade --install x oci://ghcr.io/acme/charts/x`,
 			`download data["setup.sh"]: kubectl apply -f https://raw.acme.dev/x.yaml`,
 			`download data["setup.sh"]: npm ci`,
+			`download data["setup.sh"]: jenkins-plugin-cli --verbose --plugin-file /plugins.txt`,
 		}},
 		{"settings", `
 kind: Deployment

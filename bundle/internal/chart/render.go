@@ -40,8 +40,8 @@ type RenderOptions struct {
 	// charts. Ignored when Strict.
 	StubKeys bool
 	// Occasions renders upgrades and the other occasions that templates speak of as
-	// well (see When), and adds the documents that only those have. It costs next to
-	// nothing for charts that speak of none.
+	// well (see When), and adds the documents with references that only those have.
+	// It costs nothing for charts that speak of none.
 	Occasions bool
 }
 
@@ -139,13 +139,14 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 		return nil, c.fail(err.Error(), err)
 	}
 	out = &Output{}
+	var base *renderings
 	if o.Strict {
 		err = c.strictly(o, caps, out)
 	} else {
-		err = c.leniently(o, caps, out)
+		base, err = c.leniently(o, caps, out)
 	}
 	if err == nil && o.Occasions {
-		err = c.further(o, caps, out)
+		err = c.further(o, caps, base, out)
 	}
 	if err != nil {
 		return nil, err
@@ -222,26 +223,26 @@ func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Out
 }
 
 // leniently renders by the engine for probes.
-func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Output) error {
+func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Output) (*renderings, error) {
 	e := c.lenient()
 	p, values, err := e.process(c.helm, o, caps)
 	if err != nil {
-		return c.fail(err.Error(), err)
+		return nil, c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
 	all, err := e.render(p.chart, values, mode{stub: o.StubKeys})
 	if err != nil {
-		return c.engineError(err, values)
+		return nil, c.engineError(err, values)
 	}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(all.byName)) {
 		r := all.byName[name]
 		if size += len(r.text); size > maxOutput {
-			return c.tooLarge()
+			return nil, c.tooLarge()
 		}
 		out.add(name, r.text, r.documents(&c.docs))
 	}
-	return nil
+	return all, nil
 }
 
 func (c *Chart) engineError(err error, values chartutil.Values) *RenderError {

@@ -28,7 +28,7 @@ type Chart struct {
 	result *relocate.Result
 	beside bool          // the chart is not in the registry: it lies beside its values
 	Values []byte        // the emitted file
-	output *chart.Output // rendered with it, as helm install does
+	output *chart.Output // rendered with it, as helm install does, with what only upgrades and the like have
 	Left   []Left
 
 	// What Ways found out.
@@ -36,6 +36,7 @@ type Chart struct {
 	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
 	unbuildable string        // why kustomize refuses the rendered folder
 
+	nulls    bool             // the values hold nulls, and the chart would not be the same without
 	excluded []record.Finding // that stay outside because the user says so
 }
 
@@ -45,6 +46,7 @@ type Options struct {
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
+	OmitSecrets    bool           // leave Secrets out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
 	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
 	Environments   []string       // overlays of Kustomize; none: production and staging
@@ -120,24 +122,14 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	c.result = res
-	c.Values = relocate.FormatYAML(res, c.header(o))
+	if err := c.prove(ctx, request, res, o); err != nil {
+		return err
+	}
 	emitted := chart.ValuesFile{Name: "emitted values", Data: c.Values}
-	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{emitted}})
-	if err != nil {
-		return err
-	}
-	proof, err := relocate.Verify(ctx, request, overrides)
-	if err != nil {
-		return err
-	}
-	if len(proof.Moved) != len(res.Moved) || len(proof.Left) != len(res.Left) {
-		return fmt.Errorf("the emitted values move %d references when read back from the file, not %d", len(proof.Moved), len(res.Moved))
-	}
 	if render, err = c.Record.RenderOptions(emitted); err != nil {
 		return err
 	}
-	render.Strict = true
+	render.Strict, render.Occasions = true, true
 	if c.output, err = c.Chart.Render(ctx, render); err != nil {
 		return err
 	}
@@ -152,6 +144,70 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// prove writes the values and proves what was written: it is read back, and the chart
+// rendered with it. Nulls, which a list can bring along, mean other things to other
+// versions of Helm: they are left out where that changes nothing.
+func (c *Chart) prove(ctx context.Context, request relocate.Request, res *relocate.Result, o Options) error {
+	if values, nulls := withoutNulls(res.Overrides); nulls {
+		without := *res
+		without.Overrides = values.(map[string]any)
+		if proof, err := c.readBack(ctx, request, &without, o); err == nil && alike(proof, res) {
+			return nil
+		}
+		c.nulls = true
+	}
+	proof, err := c.readBack(ctx, request, res, o)
+	if err != nil {
+		return err
+	}
+	if len(proof.Moved) != len(res.Moved) || len(proof.Left) != len(res.Left) {
+		return fmt.Errorf("the emitted values move %d references when read back from the file, not %d", len(proof.Moved), len(res.Moved))
+	}
+	return nil
+}
+
+// alike tells whether two derivations do the same.
+func alike(a, b *relocate.Result) bool {
+	return len(a.Moved) == len(b.Moved) && len(a.Left) == len(b.Left) && len(a.Altered) == len(b.Altered) && len(a.Changed) == len(b.Changed)
+}
+
+// readBack writes the values as the file that is emitted, and verifies that.
+func (c *Chart) readBack(ctx context.Context, request relocate.Request, res *relocate.Result, o Options) (*relocate.Result, error) {
+	c.result = res
+	c.Values = relocate.FormatYAML(res, c.header(o))
+	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{{Name: "emitted values", Data: c.Values}}})
+	if err != nil {
+		return nil, err
+	}
+	return relocate.Verify(ctx, request, overrides)
+}
+
+// withoutNulls is a value without the entries of maps that are null; found tells
+// whether there were any.
+func withoutNulls(v any) (without any, found bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, below := range v {
+			if below == nil {
+				found = true
+				continue
+			}
+			b, f := withoutNulls(below)
+			m[k], found = b, found || f
+		}
+		return m, found
+	case []any:
+		l := make([]any, len(v))
+		for i, below := range v {
+			b, f := withoutNulls(below)
+			l[i], found = b, found || f
+		}
+		return l, found
+	}
+	return v, false
 }
 
 // leave notes a reference that stays outside.

@@ -46,7 +46,7 @@ func Write(rec *record.Record, charts []*Chart, images []push.Image, o Options) 
 			files[pluginName] = disk.File{Content: []byte(pluginFile)}
 		}
 		if o.RenderDir != "" {
-			for name, file := range c.resources() {
+			for name, file := range c.resources(o.OmitSecrets) {
 				rendered[filepath.Join(c.dir, name)] = file
 			}
 		}

@@ -165,8 +165,5 @@ func (c *Chart) fluxHead(o Options) []string {
 	if o.PullSecret != "" {
 		head = append(head, "It wants", "  "+c.kubectlSecret(o))
 	}
-	for _, w := range c.gitOpsWarnings(Options{GitOps: []string{Flux}}) {
-		head = append(head, w)
-	}
-	return head
+	return append(head, c.gitOpsWarnings(Options{GitOps: []string{Flux}})...)
 }

@@ -209,3 +209,26 @@ func TestParseGitOps(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Values files hold no null, but where a chart asks for it; then it is said.
+func TestNoNulls(t *testing.T) {
+	for hasKey, kept := range map[string]bool{"other": false, "command": true} {
+		dir := regtest.Folder(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- values.yaml --\nlist:\n- {image: ghcr.io/acme/app:1, command: null, deep: {one: ~, two: 2}}\n"+
+			"-- templates/all.yaml --\nkind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec:\n  containers:\n{{- range .Values.list }}\n  - name: a\n    image: {{ .image }}\n"+
+			"    args: [{{ .deep.two | quote }}, {{ hasKey . \""+hasKey+"\" | quote }}]\n{{- end }}\n")
+		c, o := emitFixture(t, dir)
+		if got := strings.Contains(string(c.Values), "null"); got != kept || len(c.Report(o).Warnings) > 0 != kept || len(c.Left) > 0 {
+			t.Errorf("%s: nulls %v, warnings %q, left %v\n%s", hasKey, got, c.Report(o).Warnings, c.Left, c.Values)
+		}
+	}
+}
+
+// What could not be looked into is said.
+func TestNotSeen(t *testing.T) {
+	dir := regtest.Folder(t, "-- Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\n-- templates/all.yaml --\n"+
+		"{{- if .Release.IsUpgrade }}{{ .Values.a.b.c }}{{ end }}\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: p}\n")
+	c, o := emitFixture(t, dir)
+	if w := c.Report(o).Warnings; len(w) != 1 || !strings.Contains(w[0], "app/templates/all.yaml was not looked into for upgrades: ") || !strings.Contains(w[0], "nil pointer") {
+		t.Errorf("warnings %q", w)
+	}
+}

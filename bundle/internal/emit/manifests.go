@@ -67,12 +67,16 @@ func (c *Chart) kustomization() (map[string]disk.File, error) {
 	}, nil
 }
 
+// installs tells whether a manifest is there when the chart is installed, and not only
+// for helm test or on another occasion.
+func installs(m *chart.Manifest) bool { return !m.Test() && m.When == chart.Always }
+
 // manifests is the render as one stream, rewritten, without what only helm
 // test runs; private tells whether it holds what is for the user's own eyes.
 func (c *Chart) manifests() (all []byte, private bool) {
 	var b bytes.Buffer
 	for i := range c.rewritten.Manifests {
-		if m := &c.rewritten.Manifests[i]; !m.Test() {
+		if m := &c.rewritten.Manifests[i]; installs(m) {
 			private = private || c.private(m)
 			fmt.Fprintf(&b, "---\n# Source: %s\n%s\n", record.Printable(m.Template), strings.TrimSpace(m.Raw))
 		}
@@ -87,12 +91,12 @@ func (c *Chart) private(m *chart.Manifest) bool {
 }
 
 // resources is the render with one file for each resource, for GitOps.
-func (c *Chart) resources() map[string]disk.File {
+func (c *Chart) resources(omitSecrets bool) map[string]disk.File {
 	files := make(map[string]disk.File)
 	next := make(map[string]int) // number of the next file with this name
 	for i := range c.rewritten.Manifests {
 		m := &c.rewritten.Manifests[i]
-		if m.Test() {
+		if !installs(m) || omitSecrets && m.Kind == "Secret" {
 			continue
 		}
 		base := cmp.Or(fileName(m.Kind, m.Namespace, m.Name), "manifest")
@@ -105,6 +109,17 @@ func (c *Chart) resources() map[string]disk.File {
 		files[name] = disk.File{Content: []byte(text), Private: c.private(m)}
 	}
 	return files
+}
+
+// secrets are the names of the Secrets that the chart renders: what is in them may
+// have been generated for this render, and is for no repository.
+func (c *Chart) secrets() (names []string) {
+	for i := range c.rewritten.Manifests {
+		if m := &c.rewritten.Manifests[i]; m.Kind == "Secret" && !m.Test() {
+			names = append(names, record.Printable(m.Name))
+		}
+	}
+	return names
 }
 
 // fileName joins what is there, in characters and a length that every file

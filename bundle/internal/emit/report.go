@@ -27,10 +27,12 @@ type ChartReport struct {
 
 	Excluded []record.Finding `json:"excluded,omitempty"` // references that stay outside because the user says so
 
-	Named     []string       `json:"named,omitempty"`   // settings that still name a source registry, but pull nothing by it
-	Changed   []string       `json:"changed,omitempty"` // what else the values change, besides references: checksums, labels and the like
-	Altered   []string       `json:"altered,omitempty"` // objects, containers, arguments and settings that the values add, remove or change
-	Short     bool           `json:"short,omitempty"`   // the search ended at its bound: other values may move more
+	Named     []string       `json:"named,omitempty"`    // settings that still name a source registry, but pull nothing by it
+	Changed   []string       `json:"changed,omitempty"`  // what else the values change, besides references: checksums, labels and the like
+	Altered   []string       `json:"altered,omitempty"`  // objects, containers, arguments and settings that the values add, remove or change
+	Unlocked  []string       `json:"unlocked,omitempty"` // those of Keys that only make the chart accept other images, as its message asks
+	Remarks   []string       `json:"remarks,omitempty"`  // what programs fetch while they run, and resources whose operators choose images
+	Short     bool           `json:"short,omitempty"`    // the search ended at its bound: other values may move more
 	Renders   int            `json:"renders"`
 	Release   string         `json:"release"`
 	Namespace string         `json:"namespace"`
@@ -86,7 +88,17 @@ func (c *Chart) Report(o Options) ChartReport {
 	for _, u := range c.unread() {
 		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("Helm would fetch %s for %s: without a network it takes --skip-schema-validation to install the chart", u.URL, u.File)))
 	}
+	for _, n := range c.output.NotSeen {
+		r.Warnings = append(r.Warnings, record.Printable(fmt.Sprintf("%s was not looked into for %s: %s", n.Template, occasions[n.When], clip(n.Reason))))
+	}
+	if c.nulls {
+		r.Warnings = append(r.Warnings, "the values hold nulls out of lists of the chart, which it wants: versions of Helm differ in what they make of them")
+	}
 	c.addWays(&r, o)
+	if names := c.renderedSecrets(o); len(names) > 0 {
+		r.Warnings = append(r.Warnings, "the rendered folder holds Secrets, whose content may be new with each render: "+strings.Join(names, ", ")+
+			"; keep them out of Git: --render-secrets=omit leaves them out")
+	}
 	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
 	r.GitOps = c.gitOpsNames(o)
 	if c.beside {
@@ -101,6 +113,7 @@ func (c *Chart) Report(o Options) ChartReport {
 		r.Changed = append(r.Changed, changeText(ch))
 	}
 	r.Altered, r.Short = c.altered(), c.result.Short
+	r.Unlocked, r.Remarks = record.Printables(c.result.Unlocked), c.remarks()
 	if o.PullSecret != "" {
 		r.Secrets = len(c.result.Secrets)
 		r.Kubectl = c.kubectlSecret(o)
@@ -109,6 +122,13 @@ func (c *Chart) Report(o Options) ChartReport {
 		}
 	}
 	return r
+}
+
+// occasions are the names of what a chart may be rendered for besides an installation.
+var occasions = map[chart.When]string{
+	chart.OnUpgrade: "upgrades",
+	chart.OnLookup:  "what lookup may find in a cluster",
+	chart.OnAPIs:    "clusters with further APIs",
 }
 
 // changeText says what a change is and where.
@@ -126,6 +146,29 @@ func (c *Chart) altered() (all []string) {
 		all = append(all, text)
 	}
 	return all
+}
+
+// remarks lists what no reference shows: downloads, and images that operators bring.
+func (c *Chart) remarks() (all []string) {
+	for _, m := range c.result.Remarks {
+		if m.Test && c.Record.SkipTests {
+			continue
+		}
+		what := "it fetches from outside while it runs"
+		if m.About == chart.Operator {
+			what = "its operator may bring images of its own"
+		}
+		all = append(all, record.Printable(fmt.Sprintf("%s: %s %s: %s: %s", m.Template, m.Kind, m.Path, what, m.Text)))
+	}
+	return all
+}
+
+// renderedSecrets are the Secrets that are written into the folder of manifests.
+func (c *Chart) renderedSecrets(o Options) []string {
+	if o.RenderDir == "" || o.OmitSecrets || c.rewritten == nil {
+		return nil
+	}
+	return c.secrets()
 }
 
 // addWays says how far the command goes, and what goes further.

@@ -71,7 +71,7 @@ func (c *Chart) rewriters(m *chart.Manifest) (w []string) {
 	case c.breaks4 == "":
 		w = append(w, WayPostRender4)
 	}
-	if !m.Test() && c.unbuildable == "" {
+	if installs(m) && c.unbuildable == "" {
 		w = append(w, WayKustomize)
 	}
 	return w
@@ -115,7 +115,7 @@ func (c *Chart) notForKustomize() string {
 	seen := make(map[id]bool)
 	for i := range c.output.Manifests {
 		m := &c.output.Manifests[i]
-		if m.Test() || strings.HasSuffix(m.Kind, "List") && m.Name == "" {
+		if !installs(m) || strings.HasSuffix(m.Kind, "List") && m.Name == "" {
 			continue
 		}
 		if m.Kind == "" || m.Name == "" {
@@ -174,11 +174,6 @@ func (c *Chart) references() rewrite.Map {
 		}
 	}
 	return m
-}
-
-// by tells whether all references that values leave are moved by one of the ways.
-func (c *Chart) by(ways ...string) bool {
-	return !slices.ContainsFunc(c.Left, func(l Left) bool { return l.Target != "" && !l.needs(ways...) })
 }
 
 // any tells whether some reference is moved by one of the ways.

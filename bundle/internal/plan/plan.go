@@ -80,7 +80,9 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 	if err := p.order(images); err != nil {
 		return nil, err
 	}
-	rec.ID = contentID(index)
+	if rec.ID, err = contentID(index, rec.Charts); err != nil {
+		return nil, err
+	}
 	if rec.Created.IsZero() {
 		rec.Created = t.Begun(rec.ID)
 	}
@@ -312,12 +314,20 @@ func (p *Plan) Payload() int64 {
 	return n
 }
 
-// contentID names a set of images and charts: the first 16 hex digits of the
-// SHA-256 over their names and digests.
-func contentID(index []ocispec.Descriptor) string {
+// contentID names what a bundle brings: the first 16 hex digits of the SHA-256 over
+// the names and digests of images and charts, and what each chart is rendered with.
+func contentID(index []ocispec.Descriptor, charts []record.Chart) (string, error) {
 	h := sha256.New()
 	for _, d := range index {
 		fmt.Fprintf(h, "%s %s\n", d.Digest, name.Of(d))
 	}
-	return hex.EncodeToString(h.Sum(nil))[:16]
+	for _, c := range charts {
+		c.Source = "" // the same chart from elsewhere is the same
+		b, err := json.Marshal(c)
+		if err != nil {
+			return "", fmt.Errorf("chart %s: %w", c.Label(), err)
+		}
+		fmt.Fprintf(h, "%s\n", b)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }

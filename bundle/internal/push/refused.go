@@ -28,6 +28,13 @@ func answered(err error) bool {
 	return false
 }
 
+// bearable reports whether a registry that answers so to the question who is there
+// may take pushes all the same: it refuses the question, and not the user.
+func bearable(err error) bool {
+	var e *remote.Error
+	return remote.Refused(err) && errors.As(err, &e) && e.Kind != remote.Auth
+}
+
 // maxTrouble is what is borne in a row, without anything arriving in between, of
 // failures that come after many attempts each: then the registry is ill. What was
 // not answered at all weighs more.

@@ -40,7 +40,7 @@ func (r *run) preflight(ctx context.Context) error {
 	if len(repos) == 0 {
 		return nil
 	}
-	if err := r.Client.Ping(ctx, repos[0]); err != nil {
+	if err := r.Client.Ping(ctx, repos[0]); err != nil && !bearable(err) {
 		return err
 	}
 	r.closed = make(map[string]error)

@@ -190,7 +190,11 @@ func (s *survey) unanswered(ctx context.Context, repo string, err error) error {
 	if !errors.As(err, &e) || e.Kind != remote.Auth {
 		return nil
 	}
-	s.known.Do(func() { s.knownErr = s.client.Ping(ctx, repo) })
+	s.known.Do(func() {
+		if s.knownErr = s.client.Ping(ctx, repo); bearable(s.knownErr) {
+			s.knownErr = nil
+		}
+	})
 	return s.knownErr
 }
 

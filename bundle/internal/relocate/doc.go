@@ -21,9 +21,9 @@
 //	        move settings that name the old hosts      // hosts.go
 //	        put the pull secret into the pods          // secrets.go, secretslots.go
 //	        render strictly, as helm install does      // verify.go
-//	            switch on what the chart's message tells to switch on
+//	            switch on what the chart's message asks for, if it is harmless
 //	            if it refuses some keys: ban them, and repeat
-//	    compare the renders without and with them      // compare.go
+//	    compare the renders without and with them      // compare.go, alter.go
 //
 // # Slots
 //
@@ -47,14 +47,35 @@
 // to repositories; each works on the spots that are left. Slots that different
 // spots want different values for come last.
 //
+// Slots that exclude each other come apart: where a sentinel has a spot vanish, the
+// slots are tried in halves, and slots that a template reads are tried without each
+// other where nothing moved.
+//
+// # Nothing else
+//
+// Positions name the elements of lists and the documents (see package chart), so what
+// adds a container never passes for what moves the image of another one. A value that
+// does more than move references is refused ([Left].Keys names it), unless it is a
+// registry: what charts do by themselves when one is set is in [Result.Altered], and
+// the result is not complete. Checksums, labels and texts that a value is written
+// into are in [Result.Changed]; only the checksum of a template of which nothing but
+// references changed, which can be computed, is taken for explained.
+//
+// A chart's message may ask for a value before it accepts other images. It is set
+// ([Result.Unlocked]) if its key speaks of images and nothing that is rendered
+// changes with it; otherwise it is advice ([Left].Asks).
+//
+// There are at most 400 renders and then the proof. A result that was cut short says
+// so ([Result.Short]).
+//
 // # Two ways to render
 //
 // Probing renders leniently: checks do not count and keys are not generated,
 // which makes it fast. The proof renders as helm install does, on a fresh copy
 // of the chart, with schema, notes and checks. What values cannot move is named
-// in [Result.Left], with the reason; whatever else the overrides change is named
-// in [Result.Changed], and places that still name a host, but no image, in
-// [Result.Named].
+// in [Result.Left], with the reason; places that still name a host, but no image,
+// are in [Result.Named]. [Result.Remarks] are what no list of references shows:
+// downloads of programs while they run, and resources whose operators choose images.
 //
 // # Pull secrets
 //

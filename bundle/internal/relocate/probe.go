@@ -33,7 +33,9 @@ type prober struct {
 	altering map[chart.Position]altering
 	random   map[chart.Position]bool // what differs from one render to the next
 	like     *chart.Output           // what positions are those of
-	renders  int
+	// occasions: probes look at upgrades and the like too; the proof always does.
+	occasions bool
+	renders   int
 }
 
 // maxTime limits all renders of one call together: each of a hundred may stay
@@ -77,7 +79,7 @@ func (p *prober) lenient(ctx context.Context, o overlay) (*chart.Output, error) 
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {
 	p.renders++
-	opt.Occasions = true
+	opt.Occasions = opt.Strict || p.occasions
 	opt.Values = chart.Merge(opt.Values, o.values(p.base))
 	out, err := p.chart.Render(ctx, opt)
 	if err == nil && p.like != nil {

@@ -207,6 +207,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		refused: map[chart.Position]string{},
 		asks:    map[string]string{},
 	}
+	d.prober.occasions = true
 	var err error
 	if d.before, err = d.lenient(ctx, nil); err != nil {
 		if refusal(err) == nil {
@@ -217,6 +218,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		}
 		return nil, err
 	}
+	d.prober.occasions = slices.ContainsFunc(d.before.Manifests, func(m chart.Manifest) bool { return m.When != chart.Always })
 	if d.base, err = r.Chart.Coalesced(r.Render.Values); err != nil {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
@@ -328,6 +330,9 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := d.unlessSpent(d.trace(ctx, p)); err != nil {
+		return nil, err
+	}
 	d.compare(r, p.out)
 	d.secrets(r, p)
 	d.changes(r, p.probed, p.overlay)
@@ -390,6 +395,47 @@ func (d *derivation) left(f chart.Finding, reads string) Left {
 		l.Reason = file
 	}
 	return l
+}
+
+// trace looks once more for values that reach a reference of which nothing is known
+// yet. Sentinels end like the values that they replace; where the chart itself puts
+// another host in front, nothing of them is seen. So here they are other all through.
+func (d *derivation) trace(ctx context.Context, p *plan) error {
+	var raws []string
+	var open []spot
+	for _, s := range d.spots {
+		at := s.finding.Position
+		_, reached := d.reached[at]
+		_, alters := d.altering[at]
+		reads, _ := p.out.Lookup(at)
+		if reads == s.finding.Raw && !reached && !alters && d.refused[at] == "" && d.writtenIn(s.finding) == "" {
+			raws, open = append(raws, s.finding.Raw), append(open, s)
+		}
+	}
+	c := findCandidates(d.base, raws, nil, d.templates().charts)
+	slots := slices.Concat(c.leaves, c.odd)
+	if len(open) == 0 || len(slots) == 0 {
+		return nil
+	}
+	set := choice{}
+	for i, s := range slots {
+		s.sentinel = fmt.Sprintf("zs%dz.probe.io", i)
+		set[s] = fmt.Sprintf("%s/zs%dz/zs%dz", s.sentinel, i, i)
+	}
+	out, err := d.probe(ctx, p.overlay.with(set.overlay()))
+	if refusal(err) != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range open {
+		reads, _ := out.Lookup(s.finding.Position)
+		if key := traceOf(reads, slots); key != "" {
+			d.reached[s.finding.Position] = key
+		}
+	}
+	return nil
 }
 
 // writtenIn says which file of the chart has the reference in its text: best

@@ -60,6 +60,7 @@ var variants = []golden{
 		"quay.io/acme/ledger:1": "registry.plant.local:5000/apps/books/ledger:1.0-plant",
 	}},
 	{name: "hooks-left-alone", chart: "hooks", leave: "docker.io/"},
+	{name: "reasons-short", chart: "reasons", registry: "reg.local"},
 	{name: "absent-global-local", chart: "absent-global", registry: "localhost:5000"},
 	{name: "pull-secrets-named", chart: "pull-secrets", secret: "plant"},
 	{name: "pull-secrets-given", chart: "pull-secrets", secret: "plant", values: map[string]any{

@@ -83,7 +83,9 @@ func (c *Client) AskOwner(closed map[string]error) string {
 		missing = missing || e.Kind == NotFound
 		forbidden = forbidden || e.Kind == Denied || e.Kind == Auth
 		anonymous = anonymous || e.Kind == Auth && !r.credentialsKnown.Load()
-		deep = deep || e.Kind != Protocol && r.depth() > shallow
+		var status *statusError
+		unnamed := errors.As(e.Err, &status) && status.TokenServer != ""
+		deep = deep || (e.Kind != Protocol || unnamed) && r.depth() > shallow
 	}
 	var lines []string
 	if missing {

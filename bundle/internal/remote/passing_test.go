@@ -168,9 +168,10 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 		w.Header().Set("Docker-Content-Digest", digest.FromString("other").String())
 	}
 	for _, tt := range []struct {
-		name   string
-		faults []regtest.Fault
-		kind   remote.Kind // Other: success
+		name     string
+		faults   []regtest.Fault
+		kind     remote.Kind // Other: success
+		unlisted bool        // what is attached is refused
 	}{
 		{name: "200", faults: []regtest.Fault{put(0, butSays(regtest.Status(200)))}},
 		{name: "202", faults: []regtest.Fault{put(0, butSays(regtest.Status(202)))}},
@@ -187,6 +188,7 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 		{name: "blobs not seen yet, as 404", faults: []regtest.Fault{put(1, says(404, "BLOB_UNKNOWN"))}},
 		{name: "children not seen yet", faults: []regtest.Fault{put(1, says(404, "MANIFEST_UNKNOWN"))}},
 		{name: "blobs never seen", faults: []regtest.Fault{put(0, says(400, "MANIFEST_BLOB_UNKNOWN"))}, kind: remote.Protocol},
+		{name: "refused, and there all the same", faults: []regtest.Fault{put(0, butSays(says(409, "DENIED"))), put(0, says(400, "TAG_INVALID"))}, unlisted: true},
 		{name: "invalid", faults: []regtest.Fault{put(0, says(400, "MANIFEST_INVALID"))}, kind: remote.Protocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,6 +214,10 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 			}
 			if got, ok, err := c.HasManifest(ctx, repo, "1"); !ok || got != subject.Digest || err != nil {
 				t.Errorf("the registry has %s, %v", got, err)
+			}
+			if tt.unlisted {
+				wantError(t, c.PushManifest(ctx, repo, "", signature, signed), remote.Protocol)
+				return
 			}
 			// What comes after an answer of 201 comes after these, too.
 			if err := c.PushManifest(ctx, repo, "", signature, signed); err != nil {

@@ -50,27 +50,37 @@ func (c *Client) PushManifest(ctx context.Context, repo, ref string, d ocispec.D
 		status.Again = true
 		return status
 	})
-	return notTaken(err, data)
+	return r.notTaken(ctx, err, ref, data)
 }
 
-// notTaken adds to a refusal what kind of manifest was refused, where registries
-// are known to differ.
-func notTaken(err error, data []byte) error {
+// notTaken looks into a refusal. Where the name stands for the manifest already, as
+// at registries that let no tag be pushed twice, it is none. Else it says what kind
+// of manifest was refused, where registries are known to differ.
+func (r *repository) notTaken(ctx context.Context, err error, ref string, data []byte) error {
 	var e *Error
-	if !errors.As(err, &e) || e.Status/100 != 4 || e.Kind != Protocol && e.Kind != NotFound {
+	if !errors.As(err, &e) || e.Status/100 != 4 || e.Kind != Protocol && e.Kind != NotFound && e.Kind != Denied {
 		return err
 	}
 	var m ocispec.Manifest
 	if json.Unmarshal(data, &m) != nil {
 		return err // an index of Docker's oldest kind
 	}
+	// Of one with a subject it may be the list of referrers that was refused.
+	if m.Subject == nil {
+		if there, serr := r.stands(ctx, ref, digest.FromBytes(data)); serr == nil && there {
+			return nil
+		}
+	}
 	switch {
+	case e.Kind == Denied:
 	case tooEarly(e):
 		e.Hint = "the registry lacks what the manifest names; import again, or ask its owner for what was cleaned up"
 	case strings.HasPrefix(m.Config.MediaType, "application/vnd.cncf.helm."):
 		e.Hint = "the registry may not take Helm charts: it lies beside its values; --skip-charts does not try to push it"
 	case m.Subject != nil:
 		e.Hint = "the registry may not take referrers (signatures, SBOMs): --no-referrers leaves them out"
+	case strings.HasPrefix(m.MediaType, "application/vnd.docker."):
+		e.Hint = "the registry may not take Docker's media types; some take OCI types only"
 	case m.Config.MediaType != "" && m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != mediaTypeDockerConfig:
 		e.Hint = "the registry may not take artifacts with a config of type " + printable(m.Config.MediaType)
 	}

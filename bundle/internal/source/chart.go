@@ -14,6 +14,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -128,9 +129,22 @@ func packChart(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, e
 		return nil, err
 	}
 	a.Fetched = ch.Fetched()
-	a.Record.Source = ch.Source()
+	if a.Record.Source, err = sourceName(ch.Source()); err != nil {
+		return nil, err
+	}
 	a.Record.Reference = name.LocalHost + "/charts/" + ch.Name() + ":" + record.Tag(ch.Version())
 	return a, nil
+}
+
+// sourceName is where a chart came from, as the record says it: of a file, its name
+// alone. Where it lies on this machine is nobody's business, and the same chart
+// gives the same bytes from wherever it is named.
+func sourceName(source string) (string, error) {
+	if strings.Contains(source, "://") {
+		return source, nil
+	}
+	abs, err := filepath.Abs(source)
+	return filepath.Base(abs), err
 }
 
 // fetcher is a client as chart wants it.

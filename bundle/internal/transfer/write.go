@@ -14,6 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -89,6 +92,10 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 func CheckOutput(output string) error {
 	if streams(output) {
 		return nil
+	}
+	folder := filepath.Dir(output)
+	if st, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
+		return fault.Input("output "+output, errors.New("no folder "+folder), "")
 	}
 	return explainWrite(layout.CheckOutput(output))
 }

@@ -1,0 +1,261 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/open"
+	"bundle/layout"
+)
+
+// block is the size of the parts of a blob that have a checksum of their own.
+const block = 256 << 10
+
+// A store is the blobs of several bundles, and what is known of them.
+type store struct {
+	bundles []*open.Bundle
+	damaged func(d digest.Digest, err error) // told once for each blob
+
+	mu       sync.Mutex
+	bad      map[location]bool
+	sums     map[location][][sha256.Size]byte // of each block, of those that were read whole
+	checking map[location]chan struct{}       // closed when the one who reads a blob is done
+	readers  chan struct{}                    // how many may read whole blobs for the sake of parts
+}
+
+// A location is one blob in one bundle.
+type location struct {
+	bundle *open.Bundle
+	digest digest.Digest
+}
+
+func newStore(bundles []*open.Bundle, damaged func(digest.Digest, error)) *store {
+	return &store{
+		bundles: bundles, damaged: damaged,
+		bad: make(map[location]bool), sums: make(map[location][][sha256.Size]byte), checking: make(map[location]chan struct{}),
+		readers: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+}
+
+// find returns where a blob is whole, as far as anybody knows, and its size.
+func (s *store) find(d digest.Digest) (location, int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.bundles {
+		at := location{b, d}
+		if e, ok := b.Reader.Entry(layout.BlobName(d)); ok && !s.bad[at] {
+			return at, e.Size, true
+		}
+	}
+	return location{}, 0, false
+}
+
+// refuse notes what reading a blob came to. An error that is not the blob's fault
+// may pass.
+func (s *store) refuse(at location, err error) {
+	if err == nil || fault.KindOf(err) != fault.Damaged {
+		return
+	}
+	s.mu.Lock()
+	known := s.bad[at]
+	s.bad[at] = true
+	delete(s.sums, at)
+	s.mu.Unlock()
+	if !known {
+		s.damaged(at.digest, err)
+	}
+}
+
+// refused is how many blobs are damaged.
+func (s *store) refused() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.bad)
+}
+
+// document reads a manifest.
+func (s *store) document(at location) ([]byte, error) {
+	b, err := at.bundle.Reader.ReadBlob(at.digest, layout.MaxManifestSize)
+	s.refuse(at, err)
+	return b, err
+}
+
+// whole opens a blob to be read from its begin to its end. Its last bytes come only
+// if all of it is right.
+func (s *store) whole(at location, size int64) *content {
+	return &content{store: s, at: at, size: size}
+}
+
+// part opens a blob to be read from anywhere, once all of it was read and found
+// right.
+func (s *store) part(ctx context.Context, at location, size int64) (*content, error) {
+	sums, err := s.check(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &content{store: s, at: at, size: size, sums: sums}, nil
+}
+
+// check reads a blob whole, unless that was done before. Those who want the same one
+// wait for the first.
+func (s *store) check(ctx context.Context, at location) ([][sha256.Size]byte, error) {
+	for {
+		s.mu.Lock()
+		if sums, done := s.sums[at]; done {
+			s.mu.Unlock()
+			return sums, nil
+		}
+		busy, waits := s.checking[at]
+		if !waits {
+			busy = make(chan struct{})
+			s.checking[at] = busy
+		}
+		s.mu.Unlock()
+		if !waits {
+			return s.hash(ctx, at, busy)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-busy:
+		}
+	}
+}
+
+func (s *store) hash(ctx context.Context, at location, busy chan struct{}) (sums [][sha256.Size]byte, err error) {
+	select {
+	case s.readers <- struct{}{}:
+		sums, err = blockSums(ctx, at)
+		<-s.readers
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.refuse(at, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.sums[at] = sums
+	}
+	delete(s.checking, at)
+	close(busy)
+	return sums, err
+}
+
+// blockSums are the checksums of the blocks of a blob that is right.
+func blockSums(ctx context.Context, at location) ([][sha256.Size]byte, error) {
+	rc, err := at.bundle.OpenBlob(at.digest)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	sums := [][sha256.Size]byte{}
+	buf := make([]byte, block)
+	for ctx.Err() == nil {
+		n, err := io.ReadFull(rc, buf)
+		if n > 0 {
+			sums = append(sums, sha256.Sum256(buf[:n]))
+		}
+		if errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF {
+			return sums, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// A content is a blob as http.ServeContent reads it. After an error, err tells it:
+// ServeContent keeps it to itself.
+type content struct {
+	store *store
+	at    location
+	size  int64
+	sums  [][sha256.Size]byte // nil: it is read from its begin to its end
+	off   int64
+	err   error
+
+	stream io.ReadCloser
+	buf    []byte // one block, from begin on
+	begin  int64
+}
+
+// Seek goes anywhere; who reads a stream has to be at its location when it reads.
+func (c *content) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += c.off
+	case io.SeekEnd:
+		offset += c.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the begin")
+	}
+	c.off = offset
+	return offset, nil
+}
+
+func (c *content) Read(p []byte) (n int, err error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if c.sums == nil {
+		n, err = c.readStream(p)
+	} else {
+		n, err = c.readPart(p)
+	}
+	c.off += int64(n)
+	if err != nil && err != io.EOF {
+		c.err = err
+		c.store.refuse(c.at, err)
+	}
+	return n, err
+}
+
+func (c *content) readStream(p []byte) (int, error) {
+	if c.stream == nil {
+		if c.off != 0 {
+			return 0, errors.New("a part of a blob that is read whole")
+		}
+		rc, err := c.at.bundle.OpenBlob(c.at.digest)
+		if err != nil {
+			return 0, err
+		}
+		c.stream = rc
+	}
+	return c.stream.Read(p)
+}
+
+func (c *content) readPart(p []byte) (int, error) {
+	if c.off >= c.size {
+		return 0, io.EOF
+	}
+	if i := c.off / block; c.buf == nil || c.begin != i*block {
+		c.begin = i * block
+		buf := make([]byte, block)
+		c.buf = buf[:min(block, c.size-c.begin)]
+		if err := c.at.bundle.Reader.ReadBlobAt(c.at.digest, c.buf, c.begin); err != nil {
+			c.buf = nil
+			return 0, err
+		}
+		if sum := sha256.Sum256(c.buf); !bytes.Equal(sum[:], c.sums[i][:]) {
+			c.buf = nil
+			return 0, fault.Damage(layout.BlobName(c.at.digest), errors.New("its content changed while it was served"))
+		}
+	}
+	return copy(p, c.buf[c.off-c.begin:]), nil
+}
+
+func (c *content) close() {
+	if c.stream != nil {
+		c.stream.Close() //nolint:errcheck // it was only read
+	}
+}

@@ -1,0 +1,147 @@
+package bundle
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"time"
+
+	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/input"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/page"
+	"bundle/bundle/internal/serve"
+)
+
+// ServeOptions say which bundles are served, to whom, and where.
+type ServeOptions struct {
+	Trust     *Trust
+	Names     Naming   // of the images, beside their names at the source
+	Listen    string   // host:port; empty: 127.0.0.1:5000
+	PlainHTTP bool     // without TLS
+	TLSCert   string   // PEM file of the certificate and its chain; empty: a fresh self-signed one
+	TLSKey    string   // PEM file of its key
+	Hosts     []string // more names and addresses for a self-signed certificate
+	Htpasswd  string   // file of those who may ask; empty: everybody
+
+	Ready  func(*ServeReport) // told once, when requests are answered
+	Tell   func(line string)  // faults of bundles and connections
+	Access func(line string)  // one line a request
+}
+
+// A ServeReport says what is served where.
+type ServeReport struct {
+	Address     string // host:port that is listened on
+	Scheme      string // http or https
+	Fingerprint string // SHA-256 of a fresh certificate
+	Certificate []byte // a fresh certificate, PEM
+	Bundles     []ServedBundle
+}
+
+// A ServedBundle is one of them.
+type ServedBundle struct {
+	Bundle ReceiptBundle
+	Vouched
+	Charts, Images int
+}
+
+// maxHtpasswd bounds the file of users, in bytes.
+const maxHtpasswd = 1 << 20
+
+// Serve answers the OCI distribution API and shows a page until ctx ends, which is no
+// error. Before it listens, all that Open checks of each bundle has been checked, and no
+// name stands for two contents.
+func Serve(ctx context.Context, paths []string, o ServeOptions) error {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:5000"
+	}
+	if o.Tell == nil {
+		o.Tell = func(string) {}
+	}
+	report := &ServeReport{Scheme: "https"}
+	var bundles []*open.Bundle
+	for _, path := range paths {
+		b, err := open.File(ctx, path, o.Trust)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		bundles = append(bundles, b)
+		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+	}
+	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
+	s.Page = func(w io.Writer) error {
+		return page.Write(w, pages(paths, bundles), page.Options{Now: time.Now(), Server: report.Address})
+	}
+	var err error
+	if s.Users, err = o.users(ctx); err != nil {
+		return err
+	}
+	h, err := serve.New(bundles, s)
+	if err != nil {
+		return err
+	}
+	l := serve.ListenOptions{Address: o.Listen, Tell: o.Tell}
+	if l.TLS, err = o.tls(report); err != nil {
+		return err
+	}
+	l.Ready = func(addr string) {
+		report.Address = addr
+		if o.Ready != nil {
+			o.Ready(report)
+		}
+	}
+	return serve.Listen(ctx, h, l)
+}
+
+func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
+	if o.Htpasswd == "" {
+		return nil, nil
+	}
+	b, err := input.File(ctx, o.Htpasswd, maxHtpasswd)
+	if err != nil {
+		return nil, fmt.Errorf("users: %w", err)
+	}
+	return serve.ParseUsers(o.Htpasswd, b)
+}
+
+// tls is nil where none is wanted.
+func (o ServeOptions) tls(report *ServeReport) (*tls.Config, error) {
+	switch {
+	case (o.TLSCert == "") != (o.TLSKey == ""):
+		return nil, &UsageError{What: "a certificate and its key go together", Advice: "give both --tls-cert and --tls-key"}
+	case o.PlainHTTP && o.TLSCert != "":
+		return nil, &UsageError{What: "a certificate is for TLS, and --plain-http is without", Advice: "drop the one or the other"}
+	case o.PlainHTTP:
+		report.Scheme = "http"
+		return nil, nil
+	case o.TLSCert != "":
+		return serve.TLSFiles(o.TLSCert, o.TLSKey, o.Tell)
+	}
+	config, fresh, err := serve.SelfSigned(o.Listen, o.Hosts)
+	report.Fingerprint, report.Certificate = fresh.Fingerprint, fresh.PEM
+	return config, err
+}
+
+// pages are open bundles as the page shows them.
+func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
+	all := make([]page.Bundle, len(bundles))
+	for i, b := range bundles {
+		all[i] = page.Bundle{Path: paths[i], Size: b.Size, Record: b.Record, Signed: len(b.Signers) > 0, Checked: !b.SignatureSkipped && len(b.Signers) > 0, Signers: b.Signers}
+	}
+	return all
+}
+
+// WritePage shows a bundle that was inspected as one HTML document. older is one that
+// was there before, or nil.
+func WritePage(w io.Writer, r, older *InspectReport) error {
+	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
+	if !r.Checked {
+		b.Signers = r.Claimed
+	}
+	if older != nil {
+		b.Older = older.Record
+	}
+	return page.Write(w, []page.Bundle{b}, page.Options{Now: time.Now()})
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"bundle/bundle"
+)
+
+func newServe() *cobra.Command {
+	var (
+		trust   trustFlags
+		o       bundle.ServeOptions
+		names   string
+		verbose bool
+	)
+	cmd := &cobra.Command{
+		Use:   "serve BUNDLE... --key FILE.pub",
+		Short: "Serve bundles as a read-only registry",
+		Long: `Serve bundles as a read-only registry, straight from their files, until it is
+interrupted: for nodes and labs that have none yet, and to fill one from. Images have
+the names that an import without prefix gives them, and those of their source, as
+HOST/PATH or as containerd asks a mirror (?ns=HOST); charts are below charts/. At / there
+is a page for people.
+
+It listens on this machine only, unless --listen says otherwise, and with a fresh
+self-signed certificate, unless there are --tls-cert and --tls-key. Damage that is found
+while a layer is sent breaks that response, and the layer is not served any more.
+
+A socket that systemd hands over goes before --listen; /healthz and /metrics are for
+programs.`,
+		Example: `  bundle serve app.bundle.tar --key release-key.pub
+  bundle serve app.bundle.tar other.bundle.tar --key release-key.pub --listen 0.0.0.0:5000 --tls-cert cert.pem --tls-key key.pem --htpasswd users`,
+		Args:        cobra.MinimumNArgs(1),
+		Annotations: map[string]string{graceKey: "12s"},
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
+				return err
+			}
+			if o.Names, err = bundle.ParseNaming(names); err != nil {
+				return err
+			}
+			say := view{err: paper{plainText{cmd.ErrOrStderr()}, 0}}.err
+			o.Tell = func(line string) { fmt.Fprintln(say, "bundle: "+line) }
+			if verbose {
+				o.Access = func(line string) { fmt.Fprintln(say, line) }
+			}
+			var werr error
+			o.Ready = func(r *bundle.ServeReport) {
+				werr = output(cmd, serveJSON(r), func(v view) { printServe(v.err, r, o) }, nil, nil)
+			}
+			if err := bundle.Serve(cmd.Context(), args, o); err != nil {
+				return err
+			}
+			return werr
+		},
+	}
+	trust.add(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&o.Listen, "listen", "127.0.0.1:5000", "listen on `HOST:PORT`; 0.0.0.0 is all of this machine")
+	fl.StringVar(&o.TLSCert, "tls-cert", "", "show clients the certificate in this PEM `FILE`, with its chain; it is read again when it changes")
+	fl.StringVar(&o.TLSKey, "tls-key", "", "the key of --tls-cert, a PEM `FILE`")
+	fl.StringArrayVar(&o.Hosts, "tls-host", nil, "`HOST` by which clients reach this machine, for the self-signed certificate (repeatable)")
+	fl.BoolVar(&o.PlainHTTP, "plain-http", false, "serve without TLS")
+	fl.StringVar(&o.Htpasswd, "htpasswd", "", "answer only the users in this `FILE`, as htpasswd -B makes it")
+	fl.StringVar(&names, "names", "full", "name images by `full` path, by host and path, or flat")
+	fl.BoolVar(&verbose, "verbose", false, "print a line for each request")
+	return cmd
+}
+
+func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
+	for _, b := range r.Bundles {
+		fmt.Fprintf(w, "%s: id %s, %s, %s\n", b.Bundle.Path, b.Bundle.ID, count(b.Charts, "chart"), count(b.Images, "image"))
+		printTrust(w, b.Vouched)
+	}
+	if r.Fingerprint != "" {
+		fmt.Fprintf(w, "certificate with SHA-256 fingerprint %s\n%s", r.Fingerprint, r.Certificate)
+	}
+	if o.PlainHTTP && o.Htpasswd != "" {
+		fmt.Fprintln(w, "warning: without TLS, passwords can be read on the way")
+	}
+	fmt.Fprintf(w, "serving on %s://%s\n", r.Scheme, r.Address)
+}
+
+// A jsonServe is printed when requests are answered.
+type jsonServe struct {
+	Address     string       `json:"address"`               // host:port that is listened on
+	Scheme      string       `json:"scheme"`                // http or https
+	Fingerprint string       `json:"fingerprint,omitempty"` // SHA-256 of a fresh certificate
+	Certificate string       `json:"certificate,omitempty"` // a fresh certificate, PEM
+	Bundles     []jsonServed `json:"bundles"`
+}
+
+// A jsonServed is one bundle that is served.
+type jsonServed struct {
+	Bundle           jsonBundle   `json:"bundle"`
+	Signers          []jsonSigner `json:"signers"`
+	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
+}
+
+func serveJSON(r *bundle.ServeReport) *jsonServe {
+	j := &jsonServe{Address: r.Address, Scheme: r.Scheme, Fingerprint: r.Fingerprint, Certificate: string(r.Certificate)}
+	for _, b := range r.Bundles {
+		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped})
+	}
+	return j
+}
