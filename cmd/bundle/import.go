@@ -35,9 +35,8 @@ Nothing visible is written to the registry before every byte that is sent has
 been verified. References that values cannot move are named, with exit code 6, and
 so is what the registry refuses while it takes the rest.
 
-A bundle in parts may be given as any mix of files, folders and mount points. Parts
-that are not there are named, with exit code 7: the same command with the next
-medium goes on, in any order.`,
+A bundle in parts may be any mix of files, folders and mount points. What is missing
+is named, with exit code 7: the same command with the next medium goes on.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -45,6 +45,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	j := &jsonImport{
 		Parts:            jsonPartsOf(r.Parts),
+		Missing:          r.Missing,
 		DryRun:           r.DryRun,
 		Complete:         err == nil,
 		Bundle:           aboutBundle(r.Bundle, 0),
@@ -80,6 +81,7 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
 		Parts:            jsonPartsOf(r.Parts),
+		Missing:          r.Missing,
 		Bundle:           aboutBundle(r.Bundle, r.Entries),
 		Signers:          jsonSigners(r.Signers, true),
 		SignatureSkipped: r.SignatureSkipped,

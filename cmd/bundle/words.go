@@ -179,30 +179,32 @@ type jsonMoved struct {
 
 // A jsonImport is the report of bundle import.
 type jsonImport struct {
-	Parts            *jsonParts       `json:"parts,omitempty"` // absent for a bundle in one file
-	DryRun           bool             `json:"dryRun"`
-	Complete         bool             `json:"complete"` // false: exit code 6
-	Bundle           jsonBundle       `json:"bundle"`
-	Signers          []jsonSigner     `json:"signers"`
-	SignatureSkipped bool             `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
-	Registry         string           `json:"registry"`
-	Bytes            jsonBytes        `json:"bytes"`
-	Images           []jsonPlaced     `json:"images"`
-	Charts           []jsonMovedChart `json:"charts"`
-	Excluded         []string         `json:"excluded"` // references inside that were left out
-	Warnings         []string         `json:"warnings"`
-	OutputDir        string           `json:"outputDir,omitempty"` // absent after a dry run
-	Receipt          string           `json:"receipt,omitempty"`   // where it was written
-	Kept             []string         `json:"kept"`                // files of an earlier import that somebody changed
+	Missing          *bundle.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
+	Parts            *jsonParts           `json:"parts,omitempty"`   // absent for a bundle in one file
+	DryRun           bool                 `json:"dryRun"`
+	Complete         bool                 `json:"complete"` // false: exit code 6
+	Bundle           jsonBundle           `json:"bundle"`
+	Signers          []jsonSigner         `json:"signers"`
+	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
+	Registry         string               `json:"registry"`
+	Bytes            jsonBytes            `json:"bytes"`
+	Images           []jsonPlaced         `json:"images"`
+	Charts           []jsonMovedChart     `json:"charts"`
+	Excluded         []string             `json:"excluded"` // references inside that were left out
+	Warnings         []string             `json:"warnings"`
+	OutputDir        string               `json:"outputDir,omitempty"` // absent after a dry run
+	Receipt          string               `json:"receipt,omitempty"`   // where it was written
+	Kept             []string             `json:"kept"`                // files of an earlier import that somebody changed
 }
 
 // A jsonVerify is the report of bundle verify.
 type jsonVerify struct {
-	Parts            *jsonParts   `json:"parts,omitempty"` // absent for a bundle in one file
-	Bundle           jsonBundle   `json:"bundle"`
-	Signers          []jsonSigner `json:"signers"`
-	SignatureSkipped bool         `json:"signatureSkipped"`
-	Bytes            jsonBytes    `json:"bytes"`
+	Missing          *bundle.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
+	Parts            *jsonParts           `json:"parts,omitempty"`   // absent for a bundle in one file
+	Bundle           jsonBundle           `json:"bundle"`
+	Signers          []jsonSigner         `json:"signers"`
+	SignatureSkipped bool                 `json:"signatureSkipped"`
+	Bytes            jsonBytes            `json:"bytes"`
 }
 
 // A jsonInspect is the report of bundle inspect.

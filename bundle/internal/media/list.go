@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,4 +55,30 @@ func (m *Media) list(folder string) error {
 		fmt.Fprintf(&text, "%s  %s\n", lines[name], name)
 	}
 	return disk.WriteFile(m.path(folder, parts.ListSuffix), []byte(text.String()))
+}
+
+// leftover matches what follows a dot and the name of the bundle in the name of a
+// file that a killed run was writing, see disk.WriteFile.
+var leftover = regexp.MustCompile(`^\.(head|set\.json|sha256|blocks|state)\.[A-Z2-7]{26}$`)
+
+// sweep removes small files that a killed run left half written.
+func (m *Media) sweep(folder string) error {
+	names, err := filepath.Glob(filepath.Join(escape(folder), "."+escape(m.Set.Name)+".*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		rest := strings.TrimPrefix(filepath.Base(name), "."+m.Set.Name)
+		if leftover.MatchString(rest) {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// escape takes the meaning from characters that filepath.Glob knows.
+func escape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }

@@ -110,7 +110,7 @@ func (m *Media) Prepare(head func(path string) error) error {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err := m.refuseOther(folder); err != nil {
+		if err := errors.Join(m.refuseOther(folder), m.sweep(folder)); err != nil {
 			return err
 		}
 	}

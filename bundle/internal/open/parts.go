@@ -28,7 +28,7 @@ type MissingError struct {
 	Images []string `json:"images"`        // that cannot be had whole without them
 	Bytes  int64    `json:"bytes"`         // of blobs
 	Any    int      `json:"any,omitempty"` // with parity: how many media are enough, whichever they are
-	Cut    []string `json:"cut,omitempty"` // images with a layer that is cut, and of which a piece is here
+	Cut    []string `json:"cut"`           // images with a layer that is cut, and of which a piece is here
 }
 
 func (e *MissingError) Error() string {
@@ -238,11 +238,11 @@ func (b *Bundle) checkFrames(ctx context.Context) error {
 // A PartsReport says what is there of a bundle in parts.
 type PartsReport struct {
 	Count    int      `json:"count"`
-	Missing  []int    `json:"missing,omitempty"`  // numbers from 1 on
-	Files    []string `json:"files"`              // paths that are read
-	Problems []string `json:"problems,omitempty"` // with files that were found
-	Parity   int      `json:"parity,omitempty"`   // how many parts may be lost
-	Spare    int      `json:"spare,omitempty"`    // how many more, after those that are
+	Missing  []int    `json:"missing"`          // numbers from 1 on
+	Files    []string `json:"files"`            // paths that are read
+	Problems []string `json:"problems"`         // with files that were found
+	Parity   int      `json:"parity,omitempty"` // how many parts may be lost
+	Spare    int      `json:"spare,omitempty"`  // how many more, after those that are
 }
 
 // PartsReport returns nil for a bundle in one file that nothing protects.
