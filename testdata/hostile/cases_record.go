@@ -194,7 +194,7 @@ func chartManifest(edit func(*ocispec.Manifest)) func() Content { return attack{
 
 var charts = []Case{
 	{"chart", "no archive", Damaged, "no layer of type", chartManifest(func(m *ocispec.Manifest) { m.Layers[0].MediaType = "application/octet-stream" })},
-	{"chart", "archive of 21 MB", Damaged, "more than the 20971520 allowed", lazily(func() []byte { return make([]byte, 21<<20) })},
+	{"chart", "archive of 101 MB", Damaged, "more than the 104857600 allowed", lazily(func() []byte { return make([]byte, 101<<20) })},
 	{"chart", "archive is an image layer", Damaged, "not a gzip file", archived([]byte("a layer"))},
 	{"chart", "archive cut off", Damaged, "chart archive", archived(packed(chartFiles()...)[:200])},
 	{"chart", "archive with another chart", Damaged, "the archive holds other", archived(bytesOf("apiVersion: v2\nname: other\nversion: 1.0.0\n"))},

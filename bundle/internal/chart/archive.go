@@ -18,13 +18,16 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Limits of an archive, subcharts that are archives themselves included. Size
-// limits are Helm's own: a chart beyond them could not be installed anyway.
+// MaxArchive is how many bytes a packaged chart may have, wherever it comes from or
+// goes to. Like the other limits of size it is Helm's own: a chart beyond them could
+// not be installed anyway.
+const MaxArchive = 100 << 20
+
+// Further limits of an archive, subcharts that are archives themselves included.
 const (
-	maxArchiveSize = 100 << 20 // compressed
-	maxChartSize   = 100 << 20 // decompressed, all archives together
-	maxChartFiles  = 20000
-	maxNesting     = 8 // archives within archives
+	maxChartSize  = 100 << 20 // decompressed, all archives together
+	maxChartFiles = 20000
+	maxNesting    = 8 // archives within archives
 
 	// maxInstances is how often charts may be used in one, under aliases: a few
 	// that use each other twice at every level would be millions.
@@ -137,8 +140,8 @@ var (
 
 // check walks the archive before Helm does.
 func (b *budget) check(archive []byte, depth int) error {
-	if len(archive) > maxArchiveSize {
-		return &ArchiveError{Err: fmt.Errorf("larger than %d MiB", maxArchiveSize>>20)}
+	if len(archive) > MaxArchive {
+		return &ArchiveError{Err: fmt.Errorf("larger than %d MiB", MaxArchive>>20)}
 	}
 	return b.walk(bytes.NewReader(archive), depth)
 }

@@ -111,8 +111,8 @@ func readFile(name string) (*parcel, error) {
 	if !fi.Mode().IsRegular() {
 		return nil, &ArchiveError{Err: fmt.Errorf("%s is neither a folder nor a file", name)}
 	}
-	if fi.Size() > maxArchiveSize {
-		return nil, &ArchiveError{Err: fmt.Errorf("larger than %d MiB", maxArchiveSize>>20)}
+	if fi.Size() > MaxArchive {
+		return nil, &ArchiveError{Err: fmt.Errorf("larger than %d MiB", MaxArchive>>20)}
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -122,7 +122,7 @@ func readFile(name string) (*parcel, error) {
 		return nil, err
 	}
 	var prov []byte
-	if fi, err := os.Stat(name + ".prov"); err == nil && fi.Mode().IsRegular() && fi.Size() <= maxArchiveSize {
+	if fi, err := os.Stat(name + ".prov"); err == nil && fi.Mode().IsRegular() && fi.Size() <= MaxArchive {
 		if prov, err = os.ReadFile(name + ".prov"); err != nil {
 			return nil, err
 		}

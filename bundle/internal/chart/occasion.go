@@ -43,11 +43,8 @@ type occasion struct {
 	apis    []string
 }
 
-var (
-	upgradeWord = regexp.MustCompile(`\bIs(Upgrade|Install)\b|\bRelease\.Revision\b`)
-	lookupWord  = regexp.MustCompile(`\blookup\b`)
-	apiName     = regexp.MustCompile("[\"'`]((?:[a-z0-9.-]+/)?v[0-9][a-z0-9]*(?:/[A-Z][A-Za-z0-9]*)?)[\"'`]")
-)
+// apiName matches a text that may be an API version, with or without a kind.
+var apiName = regexp.MustCompile("[\"'`]((?:[a-z0-9.-]+/)?v[0-9][a-z0-9]*(?:/[A-Z][A-Za-z0-9]*)?)[\"'`]")
 
 // A speech is what the templates of a chart speak of.
 type speech struct {
@@ -55,22 +52,33 @@ type speech struct {
 	apis            []string
 }
 
-// speaks reads the texts of all templates and of the files that they may render.
+// speaks reads the texts of all templates, and of those files of the chart that may
+// be given to tpl.
 func (c *Chart) speaks() *speech {
 	c.speechOnce.Do(func() {
+		texts := c.Templates()
+		for _, f := range c.Files() {
+			if strings.Contains(f.Text, "{{") {
+				texts = append(texts, f)
+			}
+		}
 		asks := false
+		for _, f := range texts {
+			has := func(word string) bool { return strings.Contains(f.Text, word) }
+			c.speech.upgrade = c.speech.upgrade || has("IsUpgrade") || has("IsInstall") || has("Release.Revision")
+			c.speech.lookup = c.speech.lookup || has("lookup")
+			asks = asks || has("APIVersions")
+		}
+		if !asks {
+			return
+		}
 		names := map[string]bool{}
-		for _, f := range slices.Concat(c.Templates(), c.Files()) {
-			c.speech.upgrade = c.speech.upgrade || upgradeWord.MatchString(f.Text)
-			c.speech.lookup = c.speech.lookup || lookupWord.MatchString(f.Text) && strings.Contains(f.Text, "{{")
-			asks = asks || strings.Contains(f.Text, "APIVersions")
+		for _, f := range texts {
 			for _, m := range apiName.FindAllStringSubmatch(f.Text, -1) {
 				names[m[1]] = true
 			}
 		}
-		if asks {
-			c.speech.apis = slices.Sorted(maps.Keys(names))
-		}
+		c.speech.apis = slices.Sorted(maps.Keys(names))
 	})
 	return &c.speech
 }
@@ -296,7 +304,7 @@ const maxWords = 500
 func lookedFor(list []source) []string {
 	all := map[string]bool{}
 	for _, s := range list {
-		if text := string(s.file.Data); lookupWord.MatchString(text) {
+		if text := string(s.file.Data); strings.Contains(text, "lookup") {
 			for _, m := range quotedWord.FindAllStringSubmatch(text, -1) {
 				all[m[1]+m[2]] = true
 			}

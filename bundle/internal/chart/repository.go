@@ -294,7 +294,7 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 // archive downloads an archive, checks it against the digest of the index and
 // looks for a provenance file beside it.
 func (l *fetcher) archive(ctx context.Context, e *repoEntry, u, digest string) (*parcel, error) {
-	b, err := l.get(ctx, e, u, maxArchiveSize)
+	b, err := l.get(ctx, e, u, MaxArchive)
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,9 @@ func IsChartLayer(mediaType string) bool {
 	return mediaType == HelmChartType || mediaType == "application/tar+gzip"
 }
 
-// MaxChart bounds a packaged chart. Helm keeps it in a Secret of 1 MiB at most
-// once it is installed.
-const MaxChart = 20 << 20
+// MaxChart bounds a packaged chart in a bundle or a registry: what is read from a
+// file is not refused there.
+const MaxChart = chart.MaxArchive
 
 // RenderOptions are the inputs every render of the chart uses, here and on the
 // far side, with further values files laid over them.
