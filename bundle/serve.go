@@ -1,12 +1,14 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"time"
 
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/open"
@@ -133,9 +135,9 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 	return all
 }
 
-// WritePage shows a bundle that was inspected as one HTML document. older is one that
-// was there before, or nil.
-func WritePage(w io.Writer, r, older *InspectReport) error {
+// WritePage writes a bundle that was inspected to a file as one HTML document, whole or
+// not at all. older is one that was there before, or nil.
+func WritePage(path string, r, older *InspectReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
@@ -143,5 +145,9 @@ func WritePage(w io.Writer, r, older *InspectReport) error {
 	if older != nil {
 		b.Older = older.Record
 	}
-	return page.Write(w, []page.Bundle{b}, page.Options{Now: time.Now()})
+	var doc bytes.Buffer
+	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {
+		return err
+	}
+	return disk.WriteFile(path, doc.Bytes())
 }

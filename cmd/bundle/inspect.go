@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -12,14 +13,22 @@ import (
 )
 
 func newInspect() *cobra.Command {
-	var trust trustFlags
+	var (
+		trust         trustFlags
+		html, against string
+	)
 	cmd := &cobra.Command{
 		Use:   "inspect BUNDLE|FOLDER…",
 		Short: "Show what a bundle holds",
 		Long: `Show what a bundle holds: charts, images with digests, platforms and sizes, and
 the key that signed it. Without a trusted key the bundle is shown as it claims
-to be; use verify to check it.`,
+to be; use verify to check it.
+
+--html FILE writes the same as a page for the person who decides whether it comes in:
+one file that loads nothing and prints well. --against OLDER tells what is new,
+replaced or gone.`,
 		Example: `  bundle inspect app.bundle.tar
+  bundle inspect app.bundle.tar --html app.html --against last-month.bundle.tar
   bundle inspect app.bundle.tar --json | jq -r '.images[].reference'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,6 +43,14 @@ to be; use verify to check it.`,
 			if err != nil {
 				return err
 			}
+			if against != "" && html == "" {
+				return &bundle.UsageError{What: "--against is for the page of --html", Advice: "give both"}
+			}
+			if html != "" {
+				if err := writePage(cmd.Context(), html, report, against); err != nil {
+					return err
+				}
+			}
 			return output(cmd, inspectJSON(report), func(v view) { printInspect(v.out, report) }, func(w io.Writer) {
 				for _, im := range report.Images {
 					fmt.Fprintln(w, im.Reference)
@@ -42,7 +59,21 @@ to be; use verify to check it.`,
 		},
 	}
 	trust.addFor(cmd, true)
+	cmd.Flags().StringVar(&html, "html", "", "write a page for people to `FILE`, too")
+	cmd.Flags().StringVar(&against, "against", "", "compare with this older `BUNDLE` on the page, as it claims to be")
 	return cmd
+}
+
+// writePage writes the page of a bundle to a file, whole or not at all.
+func writePage(ctx context.Context, path string, report *bundle.InspectReport, against string) error {
+	var older *bundle.InspectReport
+	if against != "" {
+		var err error
+		if older, err = bundle.Inspect(ctx, against, nil); err != nil {
+			return err
+		}
+	}
+	return bundle.WritePage(path, report, older)
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {

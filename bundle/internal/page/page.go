@@ -70,7 +70,7 @@ var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
 	"policy":  func() string { return inFile },
 	"size":    size,
 	"groups":  groups,
-	"digest":  func(d fmt.Stringer) string { return d.String() },
+	"digest":  func(d fmt.Stringer) string { return printable(d.String()) },
 	"base":    func(p string) string { return printable(filepath.Base(p)) },
 	"shell":   shell,
 	"values":  values,
