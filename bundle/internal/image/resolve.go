@@ -53,16 +53,28 @@ func (r *Resolver) do(ctx context.Context, f func() error) error {
 func (r *Resolver) Images(ctx context.Context, wanted []Want, choice Choice) ([]*Image, error) {
 	images := make([]*Image, len(wanted))
 	unfit := make([]*UnfitError, len(wanted))
+	absent := make([]error, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxAsking)
 	for i, w := range wanted {
 		g.Go(func() (err error) {
 			images[i], err = r.image(ctx, w, choice)
-			unfit[i], err = asUnfit(err, w.found)
+			if unfit[i], err = asUnfit(err, w.found); isMissing(err) {
+				absent[i], err = err, nil
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var lacking []missing
+	for i, err := range absent {
+		if err != nil {
+			lacking = append(lacking, missing{wanted[i], err})
+		}
+	}
+	if err := joinMissing(lacking, len(wanted)); err != nil {
 		return nil, err
 	}
 	if err := joinUnfit(unfit); err != nil {
