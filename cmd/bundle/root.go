@@ -64,6 +64,7 @@ and emits the values with which Helm pulls everything from there.
 	root.AddCommand(newTopics()...)
 	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newServe(), newStatus(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
+		complete(c)
 		c.Args = usageArgs(c.Args)
 	}
 	return root

@@ -26,9 +26,10 @@ type RenderError struct {
 	Err      error  // the error as Helm returned it
 }
 
+// Error leaves the name of the chart to those who know its version.
 func (e *RenderError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "chart %s does not render", e.Chart)
+	b.WriteString("does not render")
 	if e.Template != "" {
 		fmt.Fprintf(&b, ": %s", e.Template)
 		if e.Line > 0 {

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// complete tells the shell what may stand for an argument and for the flags that
+// several commands have.
+func complete(cmd *cobra.Command) {
+	if strings.Contains(cmd.Use, "BUNDLE") {
+		cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"tar", "001", "head"}, cobra.ShellCompDirectiveFilterFileExt
+		}
+	}
+	flags := cmd.Flags()
+	if f := flags.Lookup("key"); f != nil && strings.Contains(f.Usage, "FILE.pub") {
+		_ = cmd.MarkFlagFilename("key", "pub")
+	}
+	for name, values := range map[string][]string{
+		"platform":   {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/s390x", "windows/amd64"},
+		"gitops":     {"flux", "argocd", "kustomize"},
+		"split-size": {"fat32", "cd", "bd25", "bd50", "bd100"},
+	} {
+		if flags.Lookup(name) != nil {
+			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+}
