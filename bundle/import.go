@@ -133,10 +133,7 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
-	past, err := recall(ctx, client, &o)
-	if err != nil {
-		return nil, err
-	}
+	past := newMemory(client, &o)
 	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
 	pushed, err := o.pushAll(ctx, p, places)
 	if errors.Is(err, context.Canceled) && !o.DryRun {

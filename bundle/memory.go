@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"bundle/bundle/internal/fault"
@@ -19,25 +20,36 @@ type memory struct {
 	warnings []string
 }
 
+func newMemory(client *remote.Client, o *ImportOptions) *memory {
+	return &memory{store: history.Store{Client: client, Registry: o.Registry}}
+}
+
 // recall reads what there is. A registry that does not say is taken as it is: tags
 // that change are told all the same, and only what came before is not known.
-func recall(ctx context.Context, client *remote.Client, o *ImportOptions) (*memory, error) {
-	m := &memory{store: history.Store{Client: client, Registry: o.Registry}}
-	var err error
+func (m *memory) recall(ctx context.Context) error {
+	var (
+		said *remote.Error
+		err  error
+	)
 	m.past, err = m.store.Read(ctx)
 	switch {
-	case err != nil && remote.Refused(err):
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &said):
 		m.warnings = append(m.warnings, fmt.Sprintf("earlier imports are not known, so that an older bundle is not told from a newer one: %v", err))
 	case err != nil:
-		return nil, err
+		return err
 	}
 	m.warnings = append(m.warnings, unread(m.store, m.past)...)
-	return m, nil
+	return nil
 }
 
 // agree refuses to put an older bundle in the place of a newer one.
 func (m *memory) agree(b *open.Bundle, o *ImportOptions) func(context.Context, []push.Image) error {
-	return func(_ context.Context, tags []push.Image) error {
+	return func(ctx context.Context, tags []push.Image) error {
+		if err := m.recall(ctx); err != nil {
+			return err
+		}
 		var changes []history.Replacement
 		for _, t := range tags {
 			c, err := history.NewReplacement(o.Registry, t)
