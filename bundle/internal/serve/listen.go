@@ -57,6 +57,7 @@ func Listen(ctx context.Context, h http.Handler, o ListenOptions) error {
 	addr := l.Addr()
 	l = &limited{Listener: l, room: make(chan struct{}, o.Most), closed: make(chan struct{})}
 	ended := make(chan error, 1)
+	notify("READY=1") // connections are queued from here on; the end is told after it
 	stop := context.AfterFunc(ctx, func() {
 		notify("STOPPING=1")
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
@@ -70,7 +71,6 @@ func Listen(ctx context.Context, h http.Handler, o ListenOptions) error {
 	if o.Ready != nil {
 		o.Ready(addr.String())
 	}
-	notify("READY=1")
 	if o.TLS != nil {
 		err = srv.ServeTLS(l, "", "")
 	} else {
