@@ -238,6 +238,9 @@ func TestImportUnderFaults(t *testing.T) {
 				p := &watcher{t: t}
 				o := onto(reg, trust.TrustAnyone())
 				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = patient, tt.chunk, p
+				// An upload takes several requests: at a third, ten in a row without one that
+				// gets through do happen.
+				o.RegistryOptions.Retry.Attempts = 40
 				if tt.stall > 0 {
 					o.RegistryOptions.Retry.Stall = tt.stall
 				}
