@@ -72,7 +72,7 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Rep
 	defer func() { err = errors.Join(err, m.Close()) }()
 	pr.Phase("computing parity", set.Size)
 	defer pr.End()
-	err = m.Prepare(func(path string) error {
+	err = m.Prepare(ctx, func(path string) error {
 		return media.Copy(ctx, path, io.NewSectionReader(b.Parts, 0, set.Head), func(int64) {})
 	})
 	if err != nil {

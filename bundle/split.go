@@ -67,7 +67,7 @@ func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptio
 	defer func() { err = errors.Join(err, m.Close()) }()
 	pr.Phase("writing", set.Size)
 	defer pr.End()
-	err = m.Prepare(func(path string) error {
+	err = m.Prepare(ctx, func(path string) error {
 		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
 	})
 	if err != nil {

@@ -1,134 +1,114 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"io"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"bundle/bundle"
 )
 
-// checkFlags refuses what no command can mean, before anything is done: a variable
-// of a script that was not set becomes an empty value, and must not be taken for no
-// flag at all.
-func checkFlags(cmd *cobra.Command) error {
-	var bad error
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		empty := f.Value.String() == ""
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			empty = slices.Contains(list.GetSlice(), "")
-		}
-		if empty && !slices.Contains([]string{"comment", "set", "set-string", "render-secrets"}, f.Name) && bad == nil {
-			bad = &bundle.UsageError{
-				What:   fmt.Sprintf("--%s is empty", f.Name),
-				Advice: "give it a value, or leave the flag out; in a script, the variable may not be set",
-			}
-		}
-	})
-	if bad != nil {
-		return bad
-	}
-	mode, _ := cmd.Flags().GetString("progress")
-	if !slices.Contains(progressModes, mode) {
-		return &bundle.UsageError{What: fmt.Sprintf("--progress %q: want auto, plain or none", mode)}
-	}
-	return nil
+// A jsonCheck is the report of bundle check.
+type jsonCheck struct {
+	Complete   bool          `json:"complete"` // false: exit code 6
+	Registry   string        `json:"registry"`
+	Images     []jsonChecked `json:"images"` // charts of a receipt among them
+	Unresolved []jsonFinding `json:"unresolved"`
 }
 
-var progressModes = []string{"auto", "plain", "none"}
-
-// without refuses flags that mean nothing together: in each list, all others with the
-// first.
-func without(cmd *cobra.Command, lists [][]string) error {
-	for _, list := range lists {
-		for _, other := range list[1:] {
-			if cmd.Flags().Changed(list[0]) && cmd.Flags().Changed(other) {
-				return &bundle.UsageError{What: fmt.Sprintf("--%s means nothing with --%s", other, list[0]), Advice: "drop one of them"}
-			}
-		}
-	}
-	return nil
+// A jsonChecked is a name, and whether the registry has it.
+type jsonChecked struct {
+	Reference string        `json:"reference"`        // in full
+	Digest    string        `json:"digest,omitempty"` // that it should have; in manifests without digests: that it has
+	Now       string        `json:"now,omitempty"`    // that it has, where that is another
+	State     bundle.State  `json:"state"`            // present, missing, changed, outside
+	Found     []jsonFinding `json:"found"`
 }
 
-// wrongFlag explains a flag that could not be read.
-func wrongFlag(cmd *cobra.Command, err error) error {
-	e := &bundle.UsageError{What: err.Error(), Advice: "see " + cmd.CommandPath() + " --help"}
+func newCheck() *cobra.Command {
 	var (
-		value   *pflag.InvalidValueError
-		unknown *pflag.NotExistError
-		missing *pflag.ValueRequiredError
+		o        bundle.CheckOptions
+		reg      registryFlags
+		registry string
 	)
-	switch {
-	case errors.As(err, &value):
-		e.What = fmt.Sprintf("--%s %q: %s", value.GetFlag().Name, value.GetValue(), plainCause(value.Unwrap()))
-	case errors.As(err, &missing):
-		e.What = fmt.Sprintf("--%s needs a value", missing.GetFlag().Name)
-	case errors.As(err, &unknown):
-		name := "--" + unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() != "" {
-			name = "-" + unknown.GetSpecifiedName()
-		}
-		e.What = "unknown flag " + name
-		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
-			e.Advice = "did you mean --" + near + "? " + e.Advice
-		}
-	}
-	return e
-}
+	cmd := &cobra.Command{
+		Use:   "check FOLDER|FILE|- --registry HOST[:PORT][/PREFIX]",
+		Short: "Ask a registry whether it has all that manifests, or a receipt, name",
+		Long: `Ask a registry whether it has every image that rendered manifests name: a file, a
+folder, or - for what helm template prints. What is not there, or points to another
+registry, is named, with exit code 6.
 
-// plainCause drops what Go's parsers say of themselves.
-func plainCause(err error) string {
-	text := err.Error()
-	if strings.HasPrefix(text, "strconv.") || strings.HasPrefix(text, "parse error") {
-		return "want a number"
-	}
-	return text
-}
-
-func flagNames(cmd *cobra.Command) []string {
-	var all []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
-	return all
-}
-
-// nearest is the name that a misspelt one was meant for, or empty.
-func nearest(word string, names []string) string {
-	best, least := "", 3
-	for _, n := range names {
-		if len(word) > 3 && strings.HasPrefix(n, word) {
-			return n
-		}
-		if d := distance(word, n); d < least && d < len(word) {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters that differ: added, missing, changed or swapped.
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before, last, now := rows[0], rows[1], rows[2]
-		now[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
+With the receipt of an import, ask whether all that was imported is still there,
+with the same content. Nothing is fetched and nothing written.`,
+		Example: `  helm template app ./chart -f values.yaml | bundle check - --registry registry.plant.local:5000/apps
+  bundle check rendered/ --registry registry.plant.local:5000/apps
+  bundle check receipt.json --registry registry.plant.local:5000/apps`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if registry == "" {
+				return &bundle.UsageError{What: "no registry to ask", Advice: "give --registry HOST[:PORT][/PREFIX]"}
 			}
-			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				now[j] = min(now[j], before[j-2]+1)
+			var err error
+			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
+				return err
 			}
-		}
-		rows[0], rows[1], rows[2] = last, now, before
+			if args[0] == "-" && reg.passwordStdin {
+				return &bundle.UsageError{What: "--password-stdin and - both want standard input", Advice: "put the manifests into a file"}
+			}
+			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
+				return err
+			}
+			o.Stdin = cmd.InOrStdin()
+			report, err := bundle.Check(cmd.Context(), args[0], o)
+			if report == nil {
+				return err
+			}
+			return output(cmd, checkJSON(report, err), func(v view) { printCheck(v.out, report) },
+				func(w io.Writer) {
+					for _, im := range report.Images {
+						if im.State != "present" {
+							fmt.Fprintln(w, im.Reference)
+						}
+					}
+				}, err)
+		},
 	}
-	return rows[1][len(b)]
+	cmd.Flags().StringVar(&registry, "registry", "", "ask `HOST[:PORT][/PREFIX]`")
+	reg.add(cmd, "the registry")
+	return cmd
+}
+
+func checkJSON(r *bundle.CheckReport, err error) *jsonCheck {
+	j := &jsonCheck{Complete: err == nil, Registry: r.Registry, Unresolved: jsonFindings(r.Unresolved)}
+	for _, im := range r.Images {
+		c := jsonChecked{Reference: im.Reference, Digest: orElse(im.Digest.String(), im.Now.String()), State: im.State, Found: jsonFindings(im.Found)}
+		if im.State == "changed" {
+			c.Now = im.Now.String()
+		}
+		j.Images = append(j.Images, c)
+	}
+	return j
+}
+
+func printCheck(p paper, r *bundle.CheckReport) {
+	var rows [][]string
+	for _, im := range r.Images {
+		where := ""
+		if len(im.Found) > 0 {
+			where = im.Found[0].Where()
+		}
+		rows = append(rows, []string{im.Reference, string(im.State), orDash(where)})
+	}
+	if r.Receipt {
+		for i := range rows {
+			rows[i] = rows[i][:2]
+		}
+		p.table([]string{"NAME", "STATE"}, rows)
+	} else {
+		p.table([]string{"IMAGE", "STATE", "SEEN IN"}, rows)
+	}
+	for _, f := range r.Unresolved {
+		fmt.Fprintf(p, "no image as it stands: %s (%s) in %s\n", f.Raw, f.Confidence, f.Where())
+	}
 }

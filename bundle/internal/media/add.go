@@ -142,7 +142,7 @@ func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, 
 	for c := range m.Set.Parity.Parity {
 		sums.Done(m.Set.Parity.Data + c)
 	}
-	if err := m.prologue(folder); err != nil {
+	if err := m.prologue(ctx, folder); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(folder, m.Set.ParityName(k))
@@ -163,7 +163,7 @@ func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, 
 			return nil, err
 		}
 	}
-	if err := m.beside(folder, w); err != nil {
+	if err := m.beside(ctx, folder, w); err != nil {
 		return nil, err
 	}
 	return w, m.endRounds()

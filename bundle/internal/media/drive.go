@@ -91,5 +91,5 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 	if err := m.addParity(ctx, k, path); err != nil {
 		return nil, err
 	}
-	return w, m.beside(folder, w)
+	return w, m.beside(ctx, folder, w)
 }

@@ -17,16 +17,16 @@ import (
 )
 
 // beside notes a part and writes the list onto its medium.
-func (m *Media) beside(folder string, w *Written) error {
+func (m *Media) beside(ctx context.Context, folder string, w *Written) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state.Sums[filepath.Base(w.Path)] = w.SHA256
 	if m.State != "" {
-		if err := errors.Join(m.keepState(), m.prologue(m.State), m.list(m.State)); err != nil {
+		if err := errors.Join(m.keepState(), m.prologue(ctx, m.State), m.list(ctx, m.State)); err != nil {
 			return err
 		}
 	}
-	return m.list(folder)
+	return m.list(ctx, folder)
 }
 
 // keepState writes down what the next run has to know. It is called with mu held.
@@ -41,10 +41,10 @@ func (m *Media) keepState() error {
 
 // list writes what sha256sum reads: the parts that are known, and the files beside
 // them.
-func (m *Media) list(folder string) error {
+func (m *Media) list(ctx context.Context, folder string) error {
 	lines := maps.Clone(m.state.Sums)
 	for _, suffix := range []string{parts.HeadSuffix, parts.SetSuffix} {
-		sum, err := parts.HashFile(context.Background(), m.path(folder, suffix))
+		sum, err := parts.HashFile(ctx, m.path(folder, suffix))
 		if err != nil {
 			return err
 		}

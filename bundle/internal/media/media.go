@@ -7,7 +7,7 @@
 // that fails ends its own part and no other.
 //
 //	m := &media.Media{Set: set, Folders: []string{"/media/a", "/media/b"}}
-//	err := m.Prepare(func(path string) error { … })            // the head
+//	err := m.Prepare(ctx, func(path string) error { … })            // the head
 //	written, err := m.Write(ctx, func(ctx context.Context, k int, path string) error { … })
 package media
 
@@ -105,7 +105,7 @@ func (m *Media) HeadPath() string { return m.path(m.stateFolder(), parts.HeadSuf
 
 // Prepare checks that no other set of the name is in the way and that there is
 // room, and has the head written.
-func (m *Media) Prepare(head func(path string) error) error {
+func (m *Media) Prepare(ctx context.Context, head func(path string) error) error {
 	for _, folder := range append(slices.Clone(m.Folders), m.stateFolder()) {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
@@ -125,7 +125,7 @@ func (m *Media) Prepare(head func(path string) error) error {
 		return err
 	}
 	m.head = f
-	if m.headSum, err = parts.HashFile(context.Background(), m.HeadPath()); err != nil {
+	if m.headSum, err = parts.HashFile(ctx, m.HeadPath()); err != nil {
 		return err
 	}
 	m.state = state{ID: m.Set.ID, Sums: make(map[string]string)}
@@ -284,7 +284,7 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 		err = m.proveLate(ctx, all)
 	}
 	if err == nil {
-		err = m.finish(all)
+		err = m.finish(ctx, all)
 	}
 	if err == nil && m.Set.Parity != nil && m.State == "" {
 		var more []Written
@@ -329,7 +329,7 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 			}
 			if err == nil {
 				all = append(all, *w)
-				err = m.beside(folder, w)
+				err = m.beside(ctx, folder, w)
 			}
 			return err
 		})
@@ -343,7 +343,7 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 
 // fill puts the small files and then the part onto a medium.
 func (m *Media) fill(ctx context.Context, k int, path string, fill Fill) error {
-	if err := m.prologue(filepath.Dir(path)); err != nil {
+	if err := m.prologue(ctx, filepath.Dir(path)); err != nil {
 		return err
 	}
 	return fill(ctx, k, path)
@@ -374,12 +374,12 @@ func (m *Media) Count() int {
 }
 
 // prologue writes what every medium has before its part.
-func (m *Media) prologue(folder string) error {
+func (m *Media) prologue(ctx context.Context, folder string) error {
 	set, err := m.Set.Encode()
 	if err != nil {
 		return err
 	}
-	if err := m.copyHead(folder); err != nil {
+	if err := m.copyHead(ctx, folder); err != nil {
 		return err
 	}
 	if old, err := os.ReadFile(m.path(folder, parts.SetSuffix)); err == nil && string(old) == string(set) {
@@ -388,12 +388,12 @@ func (m *Media) prologue(folder string) error {
 	return disk.WriteFile(m.path(folder, parts.SetSuffix), set)
 }
 
-func (m *Media) copyHead(folder string) error {
+func (m *Media) copyHead(ctx context.Context, folder string) error {
 	path := m.path(folder, parts.HeadSuffix)
 	if path == m.HeadPath() {
 		return nil
 	}
-	there, err := parts.HashFile(context.Background(), path)
+	there, err := parts.HashFile(ctx, path)
 	if err == nil && there == m.headSum {
 		return nil
 	}
@@ -451,7 +451,7 @@ func (m *Media) proveLate(ctx context.Context, all []Written) error {
 }
 
 // finish brings the whole list onto the media that are there.
-func (m *Media) finish(all []Written) error {
+func (m *Media) finish(ctx context.Context, all []Written) error {
 	if m.State != "" {
 		return nil
 	}
@@ -461,7 +461,7 @@ func (m *Media) finish(all []Written) error {
 	for _, w := range all {
 		if folder := filepath.Dir(w.Path); !done[folder] {
 			done[folder] = true
-			if err := m.list(folder); err != nil {
+			if err := m.list(ctx, folder); err != nil {
 				return err
 			}
 		}

@@ -37,7 +37,7 @@ func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all
 	out := make([]io.Writer, len(files))
 	for k := range files {
 		folder := m.parityFolder(k + 1)
-		if err := m.prologue(folder); err != nil {
+		if err := m.prologue(ctx, folder); err != nil {
 			return nil, err
 		}
 		if files[k], err = createParity(filepath.Join(folder, m.Set.ParityName(k+1)), m.Set.ParitySize()); err != nil {
@@ -59,12 +59,12 @@ func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all
 		}
 		all = append(all, *w)
 	}
-	return all, m.spread(sums, all)
+	return all, m.spread(ctx, sums, all)
 }
 
 // spread brings the list of blocks and the whole list of checksums onto the media
 // that are there.
-func (m *Media) spread(sums *parity.Sums, all []Written) error {
+func (m *Media) spread(ctx context.Context, sums *parity.Sums, all []Written) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range all {
@@ -72,9 +72,9 @@ func (m *Media) spread(sums *parity.Sums, all []Written) error {
 	}
 	list := sums.Format()
 	for _, folder := range m.Folders {
-		err := errors.Join(m.prologue(folder), disk.WriteFile(m.path(folder, parts.BlocksSuffix), list))
+		err := errors.Join(m.prologue(ctx, folder), disk.WriteFile(m.path(folder, parts.BlocksSuffix), list))
 		if err == nil {
-			err = m.list(folder)
+			err = m.list(ctx, folder)
 		}
 		if err != nil {
 			return err

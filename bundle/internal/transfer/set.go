@@ -142,7 +142,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 		}
 	}
 	w.Jobs = max(o.Jobs/len(o.Set.Folders), 2)
-	if err := m.Prepare(func(path string) error { return w.head(ctx, path) }); err != nil {
+	if err := m.Prepare(ctx, func(path string) error { return w.head(ctx, path) }); err != nil {
 		return err
 	}
 	w.headPath = m.HeadPath()
