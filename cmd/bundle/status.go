@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func printStatus(v view, r *bundle.StatusReport) {
 				by += fmt.Sprintf(" and %d more", n-1)
 			}
 		}
-		rows = append(rows, []string{im.Finished.Format(time.RFC3339), im.Bundle.ID, im.Bundle.Created.Format(time.RFC3339), count(len(im.Names), "name"), by})
+		rows = append(rows, []string{im.Finished.Format(time.RFC3339), im.Bundle.ID, im.Bundle.Created.Format(time.RFC3339), strconv.Itoa(len(im.Names)), by})
 	}
 	v.out.table([]string{"IMPORTED", "BUNDLE", "CREATED", "NAMES", "SIGNED BY"}, rows)
 	if r.More {
