@@ -70,6 +70,7 @@ var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
 	"policy":  func() string { return inFile },
 	"size":    size,
 	"groups":  groups,
+	"count":   count,
 	"digest":  func(d fmt.Stringer) string { return printable(d.String()) },
 	"base":    func(p string) string { return printable(filepath.Base(p)) },
 	"shell":   shell,
@@ -194,4 +195,12 @@ func attached(rec *record.Record, im record.Image) (all []record.Image) {
 		}
 	}
 	return all
+}
+
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
