@@ -78,6 +78,22 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	return j
 }
 
+func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
+	return &jsonImport{
+		Parts:            jsonPartsOf(r.Parts),
+		Missing:          r.Missing,
+		DryRun:           r.DryRun,
+		Complete:         err == nil,
+		Bundle:           aboutBundle(r.Bundle, 0),
+		Signers:          jsonSigners(r.Signers, true),
+		SignatureSkipped: r.SignatureSkipped,
+		Registry:         r.Registry,
+		Bytes:            jsonBytes{r.Bytes.Sent + r.Bytes.Mounted + r.Bytes.Present, r.Bytes.Sent, r.Bytes.Mounted, r.Bytes.Present},
+		Warnings:         r.Warnings,
+		Shard:            &jsonShard{r.Index, r.Of, r.Blobs, r.Total, r.Lacks},
+	}
+}
+
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
 		Parts:            jsonPartsOf(r.Parts),
