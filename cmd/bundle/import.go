@@ -38,7 +38,10 @@ been verified. References that values cannot move are named, with exit code 6, a
 so is what the registry refuses while it takes the rest.
 
 A bundle in parts may be any mix of files, folders and mount points. What is missing
-is named, with exit code 7: the same command with the next medium goes on.`,
+is named, with exit code 7: the same command with the next medium goes on.
+
+With --blobs-only --shard I/N, N machines push one bundle at once; a last import
+without them finishes.`,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
