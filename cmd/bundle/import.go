@@ -16,6 +16,19 @@ import (
 	"bundle/bundle"
 )
 
+const importLong = `Verify a bundle, push what the registry lacks, and write for each chart the
+values file with which Helm pulls everything from there, proved by rendering.
+
+Nothing visible is written to the registry before every byte that is sent has
+been verified. References that values cannot move are named, with exit code 6, and
+so is what the registry refuses while it takes the rest.
+
+A bundle in parts may be any mix of files, folders and mount points. What is missing
+is named, with exit code 7: the same command with the next medium goes on.
+
+With --blobs-only --shard I/N, N machines push one bundle at once; a last import
+without them finishes.`
+
 func newImport() *cobra.Command {
 	var (
 		o          bundle.ImportOptions
@@ -30,18 +43,7 @@ func newImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
 		Short: "Verify a bundle, push it into a registry, and emit the values that use it",
-		Long: `Verify a bundle, push what the registry lacks, and write for each chart the
-values file with which Helm pulls everything from there, proved by rendering.
-
-Nothing visible is written to the registry before every byte that is sent has
-been verified. References that values cannot move are named, with exit code 6, and
-so is what the registry refuses while it takes the rest.
-
-A bundle in parts may be any mix of files, folders and mount points. What is missing
-is named, with exit code 7: the same command with the next medium goes on.
-
-With --blobs-only --shard I/N, N machines push one bundle at once; a last import
-without them finishes.`,
+		Long: importLong,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
