@@ -41,9 +41,9 @@ func newImport() *cobra.Command {
 		shards     shardFlags
 	)
 	cmd := &cobra.Command{
-		Use:   "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
-		Short: "Verify a bundle, push it into a registry, and emit the values that use it",
-		Long: importLong,
+		Use:     "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
+		Short:   "Verify a bundle, push it into a registry, and emit the values that use it",
+		Long:    importLong,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
