@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 
 	"bundle/bundle"
 )
@@ -31,7 +32,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Elsewhere:  r.Elsewhere,
 		Unasked:    r.Unasked,
 		Fetched:    r.Fetched,
-		Warnings:   r.Collisions,
+		Warnings:   slices.Concat(r.NotTaken, r.Collisions),
 	}
 	if r.Fingerprint != "" {
 		j.Signers = []jsonSigner{{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: "SHA256SUMS.sig"}}
@@ -134,7 +135,7 @@ func signJSON(r *bundle.SignReport) *jsonSign {
 }
 
 func imagesJSON(r *bundle.ImagesReport) *jsonImages {
-	j := &jsonImages{Failed: r.Failed, Untried: r.Untried}
+	j := &jsonImages{Failed: r.Failed, Untried: r.Untried, Warnings: r.NotTaken}
 	j.Images, j.Unresolved = byReference(r.Found)
 	for _, d := range r.Disabled {
 		j.Disabled = append(j.Disabled, jsonDisabled{jsonFindings([]bundle.Finding{d.Finding})[0], d.Switch})

@@ -262,6 +262,7 @@ type jsonImages struct {
 	Disabled   []jsonDisabled `json:"disabled"`   // what appears when a component is switched on
 	Failed     []string       `json:"failed"`     // switches with which the chart does not render
 	Untried    int            `json:"untried"`    // switches beyond what is tried
+	Warnings   []string       `json:"warnings"`
 }
 
 // A jsonValues is the report of bundle values.
@@ -269,6 +270,7 @@ type jsonValues struct {
 	Complete bool             `json:"complete"` // false: exit code 6
 	Registry string           `json:"registry"`
 	Charts   []jsonMovedChart `json:"charts"`
+	Warnings []string         `json:"warnings"`
 }
 
 // A jsonKeygen is the report of bundle keygen.
