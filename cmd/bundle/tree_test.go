@@ -82,6 +82,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/open", "image trust record name progress fault chart checksum layout layout/parts"},
 		{"bundle/internal/image", "record name fault remote layout"},
 		{"bundle/internal/imagefile", "fault layout"},
+		{"bundle/internal/inventory", "trust record disk fault input checksum layout/strict"},
 		{"bundle/internal/words", ""},
 		{"bundle/internal/trust", "record disk fault input checksum"},
 		{"bundle/internal/record", "name fault chart input layout/strict"},
