@@ -204,8 +204,17 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 	return source.LoadConfig(ctx, path)
 }
 
-// LoadList reads a plain list of images: one reference a line, # begins a comment.
-func LoadList(ctx context.Context, path string) ([]string, error) { return source.LoadList(ctx, path) }
+// WriteList writes charts and images for hauler, for zarf, or as plain text.
+func WriteList(kind string, r *ImagesReport, images []string) ([]byte, error) {
+	return source.WriteList(kind, r.Charts, images)
+}
+
+// LoadList reads a list of images: one reference a line, # begins a comment; or the
+// manifest of hauler, or the package definition of zarf, of which it names what is
+// not taken.
+func LoadList(ctx context.Context, path string) (images, notTaken []string, err error) {
+	return source.LoadList(ctx, path)
+}
 
 // ParsePlatform reads os/arch[/variant].
 func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
