@@ -39,7 +39,8 @@ cut off leaves FILE.partial when it holds something worth keeping: the same
 command goes on from there, and the result is the same.`,
 		Example: `  bundle keygen release-key
   bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
-  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
+  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run
+  bundle export ./chart --key release-key --verify-images policy.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
@@ -101,6 +102,7 @@ func addSigning(fl *pflag.FlagSet, o *bundle.ExportOptions, key *string) {
 	fl.StringVar(key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
 	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
 	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
+	fl.StringVar(&o.VerifyImages, "verify-images", "", "take only images that are signed with cosign as the policy in `FILE` wants it, by public keys")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 }
 
@@ -270,8 +272,18 @@ func printReduced(w paper, images []bundle.ImageRecord) {
 	}
 }
 
+// printSigned says by which keys images were signed.
+func printSigned(w paper, images []bundle.ImageRecord) {
+	for _, im := range images {
+		for _, key := range im.SignedBy {
+			fmt.Fprintf(w, "signature verified: %s, by the public key %s\n", im.Reference, key)
+		}
+	}
+}
+
 // printNotes says what is not as it is with most images.
 func printNotes(w paper, r *bundle.ExportReport) {
+	printSigned(w, r.Images)
 	for _, l := range r.Lacking {
 		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))
 	}
