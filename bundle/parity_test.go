@@ -1,8 +1,10 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -144,6 +146,49 @@ func TestScatteredDamage(t *testing.T) {
 	}
 }
 
+// A bit that changes what a file says it is, in SHA256SUMS or in set.json, is damage
+// like any other, and no second bundle.
+func TestDamagedID(t *testing.T) {
+	dir, _, set, tr := protected(t, 2)
+	first := filepath.Base(set.Parts[0].Path)
+	for _, tc := range []struct{ name, file, text string }{
+		{"sums of the first part", first, "  blobs/sha256/"},
+		{"sums of the head", "app.bundle.tar.head", "  blobs/sha256/"},
+		{"id in set.json", "app.bundle.tar.set.json", "\",\n \"name\": "},
+	} {
+		left, fixed := copyFolder(t, dir), t.TempDir()
+		path := filepath.Join(left, tc.file)
+		hurt(t, path, tc.text)
+		r, err := Verify(context.Background(), left, tr, nil)
+		if err != nil || len(r.Parts.Problems) == 0 {
+			t.Errorf("%s: %+v, %v", tc.name, r, err)
+			continue
+		}
+		if !strings.Contains(fmt.Sprint(r.Parts.Problems), tc.file) {
+			t.Errorf("%s: %v", tc.name, r.Parts.Problems)
+		}
+		if _, err = Repair(context.Background(), left, fixed, nil); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		} else if tc.file == first && regtest.ReadFile(t, fixed, first) != regtest.ReadFile(t, dir, first) {
+			t.Errorf("%s is not as it was", first)
+		}
+	}
+}
+
+// hurt changes the hex digit before the first occurrence of a text in a file.
+func hurt(t *testing.T, path, before string) {
+	t.Helper()
+	b := []byte(regtest.ReadFile(t, path))
+	at := bytes.Index(b, []byte(before)) - 1
+	if at < 0 {
+		t.Fatalf("%s has no %q", path, before)
+	}
+	b[at] = "0123456789abcdef"[(strings.IndexByte("0123456789abcdef", b[at])+1)%16]
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A bundle in one file is protected too: in it, damage is repaired that lies in as
 // many places as there is parity.
 func TestProtectFile(t *testing.T) {
@@ -171,6 +216,15 @@ func TestProtectFile(t *testing.T) {
 	flipBit(t, whole, 600)
 	if _, err := Verify(context.Background(), whole, tr, nil); err != nil {
 		t.Error(err)
+	}
+	if err := os.WriteFile(whole, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	hurt(t, whole, "  blobs/sha256/")
+	fixed = t.TempDir()
+	rep, err = Repair(context.Background(), dir, fixed, nil)
+	if err != nil || len(rep.Parts) != 1 || regtest.ReadFile(t, fixed, "app.bundle.tar") != want {
+		t.Errorf("%+v, %v", rep, err)
 	}
 }
 

@@ -237,22 +237,22 @@ func knownKeyType(name string) bool {
 	return false
 }
 
-// permits returns who signed, as far as the line says it, or why it does not
-// let the key sign for one of the wanted identities at the given time. The key
-// is that of the line, or a certificate by it.
-func (s AllowedSigner) permits(key ssh.PublicKey, wanted []string, at time.Time) (who string, err error) {
+// permits returns who signed, as far as a line says it, or why it does not let
+// the key sign for one of the wanted identities at the given time. The key is that
+// of the line, or a certificate by it.
+func (t *Trust) permits(s AllowedSigner, key ssh.PublicKey, at time.Time) (who string, err error) {
 	if s.Line == 0 {
 		return "", nil
 	}
 	if cert, ok := key.(*ssh.Certificate); ok {
-		who, err = s.certifies(cert, wanted, at)
+		who, err = s.certifies(cert, t.Principals, at)
 	} else {
-		who, err = s.names(key, wanted)
+		who, err = s.names(key, t.Principals)
 	}
 	if err != nil {
 		return "", err
 	}
-	return who, s.limits(key, at)
+	return who, s.limits(key, t.namespace(), at)
 }
 
 func (s AllowedSigner) where() string { return fmt.Sprintf("allowed signers line %d", s.Line) }
@@ -282,12 +282,12 @@ func (s AllowedSigner) names(key ssh.PublicKey, wanted []string) (string, error)
 }
 
 // limits returns which option of the line keeps the key from signing at the
-// given time, or nil.
-func (s AllowedSigner) limits(key ssh.PublicKey, at time.Time) error {
+// given time, for the given purpose, or nil.
+func (s AllowedSigner) limits(key ssh.PublicKey, namespace string, at time.Time) error {
 	where := s.where()
 	switch {
-	case s.Namespaces != "" && !matchList(Namespace, s.Namespaces):
-		return keyError(WrongNamespace, key, fmt.Sprintf("%s permits namespaces %q, not %q", where, clean(s.Namespaces), Namespace))
+	case s.Namespaces != "" && !matchList(namespace, s.Namespaces):
+		return keyError(WrongNamespace, key, fmt.Sprintf("%s permits namespaces %q, not %q", where, clean(s.Namespaces), namespace))
 	case !s.ValidAfter.IsZero() && at.Unix() < s.ValidAfter.Unix():
 		return keyError(NotYetValid, key, where+" permits it from "+s.ValidAfter.UTC().Format(time.RFC3339))
 	case !s.ValidBefore.IsZero() && at.Unix() > s.ValidBefore.Unix():

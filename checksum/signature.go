@@ -19,6 +19,10 @@ const (
 	// ReceiptNamespace is what signatures of receipts of an import are for.
 	ReceiptNamespace = "bundle-receipt"
 
+	// InventoryNamespace is what signatures of inventories are for: lists of what
+	// a registry has.
+	InventoryNamespace = "bundle-inventory"
+
 	// MaxSignatureSize is the largest armored signature that is read, in
 	// bytes. Those of RSA keys with 16384 bits take 6000.
 	MaxSignatureSize = 64 << 10

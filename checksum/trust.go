@@ -2,6 +2,7 @@ package checksum
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -35,10 +36,16 @@ type Trust struct {
 	// identity and are not affected.
 	Principals []string
 
+	// Namespace is what signatures have to be made for; empty: [Namespace].
+	Namespace string
+
 	entries      []AllowedSigner
 	fingerprints []string // trusted
 	revoked      []string // fingerprints
 }
+
+// namespace is what signatures have to be made for.
+func (t *Trust) namespace() string { return cmp.Or(t.Namespace, Namespace) }
 
 // empty says that nobody is believed.
 func (t *Trust) empty() bool { return len(t.entries)+len(t.fingerprints) == 0 }
@@ -73,7 +80,7 @@ func (t *Trust) AddAllowedSigners(b []byte) error {
 	return nil
 }
 
-// Verify checks that armored is one signature of message, for [Namespace], by
+// Verify checks that armored is one signature of message, for the namespace, by
 // somebody who is trusted at the given time, and says by whom. Any other
 // outcome is a [*TrustError]. Where several people sign, see [Trust.Require].
 func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
@@ -84,7 +91,7 @@ func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
 		}
 		return Signer{}, keyError(NoTrust, sig.PublicKey, "")
 	}
-	sig, err := checkSignature(Namespace, message, armored)
+	sig, err := checkSignature(t.namespace(), message, armored)
 	if err != nil {
 		return Signer{}, err
 	}
@@ -95,7 +102,7 @@ func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
 	var trusted bool
 	var refused error
 	for _, line := range t.find(sig.PublicKey) {
-		who, err := line.permits(sig.PublicKey, t.Principals, at)
+		who, err := t.permits(line, sig.PublicKey, at)
 		if err != nil && refused == nil {
 			refused = err
 		}
@@ -118,7 +125,12 @@ func (t *Trust) Verify(message, armored []byte, at time.Time) (Signer, error) {
 // Type, Authority and KeyID are set. A signature that is not valid for message
 // is a [*TrustError].
 func Identify(message, armored []byte) (Signer, error) {
-	sig, err := checkSignature(Namespace, message, armored)
+	return IdentifyFor(Namespace, message, armored)
+}
+
+// IdentifyFor is Identify for another namespace.
+func IdentifyFor(namespace string, message, armored []byte) (Signer, error) {
+	sig, err := checkSignature(namespace, message, armored)
 	if err != nil {
 		return Signer{}, err
 	}

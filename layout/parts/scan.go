@@ -1,15 +1,18 @@
 package parts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"bundle/layout"
@@ -86,7 +89,83 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 	for _, x := range s.files {
 		s.read(x)
 	}
+	for _, id := range slices.Sorted(maps.Keys(s.sets)) {
+		s.reconcile(id)
+	}
 	return s, nil
+}
+
+// reconcile finds the damage that changes an id: one flipped bit in SHA256SUMS, or in
+// set.json, makes a file speak of a bundle that nothing else knows. Where the files
+// around it speak for the set, it is of the set.
+func (s *scan) reconcile(id string) {
+	set := s.sets[id]
+	var strange []*found
+	other := ""
+	for _, x := range s.files {
+		switch {
+		case x.id == id:
+			other = id
+		case x.id != "" && s.sets[x.id] == nil && s.besideSet(x, id) && set.named(x):
+			strange = append(strange, x)
+		}
+	}
+	switch {
+	case len(strange) == 0:
+	case other == id || slices.ContainsFunc(strange, func(x *found) bool { return x.id != strange[0].id }):
+		for _, x := range strange {
+			x.id, x.full = "", false
+			if x.name() == set.Name+HeadSuffix { // no reading of parts comes across it
+				s.bad = append(s.bad, &PartError{x.path, errors.New("its SHA256SUMS is not that of the parts")})
+			}
+		}
+	case len(strange) > 1: // and all of them agree
+		for _, x := range s.where[id] {
+			s.bad = append(s.bad, &PartError{x.path, errors.New("another id than its parts have")})
+		}
+		set.ID = strange[0].id
+		s.sets[set.ID], s.where[set.ID] = set, s.where[id]
+		delete(s.sets, id)
+		delete(s.where, id)
+	}
+}
+
+// besideSet reports whether a set.json of this id lies in the folder of a file.
+func (s *scan) besideSet(x *found, id string) bool {
+	return slices.ContainsFunc(s.where[id], func(w *found) bool { return filepath.Dir(w.path) == filepath.Dir(x.path) })
+}
+
+// named reports whether a file in which a bundle begins has a name of the set, and is
+// no other bundle that came to stand in its place.
+func (s *Set) named(x *found) bool {
+	switch name := x.name(); {
+	case name == s.Name+HeadSuffix:
+		return true
+	case name != s.Parts[0].Name:
+		return false
+	case s.Whole():
+		return x.size == s.Size && s.begins(x)
+	}
+	return !x.full
+}
+
+// begins reports whether a file begins as the bundle does: at the same second.
+func (s *Set) begins(x *found) bool {
+	f, err := openRegular(x.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	got := make([]byte, layout.BlockSize)
+	if _, err := f.ReadAt(got, 0); err != nil {
+		return false
+	}
+	size, err := strconv.ParseInt(strings.Trim(string(got[124:136]), " \x00"), 8, 64)
+	if err != nil {
+		return false
+	}
+	want, err := layout.Header(layout.LayoutFile, size, s.Time())
+	return err == nil && bytes.Equal(got, want)
 }
 
 // ends are what the names of all files of a set end with, behind that of the

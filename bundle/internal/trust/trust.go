@@ -26,6 +26,8 @@ type Trust struct {
 	// Principals, where given, are the identities that may sign, as ssh-keygen
 	// -I: one of them has to stand in the line of allowed_signers.
 	Principals []string
+	// Namespace is what signatures have to be made for; empty: bundles.
+	Namespace string
 	// Require is how many distinct trusted signers there have to be; 0: one.
 	Require int
 	// Signatures are files with signatures, beside those that lie next to the
@@ -118,9 +120,10 @@ func (t *Trust) Check(list []byte, found []checksum.Candidate, now time.Time) (v
 		return Vouched{Signers: []Voucher{}, SignatureSkipped: true}, nil
 	}
 	if t.Anybody {
-		return identify(list, found)
+		return t.identify(list, found)
 	}
 	keys := t.keys
+	keys.Namespace = t.Namespace
 	keys.Principals = t.Principals
 	accepted, err := keys.Require(t.Require, list, found, now)
 	if err != nil {
@@ -165,9 +168,9 @@ func (t *Trust) CheckAge(rec *record.Record, now time.Time) error {
 }
 
 // identify says who signed, and not whether to believe them.
-func identify(list []byte, found []checksum.Candidate) (v Vouched, err error) {
+func (t *Trust) identify(list []byte, found []checksum.Candidate) (v Vouched, err error) {
 	for _, c := range found {
-		s, err := checksum.Identify(list, c.Armored)
+		s, err := checksum.IdentifyFor(cmp.Or(t.Namespace, checksum.Namespace), list, c.Armored)
 		if err != nil {
 			return Vouched{}, explain(fmt.Errorf("%s: %w", c.Name, err))
 		}
