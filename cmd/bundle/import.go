@@ -128,14 +128,15 @@ func addRefusing(fl *pflag.FlagSet, o *bundle.ImportOptions) {
 
 // addSecrets adds the flag for Secrets among rendered manifests.
 func addSecrets(cmd *cobra.Command, o *bundle.ImportOptions) {
-	cmd.Flags().Func("render-secrets", "`keep|omit` Secrets in the folder of --render (default keep, with a warning that names them)", func(s string) error {
-		if s != "keep" && s != "omit" {
-			return errors.New("want keep or omit")
+	cmd.Flags().Func("render-secrets", "`keep|omit|omit-all`: in the folder of --render, keep Secrets, and name those with generated content; or leave those out; or all (default keep)", func(s string) error {
+		which, ok := map[string]bundle.Secrets{"keep": bundle.KeepSecrets, "omit": bundle.OmitGenerated, "omit-all": bundle.OmitAll}[s]
+		if !ok {
+			return errors.New("want keep, omit or omit-all")
 		}
-		o.OmitSecrets = s == "omit"
+		o.OmitSecrets = which
 		return nil
 	})
-	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit", "omit-all"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // addReceipt completes the options of the receipt.

@@ -36,6 +36,8 @@ type Chart struct {
 	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
 	unbuildable string        // why kustomize refuses the rendered folder
 
+	generated map[chart.Document]bool // what differs between two renders of the same input
+
 	nulls    bool             // the values hold nulls, and the chart would not be the same without
 	excluded []record.Finding // that stay outside because the user says so
 }
@@ -46,7 +48,7 @@ type Options struct {
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
-	OmitSecrets    bool           // leave Secrets out of RenderDir
+	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
 	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
 	Environments   []string       // overlays of Kustomize; none: production and staging
@@ -134,6 +136,11 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		return err
 	}
 	c.output = c.output.Like(res.Before)
+	if o.renders() {
+		if err := c.findGenerated(ctx, render); err != nil {
+			return err
+		}
+	}
 	for _, l := range res.Left {
 		switch {
 		case l.Test && c.Record.SkipTests:
