@@ -51,7 +51,7 @@ type ImportOptions struct {
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
 	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
-	OmitSecrets                     bool     // leave Secrets out of RenderDir
+	OmitSecrets                     Secrets  // which Secrets stay out of RenderDir
 	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
 	GitOps                          []string // objects to write too, see the constants of emit
 	Environments                    []string // overlays of them

@@ -14,6 +14,26 @@ import (
 	"bundle/bundle"
 )
 
+const exportExample = `  # A key once; then what would be fetched, and the bundle.
+  bundle keygen release-key
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --dry-run
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
+
+  # A chart of an HTTP repository, for one platform, with values and one more image.
+  bundle export nginx --repo https://charts.example.com -f site.yaml --set replicas=3 \
+    --platform linux/amd64 --image docker.io/library/busybox:1.37 --key release-key
+
+  # Only images that somebody signed with cosign, by public keys.
+  bundle export ./chart --key release-key --verify-images policy.yaml
+
+  # Several charts, and images alone.
+  bundle export --config bundle.yaml --key release-key -o site.bundle.tar
+  bundle export --image ghcr.io/acme/tool:1.0 --key release-key -o tool.bundle.tar
+
+  # Onto media that are too small, with one to spare; into a pipe.
+  bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
+  bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
+
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
@@ -37,11 +57,8 @@ with the values given. Without CHART, --image alone makes a bundle too.
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
 command goes on from there, and the result is the same.`,
-		Example: `  bundle keygen release-key
-  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
-  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run
-  bundle export ./chart --key release-key --verify-images policy.yaml`,
-		Args: cobra.MaximumNArgs(1),
+		Example: exportExample,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
 				return err

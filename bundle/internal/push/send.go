@@ -73,6 +73,11 @@ func (r *run) preflight(ctx context.Context) error {
 func (r *run) push(ctx context.Context) error {
 	r.Pr.Phase("pushing", r.todo.total())
 	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	for _, a := range r.todo.arrivals {
+		if a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
@@ -153,7 +158,19 @@ func (r *run) pushBlob(ctx context.Context, u *upload) error {
 		r.count(u, res)
 		from = repo
 	}
+	r.arrived(u)
 	return nil
+}
+
+// arrived counts the images that a blob was the last one of.
+func (r *run) arrived(u *upload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range u.needed {
+		if a.blobs--; a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 }
 
 func (r *run) count(u *upload, res remote.PushResult) {

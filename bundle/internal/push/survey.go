@@ -203,6 +203,7 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
+	arrivals  []*arrival           // one for each tag
 	absent    []ocispec.Descriptor // blobs that it lacks, on media that are not there
 }
 
@@ -211,8 +212,12 @@ type upload struct {
 	desc    ocispec.Descriptor
 	missing []string
 	have    string // a repository of the target that has it, if any
+	needed  []*arrival
 	source  string // an image that needs it
 }
+
+// An arrival is one tag whose image waits for blobs.
+type arrival struct{ blobs int }
 
 type manifestPush struct {
 	repo, tag string // without a tag, it is pushed by digest
@@ -243,6 +248,7 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 	}
 	for _, g := range all {
 		tagged := g.Target.Tag != ""
+		var arrives *arrival
 		for _, m := range g.manifests {
 			if s.lacks[manifestKey(g.repo, m.Digest)] && !(tagged && m.Digest == g.Root.Digest) {
 				queue(&plan.manifests, manifestPush{repo: g.repo, desc: m, source: g.Source, kind: g.Kind})
@@ -250,20 +256,30 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 		}
 		if tagged && s.lacksTag(g) {
 			m := manifestPush{repo: g.repo, tag: g.Target.Tag, desc: g.Root, source: g.Source, kind: g.Kind, replaces: s.replaced(g)}
+			if !queued[m.key()] {
+				arrives = new(arrival)
+				plan.arrivals = append(plan.arrivals, arrives)
+			}
 			queue(&plan.tags, m)
 		}
 		for _, d := range g.blobs {
 			key := blobKey(g.repo, d.Digest)
-			if !s.lacks[key] || queued[key] {
+			if !s.lacks[key] {
 				continue
 			}
-			queued[key] = true
 			u := uploads[d.Digest]
 			if u == nil {
 				u = &upload{desc: d, source: g.Source, have: s.have[d.Digest]}
 				uploads[d.Digest] = u
 			}
-			u.missing = append(u.missing, g.repo)
+			if arrives != nil {
+				arrives.blobs++
+				u.needed = append(u.needed, arrives)
+			}
+			if !queued[key] {
+				queued[key] = true
+				u.missing = append(u.missing, g.repo)
+			}
 		}
 	}
 	for _, d := range b.Blobs {
