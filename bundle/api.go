@@ -149,6 +149,17 @@ const FormatVersion = record.FormatVersion
 // nobody says another.
 const DefaultKubeVersion = chart.DefaultKubeVersion
 
+// Child is the first thing in the main function of a program that shall render charts
+// in processes of its own, which may die of what a template asks for: in such a process
+// it serves renders and returns the code to exit with, otherwise ok is false. Without
+// it, charts are rendered in the process that asks for it, and one that asks for
+// terabytes at once ends it.
+//
+//	if code, ok := bundle.Child(); ok {
+//		os.Exit(code)
+//	}
+func Child() (code int, ok bool) { return chart.Child() }
+
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }
 
