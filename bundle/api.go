@@ -28,6 +28,8 @@ import (
 
 // What goes into a bundle, and what one holds.
 type (
+	Requires    = record.Requires  // of a delta: what it leaves out
+	BaseKind    = record.BaseKind  // what says so
 	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
 	ImageSpec   = source.ImageSpec // an image that the user names
 	Config      = source.Config    // what --config takes

@@ -58,6 +58,8 @@ type ExportOptions struct {
 	Serial       int64         // tells newer bundles from older ones before Created does; 0: it does not
 	ValidFor     time.Duration // after Created, an import refuses the bundle; 0: never
 	Tool         string        // name and version that go into the record
+	Bases        []string      // bundles, parts of them, receipts: layers that these have stay out
+	BaseTrust    *trust.Trust  // who has to have signed those; nil: they are taken as hints
 	Jobs         int           // transfers at once; 0: DefaultJobs
 	Registry     RegistryOptions
 	Progress     progress.Reporter
@@ -93,6 +95,7 @@ type ExportReport struct {
 	Count       int               `json:"count,omitempty"`     // of a bundle in parts: how many there are
 	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
 	NotTaken    []string          `json:"notTaken,omitempty"`
+	Bases       []BaseReport      `json:"bases,omitempty"`      // of a delta: what was left out
 	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
@@ -176,6 +179,10 @@ func (o *ExportOptions) checkOutput() error {
 func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *ExportReport, error) {
 	o.Progress.Phase("resolving", 0)
 	defer o.Progress.End()
+	bases, err := o.loadBases(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	charts, findings, err := o.find(ctx, client)
 	if err != nil {
 		return nil, nil, err
@@ -205,12 +212,16 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
 	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
-	p, err := plan.New(rec, images, charts, times)
+	var known []plan.Base
+	for _, b := range bases {
+		known = append(known, b.Base)
+	}
+	p, err := plan.New(rec, images, charts, times, known...)
 	if err != nil {
 		return nil, nil, err
 	}
 	report := exportReport(p, images, unasked)
-	report.NotTaken, report.Verdicts = o.NotTaken, verdicts
+	report.NotTaken, report.Verdicts, report.Bases = o.NotTaken, verdicts, baseReports(bases, rec.Requires)
 	report.DryRun = o.DryRun
 	if o.Signer != nil {
 		report.KeyType = o.Signer.Key.PublicKey().Type()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,6 +41,7 @@ func newExport() *cobra.Command {
 		chart     chartFlags
 		reg       registryFlags
 		set       setFlags
+		base      baseFlags
 		platforms []string
 		lists     []string
 		key       string
@@ -53,6 +55,9 @@ func newExport() *cobra.Command {
 CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
 of a chart in an HTTP chart repository. Images are found by rendering the chart
 with the values given. Without CHART, --image alone makes a bundle too.
+
+With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
+An import takes it where the registry has those layers, or beside the earlier bundle.
 
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
@@ -81,7 +86,7 @@ command goes on from there, and the result is the same.`,
 			if err := addLists(cmd.Context(), &o, lists); err != nil {
 				return err
 			}
-			if err := set.into(cmd, &o); err != nil {
+			if err := errors.Join(set.into(cmd, &o), base.into(cmd.Context(), &o)); err != nil {
 				return err
 			}
 			return runExport(cmd, &o, &reg, platforms, key)
@@ -90,6 +95,7 @@ command goes on from there, and the result is the same.`,
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
 	set.add(cmd)
+	base.add(fl)
 	addImages(fl, &o, &lists)
 	addChoice(fl, &o, &platforms)
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
@@ -223,6 +229,7 @@ func printExport(v view, r *bundle.ExportReport) {
 		printReduced(w, r.Images)
 		printNotes(w, r)
 		printFetched(v.err, r.Fetched)
+		printBases(w, r.Bases)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
@@ -234,6 +241,7 @@ func printExport(v view, r *bundle.ExportReport) {
 		fmt.Fprintf(w, "went on with %s of an earlier run\n", size(r.Resumed))
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
+	printBases(w, r.Bases)
 	printReduced(w, r.Images)
 	printNotes(w, r)
 	printFetched(w, r.Fetched)

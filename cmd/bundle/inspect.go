@@ -103,6 +103,7 @@ func printInspect(w paper, r *bundle.InspectReport) {
 	if r.Parts != nil {
 		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))
 	}
+	printRequires(w, r.Requires)
 	for _, c := range r.Charts {
 		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)
 	}

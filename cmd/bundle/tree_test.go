@@ -77,7 +77,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/media", "disk progress fault layout layout/parity layout/parts"},
 		{"bundle/internal/stock", "history place inventory progress remote layout"},
 		{"bundle/internal/history", "words push place open image trust record name fault remote layout/strict"},
-		{"bundle/internal/push", "place open progress fault remote words layout"},
+		{"bundle/internal/push", "place open record progress fault remote words layout"},
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},
 		{"bundle/internal/source", "image imagefile record name fault relocate chart remote input"},

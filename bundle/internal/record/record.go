@@ -57,6 +57,8 @@ type Record struct {
 	Referrers  []Image   `json:"referrers,omitempty"`  // signatures, SBOMs and the like, attached to images
 	Unresolved []Finding `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
 	Accepted   []Finding `json:"accepted,omitempty"`   // the same, but the user knows of it: with an answer, or ignored
+
+	Requires *Requires `json:"requires,omitempty"` // of a delta: what it leaves out; nil: it is whole
 }
 
 // A Chart is one chart and the inputs it was rendered with; the far side

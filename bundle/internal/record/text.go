@@ -46,6 +46,7 @@ func (r *Record) texts(visit func(*string)) {
 			}
 		}
 	}
+	r.Requires.texts(visit)
 	for _, list := range [][]Finding{r.Unresolved, r.Accepted} {
 		for i := range list {
 			finding(&list[i])
