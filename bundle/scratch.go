@@ -19,6 +19,7 @@ import (
 // somebody to ask.
 func (o *ImportOptions) pushAll(ctx context.Context, p *push.Pusher, places []place.Placement) (*push.Result, error) {
 	var sum push.Bytes
+	p.Hold = o.Swap != nil && o.Scratch == ""
 	for {
 		res, err := p.Run(ctx, places, o.DryRun)
 		var missing *open.MissingError

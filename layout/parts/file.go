@@ -296,6 +296,13 @@ func (f *File) Missing(from, to int64) []int {
 	return missing
 }
 
+// Reach says how far a range can be read from its begin on, as files have it.
+func (f *File) Reach(from, to int64) int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return min(f.covered(from), to)
+}
+
 // covered says how far the bytes from at on are in files.
 func (f *File) covered(at int64) int64 {
 	for _, x := range f.extents {

@@ -38,7 +38,7 @@ func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
 		}
 		opened[a] = true
 	}
-	return b.Lacking(b.Blobs)
+	return b.Lacking(b.Blobs, nil)
 }
 
 // Payload is the number of bytes that have a checksum and are there.

@@ -203,7 +203,7 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
-	absent    []ocispec.Descriptor // blobs that it lacks, on media that are not there
+	absent    []*upload // blobs on media that are not there
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -270,7 +270,7 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 		if u := uploads[d.Digest]; u != nil {
 			delete(uploads, d.Digest)
 			if !b.Has(d.Digest) {
-				plan.absent = append(plan.absent, d)
+				plan.absent = append(plan.absent, u)
 				continue
 			}
 			plan.uploads = append(plan.uploads, u)
@@ -307,6 +307,15 @@ func (p *todo) total() int64 {
 	return n
 }
 
+// lacks lists the blobs that are not there to be pushed.
+func (p *todo) lacks() []ocispec.Descriptor {
+	var all []ocispec.Descriptor
+	for _, u := range p.absent {
+		all = append(all, u.desc)
+	}
+	return all
+}
+
 // repositories are those that something is pushed to, each once.
 func (p *todo) repositories() []string {
 	var all []string
@@ -325,8 +334,9 @@ func (p *todo) without(closed map[string]error) {
 	dropped := func(m manifestPush) bool { return closed[m.repo] != nil }
 	p.manifests = slices.DeleteFunc(p.manifests, dropped)
 	p.tags = slices.DeleteFunc(p.tags, dropped)
-	for _, u := range p.uploads {
+	for _, u := range slices.Concat(p.uploads, p.absent) {
 		u.missing = slices.DeleteFunc(u.missing, func(repo string) bool { return closed[repo] != nil })
 	}
-	p.uploads = slices.DeleteFunc(p.uploads, func(u *upload) bool { return len(u.missing) == 0 })
+	nowhere := func(u *upload) bool { return len(u.missing) == 0 }
+	p.uploads, p.absent = slices.DeleteFunc(p.uploads, nowhere), slices.DeleteFunc(p.absent, nowhere)
 }
