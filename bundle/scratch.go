@@ -60,6 +60,12 @@ func (o *ImportOptions) nextMedium(ctx context.Context, f *parts.File, missing *
 		if f.Begins() {
 			return nil
 		}
+		again := *missing
+		again.Problems = nil
+		for _, err := range f.Problems() {
+			again.Problems = append(again.Problems, err.Error())
+		}
+		missing = &again
 	}
 }
 

@@ -30,6 +30,8 @@ type MissingError struct {
 	Any    int      `json:"any,omitempty"`  // with parity: how many media are enough, whichever they are
 	Cut    []string `json:"cut"`            // images with a layer that is cut, and of which a piece is here
 	Next   int      `json:"next,omitempty"` // the part with which a layer that is cut goes on
+
+	Problems []string `json:"problems,omitempty"` // with the medium that came last, where it was of no use
 }
 
 func (e *MissingError) Error() string {

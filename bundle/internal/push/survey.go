@@ -229,8 +229,8 @@ func (m manifestPush) key() string {
 	return manifestKey(m.repo, m.desc.Digest)
 }
 
-// todo lists what has to be pushed, blobs in the order of the bundle, so that its
-// media is read from front to back.
+// todo lists what has to be pushed, blobs in the order of the bundle, so that each
+// medium of it is read from front to back.
 func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 	plan := &todo{}
 	queued := make(map[string]bool)
