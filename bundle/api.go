@@ -149,6 +149,17 @@ const FormatVersion = record.FormatVersion
 // nobody says another.
 const DefaultKubeVersion = chart.DefaultKubeVersion
 
+// Child is the first thing in the main function of a program that shall render charts
+// in processes of its own, which may die of what a template asks for: in such a process
+// it serves renders and returns the code to exit with, otherwise ok is false. Without
+// it, charts are rendered in the process that asks for it, and one that asks for
+// terabytes at once ends it.
+//
+//	if code, ok := bundle.Child(); ok {
+//		os.Exit(code)
+//	}
+func Child() (code int, ok bool) { return chart.Child() }
+
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }
 
@@ -204,8 +215,17 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 	return source.LoadConfig(ctx, path)
 }
 
-// LoadList reads a plain list of images: one reference a line, # begins a comment.
-func LoadList(ctx context.Context, path string) ([]string, error) { return source.LoadList(ctx, path) }
+// WriteList writes charts and images for hauler, for zarf, or as plain text.
+func WriteList(kind string, r *ImagesReport, images []string) ([]byte, error) {
+	return source.WriteList(kind, r.Charts, images)
+}
+
+// LoadList reads a list of images: one reference a line, # begins a comment; or the
+// manifest of hauler, or the package definition of zarf, of which it names what is
+// not taken.
+func LoadList(ctx context.Context, path string) (images, notTaken []string, err error) {
+	return source.LoadList(ctx, path)
+}
 
 // ParsePlatform reads os/arch[/variant].
 func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }

@@ -27,10 +27,11 @@ const DefaultJobs = 6
 
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
-	Charts  []source.ChartSpec
-	Images  []string // beside those found in charts: references, images in files, and answers; see [source.Name]
-	Exclude []string // references to leave out, wherever they were found
-	Ignore  []string // texts in charts, as they are written there, that are known not to be pulled
+	Charts   []source.ChartSpec
+	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
+	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
+	Exclude  []string // references to leave out, wherever they were found
+	Ignore   []string // texts in charts, as they are written there, that are known not to be pulled
 	// Destinations are names that images shall have on the other side, by
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
@@ -83,11 +84,12 @@ type ExportReport struct {
 	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
 	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"`  // layers that may lie elsewhere, and travel
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`    // registries that did not answer for signatures
-	Parts       []media.Written   `json:"parts,omitempty"`      // of a bundle in parts: those that are on their media
-	Count       int               `json:"count,omitempty"`      // of a bundle in parts: how many there are
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`    // charts that came over the network, dependencies too
+	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
+	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
+	Parts       []media.Written   `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
+	Count       int               `json:"count,omitempty"`     // of a bundle in parts: how many there are
+	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	NotTaken    []string          `json:"notTaken,omitempty"`
 	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
@@ -201,6 +203,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		return nil, nil, err
 	}
 	report := exportReport(p, images, unasked)
+	report.NotTaken = o.NotTaken
 	report.DryRun = o.DryRun
 	if o.Signer != nil {
 		report.KeyType = o.Signer.Key.PublicKey().Type()

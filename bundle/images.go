@@ -19,6 +19,8 @@ type ImagesReport struct {
 	Disabled []DisabledImage  `json:"disabled,omitempty"`
 	Failed   []string         `json:"failed,omitempty"`  // switches with which the chart does not render
 	Untried  int              `json:"untried,omitempty"` // switches beyond what is tried
+	NotTaken []string         `json:"notTaken,omitempty"`
+	Charts   []source.Listed  `json:"-"`
 }
 
 // A DisabledImage appears when a component that is off is switched on.
@@ -46,7 +48,7 @@ func Images(ctx context.Context, spec source.ChartSpec, disabled bool, o Registr
 	if err != nil {
 		return nil, err
 	}
-	report := &ImagesReport{Chart: c.Record.Label(), Found: found}
+	report := &ImagesReport{Chart: c.Record.Label(), Found: found, Charts: []source.Listed{{Spec: spec, Name: c.Record.Name, Version: c.Record.Version}}}
 	if disabled {
 		err = report.addDisabled(ctx, c)
 	}

@@ -81,7 +81,7 @@ command goes on from there, and the result is the same.`,
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
 	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are detected)")
-	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml will do")
+	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml, a hauler manifest or a zarf.yaml will do")
 	chart.add(cmd)
 	reg.addMirrors(cmd)
 	reg.add(cmd, "the chart repository of --repo")
@@ -91,7 +91,7 @@ command goes on from there, and the result is the same.`,
 // addImages adds the flags that say which images travel besides those of charts.
 func addImages(fl *pflag.FlagSet, o *bundle.ExportOptions, lists *[]string) {
 	fl.StringArrayVar(&o.Images, "image", nil, "add the image or OCI artifact `REF`, or oci:FOLDER[:NAME], oci-archive:FILE[:NAME],\ndocker-archive:FILE[:REF]; with TEXT= before it, that is what TEXT in a chart becomes (repeatable)")
-	fl.StringArrayVar(lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment (repeatable)")
+	fl.StringArrayVar(lists, "images-from", nil, "add the images that `FILE` lists, one a line, # begins a comment; or a hauler manifest or a zarf.yaml (repeatable)")
 	fl.StringArrayVar(&o.Exclude, "exclude", nil, "leave out `REF`, though a chart names it (repeatable)")
 	fl.StringArrayVar(&o.Ignore, "ignore", nil, "`TEXT` that a chart writes in the place of an image is known, and not missed (repeatable)")
 }
@@ -116,11 +116,11 @@ func addChoice(fl *pflag.FlagSet, o *bundle.ExportOptions, platforms *[]string) 
 // addLists adds the images that files list.
 func addLists(ctx context.Context, o *bundle.ExportOptions, lists []string) error {
 	for _, list := range lists {
-		images, err := bundle.LoadList(ctx, list)
+		images, notTaken, err := bundle.LoadList(ctx, list)
 		if err != nil {
 			return err
 		}
-		o.Images = append(o.Images, images...)
+		o.Images, o.NotTaken = append(o.Images, images...), append(o.NotTaken, notTaken...)
 	}
 	return nil
 }
@@ -133,6 +133,7 @@ func addConfig(ctx context.Context, o *bundle.ExportOptions, path string) error 
 	}
 	o.Charts = append(o.Charts, c.Charts...)
 	o.Platforms = append(o.Platforms, c.Platforms...)
+	o.NotTaken = append(o.NotTaken, c.NotTaken...)
 	o.Destinations = make(map[string]string)
 	for _, im := range c.Images {
 		o.Images = append(o.Images, im.Source)
@@ -192,6 +193,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 }
 
 func printExport(v view, r *bundle.ExportReport) {
+	printNotTaken(v.err, r.NotTaken)
 	for _, c := range r.Collisions {
 		fmt.Fprintf(v.err, "warning: %s\n", c)
 	}

@@ -107,6 +107,8 @@ type chartFlags struct {
 	spec   bundle.ChartSpec
 	values valuesFlags
 	config string
+	// notTaken is what the file of config has besides, when it is that of another tool.
+	notTaken []string
 }
 
 // ofChart are the flags that say something of CHART.
@@ -140,6 +142,7 @@ func (f *chartFlags) all(cmd *cobra.Command, reg *registryFlags, args []string) 
 	if err != nil {
 		return nil, nil, err
 	}
+	f.notTaken = c.NotTaken
 	for _, im := range c.Images {
 		named = append(named, im.Source)
 	}

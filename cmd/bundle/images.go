@@ -37,11 +37,13 @@ With --config, list those of all charts and images in that file.
 Confidence is image (can be pulled as it stands), repository (no tag or digest: a
 program completes it at run time) or placeholder (names no image).
 
-With -q, print one image a line, named in full. With -o, write a mirror.yaml of
-sources and, with --registry, destinations.`,
+With -q, print one image a line, named in full. With -o FILE, write a mirror.yaml of
+sources and, with --registry, destinations; with -o hauler, zarf or text, print the
+list for those tools, charts included, or as plain text.`,
 		Example: `  bundle images ./chart
   bundle images oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 -q
-  bundle images ./chart --registry registry.plant.local:5000 -o mirror.yaml`,
+  bundle images ./chart --registry registry.plant.local:5000 -o mirror.yaml
+  bundle images oci://ghcr.io/acme/charts/app --version 1.2.3 -o hauler > hauler.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			specs, named, err := chart.all(cmd, &reg, args)
@@ -61,11 +63,16 @@ sources and, with --registry, destinations.`,
 			if err != nil {
 				return err
 			}
+			report.NotTaken = chart.notTaken
 			j := imagesJSON(report)
+			if slices.Contains(otherLists, f.mirror) {
+				return f.print(cmd, report, j)
+			}
 			if err := f.write(j); err != nil {
 				return err
 			}
 			return output(cmd, j, func(v view) {
+				printNotTaken(v.err, report.NotTaken)
 				if f.mirror == "" {
 					printFindings(v, report)
 				}
@@ -78,7 +85,7 @@ sources and, with --registry, destinations.`,
 	}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.disabled, "disabled", false, "list too what appears when a component that is off is switched on")
-	fl.StringVarP(&f.mirror, "output", "o", "", "write the list as a mirror.yaml into `FILE`")
+	fl.StringVarP(&f.mirror, "output", "o", "", "write the list as a mirror.yaml into `FILE`, or, where that is hauler, zarf or text, print what that tool reads, or plain text")
 	fl.StringVar(&f.registry, "registry", "", "with -o: destinations in `HOST[:PORT][/PREFIX]`")
 	addNames(cmd, &f.names)
 	chart.add(cmd)
@@ -96,6 +103,7 @@ func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, d
 		if err != nil {
 			return nil, err
 		}
+		all.Charts = append(all.Charts, r.Charts...)
 		all.Found = append(all.Found, r.Found...)
 		all.Disabled = append(all.Disabled, r.Disabled...)
 		all.Failed = append(all.Failed, r.Failed...)
@@ -105,6 +113,34 @@ func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, d
 		all.Found = append(all.Found, bundle.Finding{Raw: ref, Confidence: "image"})
 	}
 	return all, nil
+}
+
+// otherLists are what -o prints, where it names no file.
+var otherLists = []string{"hauler", "zarf", "text"}
+
+// print writes the list for another tool to standard output.
+func (f *imagesFlags) print(cmd *cobra.Command, r *bundle.ImagesReport, j *jsonImages) error {
+	if f.registry != "" || asJSON(cmd) {
+		return &bundle.UsageError{What: "--registry and --json mean nothing with -o " + f.mirror, Advice: "drop them"}
+	}
+	var refs []string
+	for _, im := range j.Images {
+		refs = append(refs, im.Reference)
+	}
+	text, err := bundle.WriteList(f.mirror, r, refs)
+	if err != nil {
+		return err
+	}
+	printNotTaken(paper{plainText{cmd.ErrOrStderr()}, columns(cmd.ErrOrStderr())}, r.NotTaken)
+	_, err = cmd.OutOrStdout().Write(text)
+	return err
+}
+
+// printNotTaken says what a list of another tool has besides.
+func printNotTaken(p paper, all []string) {
+	for _, text := range all {
+		fmt.Fprintf(p, "warning: %s\n", text)
+	}
 }
 
 // write writes a mirror.yaml, as export --config takes it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,19 @@ import (
 	"bundle/bundle"
 )
 
+const importLong = `Verify a bundle, push what the registry lacks, and write for each chart the
+values file with which Helm pulls everything from there, proved by rendering.
+
+Nothing visible is written to the registry before every byte that is sent has
+been verified. References that values cannot move are named, with exit code 6, and
+so is what the registry refuses while it takes the rest.
+
+A bundle in parts may be any mix of files, folders and mount points. What is missing
+is named, with exit code 7: the same command with the next medium goes on.
+
+With --blobs-only --shard I/N, N machines push one bundle at once; a last import
+without them finishes.`
+
 func newImport() *cobra.Command {
 	var (
 		o          bundle.ImportOptions
@@ -24,23 +38,16 @@ func newImport() *cobra.Command {
 		registry   string
 		receiptKey string
 		names      string
+		shards     shardFlags
 	)
 	cmd := &cobra.Command{
-		Use:   "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
-		Short: "Verify a bundle, push it into a registry, and emit the values that use it",
-		Long: `Verify a bundle, push what the registry lacks, and write for each chart the
-values file with which Helm pulls everything from there, proved by rendering.
-
-Nothing visible is written to the registry before every byte that is sent has
-been verified. References that values cannot move are named, with exit code 6, and
-so is what the registry refuses while it takes the rest.
-
-A bundle in parts may be any mix of files, folders and mount points. What is missing
-is named, with exit code 7: the same command with the next medium goes on.`,
+		Use:     "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
+		Short:   "Verify a bundle, push it into a registry, and emit the values that use it",
+		Long:    importLong,
 		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}}); err != nil {
+			if err := cmp.Or(shards.check(cmd), without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}})); err != nil {
 				return err
 			}
 			if registry == "" {
@@ -64,7 +71,7 @@ is named, with exit code 7: the same command with the next medium goes on.`,
 			if err := addReceipt(cmd, &o.Receipt, receiptKey); err != nil {
 				return err
 			}
-			return runImport(cmd, args[0], &o, &reg)
+			return runImport(cmd, args, &o, &reg, &shards)
 		},
 	}
 	fl := cmd.Flags()
@@ -88,6 +95,7 @@ is named, with exit code 7: the same command with the next medium goes on.`,
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
+	shards.add(cmd)
 	values.add(cmd)
 	trust.add(cmd)
 	reg.add(cmd, "the registry")
@@ -143,7 +151,10 @@ func addReceipt(cmd *cobra.Command, o *bundle.ReceiptOptions, key string) (err e
 	return err
 }
 
-func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *registryFlags) error {
+func runImport(cmd *cobra.Command, paths []string, o *bundle.ImportOptions, reg *registryFlags, shards *shardFlags) error {
+	if shards.asked(cmd) {
+		return shards.printJob(cmd, paths)
+	}
 	var err error
 	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
 		return err
@@ -156,7 +167,10 @@ func runImport(cmd *cobra.Command, path string, o *bundle.ImportOptions, reg *re
 	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")
 	}
-	report, err := bundle.Import(cmd.Context(), path, *o)
+	if shards.blobsOnly {
+		return pushShare(cmd, paths[0], shards.share, o)
+	}
+	report, err := bundle.Import(cmd.Context(), paths[0], *o)
 	if report == nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 
 	"bundle/bundle"
 )
@@ -31,7 +32,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Elsewhere:  r.Elsewhere,
 		Unasked:    r.Unasked,
 		Fetched:    r.Fetched,
-		Warnings:   r.Collisions,
+		Warnings:   slices.Concat(r.NotTaken, r.Collisions),
 	}
 	if r.Fingerprint != "" {
 		j.Signers = []jsonSigner{{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: "SHA256SUMS.sig"}}
@@ -78,6 +79,22 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	return j
 }
 
+func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
+	return &jsonImport{
+		Parts:            jsonPartsOf(r.Parts),
+		Missing:          r.Missing,
+		DryRun:           r.DryRun,
+		Complete:         err == nil,
+		Bundle:           aboutBundle(r.Bundle, 0),
+		Signers:          jsonSigners(r.Signers, true),
+		SignatureSkipped: r.SignatureSkipped,
+		Registry:         r.Registry,
+		Bytes:            jsonBytes{r.Bytes.Sent + r.Bytes.Mounted + r.Bytes.Present, r.Bytes.Sent, r.Bytes.Mounted, r.Bytes.Present},
+		Warnings:         r.Warnings,
+		Shard:            &jsonShard{r.Index, r.Of, r.Blobs, r.Total, r.Lacks},
+	}
+}
+
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
 		Parts:            jsonPartsOf(r.Parts),
@@ -118,7 +135,7 @@ func signJSON(r *bundle.SignReport) *jsonSign {
 }
 
 func imagesJSON(r *bundle.ImagesReport) *jsonImages {
-	j := &jsonImages{Failed: r.Failed, Untried: r.Untried}
+	j := &jsonImages{Failed: r.Failed, Untried: r.Untried, Warnings: r.NotTaken}
 	j.Images, j.Unresolved = byReference(r.Found)
 	for _, d := range r.Disabled {
 		j.Disabled = append(j.Disabled, jsonDisabled{jsonFindings([]bundle.Finding{d.Finding})[0], d.Switch})

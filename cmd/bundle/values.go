@@ -54,7 +54,7 @@ in that file.`,
 				return err
 			}
 			o.RegistryOptions.Waiting = told(pr)
-			return runValues(cmd, o, specs, file)
+			return runValues(cmd, o, specs, file, chart.notTaken)
 		},
 	}
 	fl := cmd.Flags()
@@ -69,7 +69,7 @@ in that file.`,
 	return cmd
 }
 
-func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartSpec, file string) error {
+func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartSpec, file string, notTaken []string) error {
 	st, serr := os.Stat(file)
 	folder := len(specs) > 1 || serr == nil && st.IsDir()
 	switch {
@@ -102,7 +102,10 @@ func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartS
 	if len(left) == 1 {
 		err = left[0]
 	}
-	return output(cmd, valuesJSON(all, err), func(v view) {
+	j := valuesJSON(all, err)
+	j.Warnings = notTaken
+	return output(cmd, j, func(v view) {
+		printNotTaken(v.err, notTaken)
 		for _, r := range all {
 			printValues(v.err, r, o.PullSecret)
 		}

@@ -188,6 +188,7 @@ type jsonImport struct {
 	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
 	Registry         string               `json:"registry"`
 	Bytes            jsonBytes            `json:"bytes"`
+	Shard            *jsonShard           `json:"shard,omitempty"` // what was pushed with --blobs-only; images and charts are empty then
 	Images           []jsonPlaced         `json:"images"`
 	Charts           []jsonMovedChart     `json:"charts"`
 	Excluded         []string             `json:"excluded"` // references inside that were left out
@@ -195,6 +196,15 @@ type jsonImport struct {
 	OutputDir        string               `json:"outputDir,omitempty"` // absent after a dry run
 	Receipt          string               `json:"receipt,omitempty"`   // where it was written
 	Kept             []string             `json:"kept"`                // files of an earlier import that somebody changed
+}
+
+// A jsonShard is one machine's share of a bundle.
+type jsonShard struct {
+	Index  int `json:"index"` // from 1
+	Of     int `json:"of"`
+	Blobs  int `json:"blobs"`  // in it
+	Total  int `json:"total"`  // blobs in all shares
+	Pushed int `json:"pushed"` // that the registry lacked; in a dry run: that would be
 }
 
 // A jsonVerify is the report of bundle verify.
@@ -252,6 +262,7 @@ type jsonImages struct {
 	Disabled   []jsonDisabled `json:"disabled"`   // what appears when a component is switched on
 	Failed     []string       `json:"failed"`     // switches with which the chart does not render
 	Untried    int            `json:"untried"`    // switches beyond what is tried
+	Warnings   []string       `json:"warnings"`
 }
 
 // A jsonValues is the report of bundle values.
@@ -259,6 +270,7 @@ type jsonValues struct {
 	Complete bool             `json:"complete"` // false: exit code 6
 	Registry string           `json:"registry"`
 	Charts   []jsonMovedChart `json:"charts"`
+	Warnings []string         `json:"warnings"`
 }
 
 // A jsonKeygen is the report of bundle keygen.

@@ -21,7 +21,8 @@ import (
 
 // A Config is the content of an export's configuration file: what --config
 // takes. A list of images alone, as source and destination pairs, is the
-// widespread mirror.yaml.
+// widespread mirror.yaml. A manifest of hauler and a package definition of zarf
+// are taken too, as far as they mean the same.
 //
 //	charts:
 //	  - chart: oci://ghcr.io/acme/charts/operator
@@ -37,6 +38,7 @@ type Config struct {
 	Charts    []ChartSpec
 	Images    []ImageSpec
 	Platforms []image.Platform
+	NotTaken  []string // what a list of another tool has besides, and a bundle does not carry
 }
 
 // maxConfig bounds a configuration file or a list of images, in bytes.
@@ -98,6 +100,9 @@ func under(dir, path string) string {
 // ParseConfig reads the text of a configuration file; name stands in errors,
 // which are *ConfigError and tell the line. Unknown keys are errors.
 func ParseConfig(b []byte, name string) (*Config, error) {
+	if c, foreign, err := parseForeign(b, name); foreign || err != nil {
+		return c, err
+	}
 	p := configParser{name}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(b, &doc); err != nil {

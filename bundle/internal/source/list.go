@@ -10,13 +10,31 @@ import (
 	"bundle/bundle/internal/input"
 )
 
-// LoadList reads a plain list of images.
-func LoadList(ctx context.Context, path string) ([]string, error) {
+// LoadList reads a list of images: a plain one, or that of another tool, as
+// [LoadConfig] does. What that has besides images is named.
+func LoadList(ctx context.Context, path string) (images, notTaken []string, err error) {
 	b, err := input.File(ctx, path, maxConfig)
 	if err != nil {
-		return nil, fmt.Errorf("list of images: %w", err)
+		return nil, nil, fmt.Errorf("list of images: %w", err)
 	}
-	return ParseList(b, path)
+	c, foreign, err := parseForeign(b, path)
+	if !foreign {
+		images, err = ParseList(b, path)
+		return images, nil, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, im := range c.Images {
+		images = append(images, im.Source)
+	}
+	if n := len(c.Charts); n > 0 {
+		c.NotTaken = append(c.NotTaken, fmt.Sprintf("%s: not taken: charts (%d): --config takes them too", path, n))
+	}
+	if len(c.Platforms) > 0 {
+		c.NotTaken = append(c.NotTaken, path+": not taken: the platform: --config takes it too")
+	}
+	return images, c.NotTaken, nil
 }
 
 // ParseList reads a plain list of images: one a line, as --image takes them; empty

@@ -125,7 +125,7 @@ func TestParseList(t *testing.T) {
 	if err := os.WriteFile(name, []byte("a:1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := LoadList(t.Context(), name); err != nil || len(got) != 1 {
+	if got, _, err := LoadList(t.Context(), name); err != nil || len(got) != 1 {
 		t.Errorf("got %q (%v)", got, err)
 	}
 }

@@ -1,0 +1,123 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"bundle/bundle/internal/emit"
+	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/input"
+	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/remote"
+)
+
+// A Share is one of several lots of the blobs of a bundle, see [ImportBlobs].
+type Share = push.Share
+
+// ParseShare reads I/N, with I from 1 to N, or from 0 to N-1.
+func ParseShare(s string) (Share, error) { return push.ParseShare(s) }
+
+// A BlobsReport says what one machine has pushed of a bundle.
+type BlobsReport struct {
+	DryRun  bool
+	Bundle  emit.ReceiptBundle
+	ID      string
+	Created time.Time
+	Vouched
+	Registry string
+	push.Lot
+	Warnings []string
+	Parts    *open.PartsReport  // of a bundle in parts: what was there
+	Missing  *open.MissingError // what is still to be brought
+}
+
+// ImportBlobs checks a bundle and pushes a share of its blobs, and nothing that a
+// client can see: so many machines move one bundle, and an [Import] in the end finds
+// the blobs there, pushes manifests and tags, and writes values. Of o, all counts
+// that says where the bundle goes and what is left out, and nothing about charts.
+//
+// What the registry refuses does not end the rest: the error is a *RefusedError
+// beside a valid report, and so is the *MissingError of parts that are not there.
+func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions) (*BlobsReport, error) {
+	if o.Jobs <= 0 {
+		o.Jobs = DefaultJobs
+	}
+	o.Progress = progress.OrSilent(o.Progress)
+	b, err := open.File(ctx, path, o.Trust, o.media()...)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	client, err := remote.New(o.RegistryOptions)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	names := place.NewNames(b.Record, o.Registry, o.Names)
+	if _, err := names.Exclude(b.Record, o.Exclude); err != nil {
+		return nil, err
+	}
+	places, err := place.All(b, names, place.Options{NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests})
+	if err != nil {
+		return nil, err
+	}
+	past := newMemory(client, &o)
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
+	lot, err := p.RunBlobs(ctx, places, share, o.DryRun)
+	if errors.Is(err, context.Canceled) && !o.DryRun {
+		err = fault.WithHint(err, "the registry keeps what has arrived: the same command goes on from there")
+	}
+	if lot == nil {
+		return nil, err
+	}
+	r := &BlobsReport{
+		DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched,
+		Registry: o.Registry.String(), Lot: *lot, Warnings: past.warnings, Parts: b.PartsReport(),
+	}
+	errors.As(err, &r.Missing)
+	return r, fault.Both(lot.Refused(), err)
+}
+
+// A ShardJob is a Kubernetes Job of [ImportBlobs].
+type ShardJob struct {
+	Shares int      // pods at once
+	Image  string   // of this program, for the pods
+	Claim  string   // PersistentVolumeClaim with the bundle
+	Paths  []string // of the bundle, as here; on the volume they lie beside each other
+	Args   []string // further arguments of import
+	Files  []Given  // flags with files that are no secrets, such as keys
+}
+
+// A Given is a flag with a file.
+type Given struct{ Flag, Path string }
+
+// maxGiven bounds such a file, in bytes: a ConfigMap holds 1 MiB.
+const maxGiven = 512 << 10
+
+// Manifest is the Job as YAML, for kubectl.
+func (s ShardJob) Manifest(ctx context.Context) ([]byte, error) {
+	j := emit.Job{
+		Name: "bundle-import", Shares: s.Shares, Image: s.Image, Claim: s.Claim,
+		Args: slices.Clone(s.Args), Files: make(map[string]string), Secret: "bundle-registry",
+	}
+	for _, p := range s.Paths {
+		j.Paths = append(j.Paths, filepath.Base(p))
+	}
+	for i, f := range s.Files {
+		b, err := input.File(ctx, f.Path, maxGiven)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("%d-%s", i+1, f.Flag)
+		j.Files[name] = string(b)
+		j.Args = append(j.Args, "--"+f.Flag, j.Folder()+"/"+name)
+	}
+	return j.Manifest()
+}
