@@ -31,7 +31,7 @@ type MissingError struct {
 	Cut    []string `json:"cut"`            // images with a layer that is cut, and of which a piece is here
 	Next   int      `json:"next,omitempty"` // the part with which a layer that is cut goes on
 
-	Problems []string `json:"problems,omitempty"` // with the medium that came last, where it was of no use
+	Problems []string `json:"problems"` // with the medium that came last, where it was of no use
 }
 
 func (e *MissingError) Error() string {
@@ -132,7 +132,7 @@ func (b *Bundle) Lacking(blobs []ocispec.Descriptor, sent func(digest.Digest) in
 	if b.Parts == nil || len(b.Parts.Absent()) == 0 {
 		return nil
 	}
-	m := &MissingError{Of: b.Parts.Count()}
+	m := &MissingError{Of: b.Parts.Count(), Problems: []string{}}
 	lost, cut := make(map[digest.Digest]bool), make(map[digest.Digest]bool)
 	for _, d := range blobs {
 		e, _ := b.Reader.Entry(layout.BlobName(d.Digest))
