@@ -45,6 +45,7 @@ type Options struct {
 	Registry       place.Registry
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	CA             []byte         // PEM of what nodes have to trust; nil: they do already
 	OutputDir      string         // where values files and reports go
 	OmitSecrets    bool           // leave Secrets out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
