@@ -22,7 +22,6 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/auth/token"    // access controller "token"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // driver "filesystem"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"   // driver "inmemory"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/sirupsen/logrus"
 )
@@ -179,7 +178,7 @@ func (r *Registry) distribution() (h http.Handler, err error) {
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 	}
 	if r.opts.Dir == "" {
-		cfg.Storage["inmemory"] = configuration.Parameters{}
+		cfg.Storage[memory] = configuration.Parameters{}
 	} else {
 		cfg.Storage["filesystem"] = configuration.Parameters{"rootdirectory": r.opts.Dir}
 	}
