@@ -29,7 +29,7 @@ import (
 // Options say how a registry is started. The zero value is an in-memory
 // registry that anybody may read and write over plain HTTP.
 type Options struct {
-	Dir  string // storage folder; empty: in memory (StartProcess: a temporary folder)
+	Dir  string // storage folder; empty: in memory
 	Addr string // address to listen on; empty: 127.0.0.1 and a free port
 
 	TLS   bool // serve HTTPS with a certificate for 127.0.0.1 and localhost, signed by Registry.CA
