@@ -143,6 +143,7 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.text(o.KubeVersion)
 	w.texts(o.APIVersions)
 	w.flag(o.Strict)
+	w.flag(o.Checks)
 	w.flag(o.StubKeys)
 	w.flag(o.Occasions)
 	values := o.Values
@@ -159,7 +160,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {

@@ -38,6 +38,11 @@ type RenderOptions struct {
 	// fail and required all count. Without it none of them does: it is for
 	// probing.
 	Strict bool
+	// Checks asks only whether the chart refuses these values, as far as can be told
+	// fast: schema, kubeVersion and the checks of templates count, and the output has
+	// nothing in it. An error is one of a strict render too; that there is none proves
+	// nothing. Ignored when Strict.
+	Checks bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
@@ -66,7 +71,7 @@ func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 	if ctx.Err() != nil {
 		return nil, Stopped(ctx, c.Name())
 	}
-	if o.Strict {
+	if o.Strict || o.Checks {
 		o.StubKeys = false
 		if err := c.checkRenderable(); err != nil {
 			return nil, err
@@ -169,9 +174,13 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	}
 	out = &Output{}
 	var base *renderings
-	if o.Strict {
+	switch {
+	case o.Strict:
 		err = c.strictly(o, caps, out)
-	} else {
+	case o.Checks:
+		out.Unread, err = c.refuses(o, caps)
+		return out, err
+	default:
 		base, err = c.leniently(o, caps, out)
 	}
 	if err == nil && o.Occasions {
