@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -60,7 +61,7 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // It is done by a child of this program, where that can have one (see [Child]). A
-// render that takes more than a minute, a GiB, or 300 MiB in recursion is a
+// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
 // *LimitError, and so is the end of a child that wanted much more at once. When ctx
 // ends first, Render returns at once, and the child is ended soon.
 //
@@ -94,11 +95,23 @@ func (c *Chart) within(ctx context.Context, o RenderOptions) (*Output, error) {
 		err error
 	}
 	done := make(chan result, 1)
+	var at atomic.Value // the template at work
+	at.Store("")
+	begins := o.begins
+	o.begins = func(template string) {
+		if at.Swap(template) != template && begins != nil {
+			begins(template)
+		}
+	}
 	go func() {
 		out, err := c.render(o)
 		done <- result{out, err}
 	}()
 	r, err := await(ctx, c.Name(), done)
+	var limit *LimitError
+	if errors.As(err, &limit) && limit.Template == "" && ctx.Err() == nil {
+		limit.Template = at.Load().(string)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type Chart struct {
 	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
 	unbuildable string        // why kustomize refuses the rendered folder
 
+	generated map[chart.Document]bool // what differs between two renders of the same input
+
 	nulls    bool             // the values hold nulls, and the chart would not be the same without
 	excluded []record.Finding // that stay outside because the user says so
 }
@@ -46,7 +48,7 @@ type Options struct {
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	OutputDir      string         // where values files and reports go
-	OmitSecrets    bool           // leave Secrets out of RenderDir
+	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
 	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
 	Environments   []string       // overlays of Kustomize; none: production and staging
@@ -125,7 +127,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if err := c.prove(ctx, request, res, o); err != nil {
 		return err
 	}
-	if err := c.final(ctx, res); err != nil {
+	if err := c.final(ctx, res, o); err != nil {
 		return err
 	}
 	for _, l := range res.Left {
@@ -142,20 +144,22 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 
 // final is the render of the chart with what was emitted, in the way of helm install:
 // the proof of the derivation, if that was with the very same values.
-func (c *Chart) final(ctx context.Context, res *relocate.Result) error {
+func (c *Chart) final(ctx context.Context, res *relocate.Result, o Options) error {
 	render, err := c.Record.RenderOptions(chart.ValuesFile{Name: "emitted values", Data: c.Values})
 	if err != nil {
 		return err
 	}
-	if c.output = res.Proved(render.Values); c.output != nil {
-		return nil
-	}
 	render.Strict, render.Occasions = true, true
-	out, err := c.Chart.Render(ctx, render)
-	if err != nil {
-		return err
+	if c.output = res.Proved(render.Values); c.output == nil {
+		out, err := c.Chart.Render(ctx, render)
+		if err != nil {
+			return err
+		}
+		c.output = out.Like(res.Before)
 	}
-	c.output = out.Like(res.Before)
+	if o.renders() {
+		return c.findGenerated(ctx, render)
+	}
 	return nil
 }
 
