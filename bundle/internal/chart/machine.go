@@ -23,8 +23,9 @@ type machine struct {
 
 	dot     map[string]any // of this render
 	view    *view
-	rec     *recording // of the template under way
-	stubbed bool       // what templates see may hold stubs
+	rec     *recording           // of the template under way
+	stubbed bool                 // what templates see may hold stubs
+	refused func(message string) // is told what checks that do not count would say; nil for nobody
 }
 
 // machine returns one that nobody uses.
@@ -154,7 +155,14 @@ func (m *machine) fail(message string) (string, error) {
 	if m.mode.checks {
 		return "", errors.New(warnStart + message + warnEnd)
 	}
+	m.told(message)
 	return "", nil
+}
+
+func (m *machine) told(message string) {
+	if m.refused != nil {
+		m.refused(message)
+	}
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -165,6 +173,7 @@ func (m *machine) required(message string, value any) (any, error) {
 	if m.mode.checks {
 		return value, errors.New(warnStart + message + warnEnd)
 	}
+	m.told(message)
 	return "", nil
 }
 

@@ -93,8 +93,16 @@ func (r *Result) Complete() bool { return len(r.Left) == 0 && len(r.Altered) == 
 // means that the chart does not render with the user's values (then it is a
 // *chart.RenderError or *chart.DependencyError), or that ctx ended.
 func Derive(ctx context.Context, r Request) (*Result, error) {
-	ctx, cancel := limited(ctx, r.Chart)
+	limit, cancel := limited(ctx, r.Chart)
 	defer cancel()
+	res, err := search(limit, r)
+	if err != nil {
+		return nil, r.Chart.Demands(ctx, r.Render, err)
+	}
+	return res, nil
+}
+
+func search(ctx context.Context, r Request) (*Result, error) {
 	d, err := begin(ctx, r)
 	if err != nil {
 		return nil, err
