@@ -133,6 +133,25 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	return r.result(s, all), lacking
 }
 
+// Compare finds out what Run would push, without a question whether it may, and
+// whatever of the bundle is there.
+func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result, error) {
+	all, err := goals(p.Bundle, places)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	r.bytes.Sent = r.todo.total()
+	for _, d := range r.todo.absent {
+		r.bytes.Sent += d.Size
+	}
+	return r.result(s, all), nil
+}
+
 // agree shows the tags that would stand for something else.
 func (p *Pusher) agree(ctx context.Context, s *survey, all []*goal) error {
 	if p.Agree == nil {
