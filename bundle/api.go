@@ -29,6 +29,8 @@ import (
 
 // What goes into a bundle, and what one holds.
 type (
+	Requires    = record.Requires  // of a delta: what it leaves out
+	BaseKind    = record.BaseKind  // what says so
 	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
 	ImageSpec   = source.ImageSpec // an image that the user names
 	Config      = source.Config    // what --config takes
@@ -86,6 +88,7 @@ type (
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
 	ImportChart    = emit.ChartReport // what became of a chart
+	Secrets        = emit.Secrets     // which Secrets --render leaves out
 	LeftFinding    = emit.Left        // a reference that values do not move
 	Receipt        = emit.Receipt     // what an import did, for the audit file
 	ReceiptBundle  = emit.ReceiptBundle
@@ -135,6 +138,10 @@ const (
 
 // What can move a reference that values do not.
 const (
+	KeepSecrets   = emit.KeepSecrets
+	OmitGenerated = emit.OmitGenerated
+	OmitAll       = emit.OmitAll
+
 	WayPostRender  = emit.WayPostRender
 	WayPostRender3 = emit.WayPostRender3
 	WayPostRender4 = emit.WayPostRender4

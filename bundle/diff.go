@@ -50,7 +50,7 @@ func openToShow(ctx context.Context, path string, t *trust.Trust) (*open.Bundle,
 		t = trust.TrustAnyone()
 		t.AllowExpired = true
 	}
-	return open.File(ctx, path, t)
+	return open.Head(ctx, path, t)
 }
 
 // RegistryDiffOptions say which registry a bundle is compared with.

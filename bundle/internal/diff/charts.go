@@ -16,7 +16,9 @@ func (r *Report) charts(older, newer []record.Chart) {
 	left := slices.Clone(older)
 	var added []record.Chart
 	alike := []func(a, b record.Chart) bool{
-		func(a, b record.Chart) bool { return a.Version == b.Version && a.Release == b.Release && a.Digest == b.Digest },
+		func(a, b record.Chart) bool {
+			return a.Version == b.Version && a.Release == b.Release && a.Digest == b.Digest
+		},
 		func(a, b record.Chart) bool { return a.Version == b.Version && a.Release == b.Release },
 		func(a, b record.Chart) bool { return a.Release == b.Release },
 		func(a, b record.Chart) bool { return a.Version == b.Version },

@@ -68,23 +68,23 @@ func styleSum() string {
 }
 
 var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
-	"t":       printable,
-	"style":   func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
-	"policy":  func() string { return inFile },
-	"size":    size,
-	"groups":  groups,
-	"count":   count,
-	"digest":  func(d fmt.Stringer) string { return printable(d.String()) },
-	"base":    func(p string) string { return printable(filepath.Base(p)) },
-	"shell":   shell,
-	"values":  values,
-	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"attach":  attached,
-	"value":   value,
+	"t":      printable,
+	"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
+	"policy": func() string { return inFile },
+	"size":   size,
+	"groups": groups,
+	"count":  count,
+	"digest": func(d fmt.Stringer) string { return printable(d.String()) },
+	"base":   func(p string) string { return printable(filepath.Base(p)) },
+	"shell":  shell,
+	"values": values,
+	"when":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"attach": attached,
+	"value":  value,
 
 	"settings": settings,
-	"add":     func(a, b int) int { return a + b },
+	"add":      func(a, b int) int { return a + b },
 }).Parse(source))
 
 // Write writes the page.
