@@ -164,8 +164,8 @@ func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result
 	}
 	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	r.bytes.Sent = r.todo.total()
-	for _, d := range r.todo.absent {
-		r.bytes.Sent += d.Size
+	for _, u := range r.todo.absent {
+		r.bytes.Sent += u.desc.Size
 	}
 	r.bytes.Mounted = r.todo.inside()
 	return r.result(s, all), nil
