@@ -11,14 +11,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/inventory"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
+	"bundle/layout"
 	"bundle/testdata/regtest"
 )
 
@@ -355,4 +358,135 @@ func TestDeltaOfDeltas(t *testing.T) {
 	}
 	_, err = Merge(t.Context(), full.Output, MergeOptions{Output: filepath.Join(tr.dir, "again.tar"), Signer: tr.signer})
 	wantError(t, err, fault.Usage, "is whole")
+}
+
+// A forged inventory makes a delta too small, and nothing worse: that is found before
+// anything is pushed. With a key, it is not taken.
+func TestDeltaForged(t *testing.T) {
+	tr := newTrip(t)
+	forged := &inventory.Inventory{Tool: "x", Created: time.Unix(1700000000, 0)}
+	for _, d := range append(layers(t, tr.pub, "acme/app:2"), layers(t, tr.pub, "acme/side:1")[1]) {
+		forged.Blobs = append(forged.Blobs, inventory.Blob{Digest: d.Digest, Size: d.Size})
+	}
+	path := filepath.Join(tr.dir, "forged.inventory")
+	if err := forged.Write(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	two := tr.export(t, "2", "2.tar", path)
+	if two.Bases[0].Layers != 3 {
+		t.Errorf("%+v", two.Bases)
+	}
+	priv := startRegistry(t)
+	_, err := Import(t.Context(), two.Output, onto(priv, tr.trust))
+	wantError(t, err, fault.NeedsMore, "3 layers", "inventory "+two.Bases[0].ID)
+	if w := writes(priv); w != nil {
+		t.Errorf("writes %v", w)
+	}
+	eo := tr.options(t, "2", "2.tar", path)
+	eo.BaseTrust = tr.trust
+	_, err = Export(t.Context(), eo)
+	wantError(t, err, fault.Untrusted)
+}
+
+// Two deltas that require of each other what neither has lead nowhere, and at once.
+func TestDeltaCycle(t *testing.T) {
+	tr := newTrip(t)
+	one, two := tr.export(t, "1", "1.tar"), tr.export(t, "2", "2.tar")
+	a, b := tr.export(t, "1", "a.tar", two.Output), tr.export(t, "2", "b.tar", one.Output)
+	priv := startRegistry(t)
+	o := onto(priv, tr.trust)
+	o.More = []string{b.Output}
+	_, err := Import(t.Context(), a.Output, o)
+	wantError(t, err, fault.NeedsMore, "2 layers", "bundle "+b.ID)
+	if w := writes(priv); w != nil {
+		t.Errorf("writes %v", w)
+	}
+	_, err = Merge(t.Context(), a.Output, MergeOptions{Older: o.More, Output: filepath.Join(tr.dir, "m.tar"), Signer: tr.signer})
+	wantError(t, err, fault.NeedsMore)
+	// One that requires all of itself is taken where it was imported in full.
+	self := tr.export(t, "1", "self.tar", one.Output)
+	if self.ID != one.ID || self.Payload != 0 {
+		t.Errorf("%+v", self)
+	}
+	mustImport(t, one.Output, onto(priv, tr.trust))
+	mustImport(t, self.Output, onto(priv, tr.trust))
+}
+
+// The bundle that lends need be signed by nobody: what it lends has the digest that
+// the delta asks for, or is not taken.
+func TestDeltaLender(t *testing.T) {
+	tr := newTrip(t)
+	signer := tr.signer
+	tr.signer, _ = newKey(t)
+	one := tr.export(t, "1", "1.tar")
+	tr.signer = signer
+	two := tr.export(t, "2", "2.tar", one.Output)
+	priv := startRegistry(t)
+	o := onto(priv, tr.trust)
+	o.More = []string{one.Output}
+	mustImport(t, two.Output, o)
+	holds(t, priv, "apps/acme/app:2", two.Images[0].Digest)
+	if r, err := Verify(t.Context(), two.Output, tr.trust, nil, one.Output); err != nil || r.Lent != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+
+	whole := []byte(regtest.ReadFile(t, one.Output))
+	base := layers(t, tr.pub, "acme/app:1")[0].Digest
+	e, _ := mustOpen(t, one.Output, trust.TrustAnyone()).Reader.Entry(layout.BlobName(base))
+	whole[e.Offset+e.Size/2] ^= 1
+	bad := filepath.Join(tr.dir, "bad.tar")
+	if err := os.WriteFile(bad, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	priv = startRegistry(t)
+	o = onto(priv, tr.trust)
+	o.More = []string{bad}
+	_, err := Import(t.Context(), two.Output, o)
+	wantError(t, err, fault.Damaged, bad, base.String()[7:])
+	lacks(t, priv, "apps/acme/app:2")
+	lacks(t, priv, "apps/acme/side:1")
+	_, err = Verify(t.Context(), two.Output, tr.trust, nil, bad)
+	wantError(t, err, fault.Damaged, bad, base.String()[7:])
+	_, err = Merge(t.Context(), two.Output, MergeOptions{Older: []string{bad}, Output: filepath.Join(tr.dir, "m.tar"), Signer: tr.signer})
+	wantError(t, err, fault.Damaged, base.String())
+	// Two whole bundles are not one and what it lacks.
+	_, err = Import(t.Context(), one.Output, onto(priv, tr.trust))
+	wantError(t, err, fault.Untrusted)
+	o.More = []string{one.Output}
+	full := tr.export(t, "2", "full.tar")
+	_, err = Import(t.Context(), full.Output, o)
+	wantError(t, err, fault.Usage, "different bundles", one.Output, full.Output)
+}
+
+// A delta in parts, of a bundle in parts: any medium at a time, with parity.
+func TestDeltaParts(t *testing.T) {
+	pub, _, eo, set, tr := inParts(t, SetOptions{Folders: []string{t.TempDir()}, Parity: 1})
+	eo.Images = append(eo.Images, "docker.io/acme/more:1")
+	pushImage(t, pub, "acme/more:1", regtest.Image{Layers: []regtest.Layer{{Size: 5000, Seed: 1}, {Size: 90_000, Seed: 77}, {Size: 90_000, Seed: 78}}})
+	dir := t.TempDir()
+	eo.Bases = []string{filepath.Dir(set.Parts[0].Path)}
+	eo.Set = &SetOptions{Folders: []string{dir}, Size: PartSize{Bytes: partSize}, Parity: 1}
+	eo.Output = "delta.bundle.tar"
+	delta := mustExport(t, eo)
+	if delta.Count < 3 || delta.Bases[0].Layers != 6 {
+		t.Fatalf("%d parts, %+v", delta.Count, delta.Bases)
+	}
+	if err := os.Remove(delta.Parts[1].Path); err != nil { // parity makes up for it
+		t.Fatal(err)
+	}
+	if _, err := Verify(t.Context(), dir, tr, nil); err != nil {
+		t.Error(err)
+	}
+	priv := startRegistry(t)
+	o := onto(priv, tr)
+	_, err := Import(t.Context(), dir, o)
+	wantError(t, err, fault.NeedsMore, "6 layers")
+	if w := writes(priv); w != nil {
+		t.Errorf("writes %v", w)
+	}
+	o.More = []string{filepath.Dir(set.Parts[0].Path)}
+	mustImport(t, dir, o)
+	for _, im := range delta.Images {
+		holds(t, priv, "apps/"+strings.TrimPrefix(im.Reference, "docker.io/"), im.Digest)
+	}
 }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -78,6 +79,10 @@ func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, erro
 	w, err := transfer.Write(ctx, nil, p, transfer.Options{
 		Output: o.Output, Signer: o.Signer, Jobs: o.Jobs, Progress: progress.OrSilent(o.Progress),
 	})
+	var wrong *layout.ContentError
+	if errors.As(err, &wrong) {
+		return nil, fault.Damage("one of the bundles", err)
+	}
 	if err != nil {
 		return nil, err
 	}
