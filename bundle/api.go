@@ -87,6 +87,7 @@ type (
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
 	ImportChart    = emit.ChartReport // what became of a chart
+	Secrets        = emit.Secrets     // which Secrets --render leaves out
 	LeftFinding    = emit.Left        // a reference that values do not move
 	Receipt        = emit.Receipt     // what an import did, for the audit file
 	ReceiptBundle  = emit.ReceiptBundle
@@ -127,11 +128,16 @@ const (
 
 // What can move a reference that values do not.
 const (
+	KeepSecrets   = emit.KeepSecrets
+	OmitGenerated = emit.OmitGenerated
+	OmitAll       = emit.OmitAll
+
 	WayPostRender  = emit.WayPostRender
 	WayPostRender3 = emit.WayPostRender3
 	WayPostRender4 = emit.WayPostRender4
 	WayKustomize   = emit.WayKustomize
 	WayMirror      = emit.WayMirror
+	WayMirrorOther = emit.WayMirrorOther
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.

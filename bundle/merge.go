@@ -113,7 +113,7 @@ func mergeable(b *open.Bundle) error {
 	if len(e.Layers) > 0 {
 		return e
 	}
-	return b.Lacking(b.Blobs)
+	return b.Lacking(b.Blobs, nil)
 }
 
 // merged lays out the whole bundle.

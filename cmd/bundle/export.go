@@ -15,6 +15,26 @@ import (
 	"bundle/bundle"
 )
 
+const exportExample = `  # A key once; then what would be fetched, and the bundle.
+  bundle keygen release-key
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --dry-run
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
+
+  # A chart of an HTTP repository, for one platform, with values and one more image.
+  bundle export nginx --repo https://charts.example.com -f site.yaml --set replicas=3 \
+    --platform linux/amd64 --image docker.io/library/busybox:1.37 --key release-key
+
+  # Only images that somebody signed with cosign, by public keys.
+  bundle export ./chart --key release-key --verify-images policy.yaml
+
+  # Several charts, and images alone.
+  bundle export --config bundle.yaml --key release-key -o site.bundle.tar
+  bundle export --image ghcr.io/acme/tool:1.0 --key release-key -o tool.bundle.tar
+
+  # Onto media that are too small, with one to spare; into a pipe.
+  bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
+  bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
+
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
@@ -42,10 +62,8 @@ An import takes it where the registry has those layers, or beside the earlier bu
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
 command goes on from there, and the result is the same.`,
-		Example: `  bundle keygen release-key
-  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
-  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
-		Args: cobra.MaximumNArgs(1),
+		Example: exportExample,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
 				return err
@@ -107,6 +125,7 @@ func addSigning(fl *pflag.FlagSet, o *bundle.ExportOptions, key *string) {
 	fl.StringVar(key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
 	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
 	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
+	fl.StringVar(&o.VerifyImages, "verify-images", "", "take only images that are signed with cosign as the policy in `FILE` wants it, by public keys")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 }
 
@@ -278,8 +297,18 @@ func printReduced(w paper, images []bundle.ImageRecord) {
 	}
 }
 
+// printSigned says by which keys images were signed.
+func printSigned(w paper, images []bundle.ImageRecord) {
+	for _, im := range images {
+		for _, key := range im.SignedBy {
+			fmt.Fprintf(w, "signature verified: %s, by the public key %s\n", im.Reference, key)
+		}
+	}
+}
+
 // printNotes says what is not as it is with most images.
 func printNotes(w paper, r *bundle.ExportReport) {
+	printSigned(w, r.Images)
 	for _, l := range r.Lacking {
 		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))
 	}

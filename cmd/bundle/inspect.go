@@ -110,6 +110,7 @@ func printInspect(w paper, r *bundle.InspectReport) {
 	fmt.Fprintln(w)
 	printImages(w, r.Images)
 	printReduced(w, r.Images)
+	printSigned(w, r.Images)
 	for _, a := range r.Referrers {
 		fmt.Fprintf(w, "attached to %s: %s (%s)\n", short(a.Subject.String()), a.Reference, size(a.Size))
 	}

@@ -44,6 +44,12 @@ bundle import, on the other side, verifies it, pushes it into the private regist
 and emits the values with which Helm pulls everything from there.
 
 ` + exitCodes,
+		Example: `  # Connected side:
+  bundle keygen release-key
+  bundle export oci://ghcr.io/acme/charts/app --version 1.2.3 --key release-key -o app.bundle.tar
+
+  # Carry app.bundle.tar, and release-key.pub by another route. Isolated side:
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       fmt.Sprintf("%s, bundle format %d", strings.TrimPrefix(toolName(), "bundle "), bundle.FormatVersion),

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // behaviour, in testdata/scripts. They run the real program against real
 // registries in this process. What they have beside testscript's own commands:
 //
-//	registry NAME [tls] [auth] [process]  start a registry; $NAME is its host; with tls $NAME.pem its CA
+//	registry NAME [tls] [auth] [process] [cache=URL]  start a registry; $NAME is its host; with tls $NAME.pem its CA
 //	repo NAME CHART.tgz… [auth]           start an HTTP chart repository; $NAME is its URL
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
 //	serve NAME ARG…                       start bundle serve; $NAME is its address, NAME.pem its certificate, NAME.log what it says
+//	containerd                            start containerd, as root; $CTR is its socket
 //	ends NAME                             end it with SIGTERM, and require that it ends well
 //	count PATTERN N                       the last stdout holds the text N times
 //	validate                              the last stdout is JSON as bundle help schema says, without null
@@ -77,6 +78,8 @@ func TestScripts(t *testing.T) {
 			"validate": cmdValidate,
 			"serve":    cmdServe,
 			"ends":     cmdEnds,
+
+			"containerd": cmdContainerd,
 		},
 	})
 }
@@ -85,6 +88,9 @@ func TestScripts(t *testing.T) {
 // developer's machine a missing one skips the script; in CI it fails.
 func hasProgram(name string) (bool, error) {
 	program, ok := strings.CutPrefix(name, "has:")
+	if program == "root" {
+		return hasRoot()
+	}
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
@@ -148,6 +154,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	o := regtest.Options{}
 	start := regtest.Start
 	for _, a := range args[1:] {
+		if of, ok := strings.CutPrefix(a, "cache="); ok {
+			o.CacheOf = of
+			continue
+		}
 		switch a {
 		case "tls":
 			o.TLS = true

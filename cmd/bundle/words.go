@@ -68,6 +68,7 @@ type jsonImage struct {
 	Platforms    []string      `json:"platforms"`             // os/arch[/variant]
 	Subject      string        `json:"subject,omitempty"`     // digest of what it is attached to
 	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
+	SignedBy     []string      `json:"signedBy"`              // fingerprints of the keys by whose signatures an export took it, see --verify-images
 	Found        []jsonFinding `json:"found"`
 }
 
@@ -330,6 +331,7 @@ func jsonImageList(all []bundle.ImageRecord) []jsonImage {
 			Platforms:    im.Platforms,
 			Subject:      im.Subject.String(),
 			Destination:  im.Destination,
+			SignedBy:     im.SignedBy,
 			Found:        jsonFindings(im.Found),
 		}
 	}

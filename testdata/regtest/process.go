@@ -116,6 +116,9 @@ func (r *Registry) processConfig(dir string) (string, error) {
 		},
 		"http": web,
 	}
+	if r.opts.CacheOf != "" {
+		config["proxy"] = map[string]any{"remoteurl": r.opts.CacheOf}
+	}
 	var pair *tls.Certificate
 	if r.opts.TLS {
 		r.scheme = "https"

@@ -46,6 +46,8 @@ type Options struct {
 	TokenTTL      time.Duration // rounded up to full seconds; 0: five minutes
 	AnonymousPull bool
 
+	CacheOf string // StartProcess: URL of the registry that it is a pull-through cache of
+
 	Wrap func(http.Handler) http.Handler // placed around the whole registry, outside log and faults
 }
 

@@ -77,11 +77,16 @@ func (c *Chart) died(e *child.Error) error {
 	return limit
 }
 
-// setup is what a child has to know for all renders.
+// setup is what a child has to know for all renders: the chart, the limits, and what
+// is the same in all renders of a process, so that two children do not differ.
 func (c *Chart) setup() string {
-	w := &wireWriter{b: make([]byte, 0, len(c.archive)+32)}
-	w.number(int(maxRenderMemory))
-	w.number(int(maxRenderStack))
+	w := &wireWriter{b: make([]byte, 0, len(c.archive)+4<<10)}
+	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), maxNodes, maxPaths} {
+		w.number(limit)
+	}
+	key, cert := stubKeyPair()
+	w.text(key)
+	w.text(cert)
 	w.text(string(c.archive))
 	return string(w.b)
 }
@@ -89,11 +94,14 @@ func (c *Chart) setup() string {
 // serveRenders is the child's side.
 func serveRenders(setup string) (child.Session, error) {
 	r := &wireReader{s: setup}
-	memory, stack, archive := r.number(), r.number(), r.text()
+	maxRenderMemory, maxRenderStack = int64(r.number()), int64(r.number())
+	maxNodes, maxPaths = r.number(), r.number()
+	key, cert, archive := r.text(), r.text(), r.text()
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	maxRenderMemory, maxRenderStack, maxRenderTime = int64(memory), int64(stack), math.MaxInt64 // the parent looks at the clock
+	stubKeyPair = func() (string, string) { return key, cert }
+	maxRenderTime = math.MaxInt64 // the parent looks at the clock
 	c, err := Open([]byte(archive))
 	if err != nil {
 		return nil, err
@@ -103,7 +111,7 @@ func serveRenders(setup string) (child.Session, error) {
 		var out *Output
 		o, err := decodeRequest(request)
 		if err == nil {
-			o.begins = latest(note)
+			o.begins = note
 			out, err = c.within(context.Background(), o)
 		}
 		if out != nil {
@@ -112,17 +120,6 @@ func serveRenders(setup string) (child.Session, error) {
 		var limit *LimitError
 		return child.Answer{Body: func() []byte { return s.answer(out, err) }, Last: errors.As(err, &limit)}
 	}, nil
-}
-
-// latest passes on what is news.
-func latest(note func(string)) func(string) {
-	last := ""
-	return func(s string) {
-		if s != last {
-			last = s
-			note(s)
-		}
-	}
 }
 
 // largeDocument is the size of a document, in bytes, that is searched by the process
@@ -146,6 +143,7 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.text(o.KubeVersion)
 	w.texts(o.APIVersions)
 	w.flag(o.Strict)
+	w.flag(o.Checks)
 	w.flag(o.StubKeys)
 	w.flag(o.Occasions)
 	values := o.Values
@@ -162,7 +160,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {

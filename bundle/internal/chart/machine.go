@@ -153,9 +153,14 @@ func (m *machine) seen(id int, values ...any) string {
 func (m *machine) fail(message string) (string, error) {
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return "", errors.New(warnStart + message + warnEnd)
+		return "", refused(message)
 	}
 	return "", nil
+}
+
+// refused is the error of a check that a chart makes.
+func refused(message string) error {
+	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -164,7 +169,7 @@ func (m *machine) required(message string, value any) (any, error) {
 	}
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return value, errors.New(warnStart + message + warnEnd)
+		return value, refused(message)
 	}
 	return "", nil
 }

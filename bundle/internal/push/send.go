@@ -73,6 +73,11 @@ func (r *run) preflight(ctx context.Context) error {
 func (r *run) push(ctx context.Context, before func() error) error {
 	r.Pr.Phase("pushing", r.todo.total()+r.todo.inside())
 	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	for _, a := range r.todo.arrivals {
+		if a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
 		return err
@@ -104,21 +109,26 @@ func (r *run) pushPart(ctx context.Context) error {
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
 	damage := make([]error, len(r.todo.uploads))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.Jobs)
+	required, rctx := errgroup.WithContext(ctx)
+	required.SetLimit(r.Jobs)
 	for _, u := range r.todo.required {
-		g.Go(func() error { return r.pushRequired(ctx, u) })
+		required.Go(func() error { return r.pushRequired(rctx, u) })
 	}
+	if err := required.Wait(); err != nil {
+		return err
+	}
+	media := make([]string, len(r.todo.uploads))
 	for i, u := range r.todo.uploads {
-		g.Go(func() error {
-			err := r.pushBlob(ctx, u)
-			if ofBundle(err) {
-				damage[i], err = err, nil
-			}
-			return err
-		})
+		media[i] = r.Bundle.Medium(u.desc.Digest)
 	}
-	if err := g.Wait(); err != nil {
+	err := open.ByMedium(ctx, r.Jobs, media, func(ctx context.Context, i int) error {
+		err := r.pushBlob(ctx, r.todo.uploads[i])
+		if ofBundle(err) {
+			damage[i], err = err, nil
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return errors.Join(damage...)
@@ -179,7 +189,19 @@ func (r *run) pushFrom(ctx context.Context, u *upload, open func() (io.ReadClose
 		r.count(u, res)
 		from = repo
 	}
+	r.arrived(u)
 	return nil
+}
+
+// arrived counts the images that a blob was the last one of.
+func (r *run) arrived(u *upload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range u.needed {
+		if a.blobs--; a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 }
 
 func (r *run) count(u *upload, res remote.PushResult) {

@@ -129,5 +129,5 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	if refused.lost > 0 {
 		lot.refused = refused
 	}
-	return lot, p.Bundle.Lacking(r.todo.absent)
+	return lot, p.Bundle.Lacking(r.todo.lacks(), nil)
 }

@@ -90,6 +90,7 @@ type Image struct {
 	Platforms    []string      `json:"platforms,omitempty"`
 	Subject      digest.Digest `json:"subject,omitempty"`     // of a referrer: what it is attached to
 	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
+	SignedBy     []string      `json:"signedBy,omitempty"`    // fingerprints of the public keys by whose signatures the export took it, sha256:HEX of the DER form
 	Found        []Finding     `json:"found,omitempty"`
 }
 
