@@ -19,11 +19,11 @@ import (
 
 const (
 	mediaCount = 5
-	mediaSpeed = 8e6 // bytes a second, of each
+	mediaSpeed = 5e6 // bytes a second, of each
 )
 
 // media measures how near several slow media that are there at once come to the sum
-// of their speeds. The bundle has 200 layers of 1 MB, so that parts weigh the same.
+// of their speeds. The bundle has 400 layers of 0.5 MB, so that parts weigh the same.
 func (b *bench) media(ctx context.Context) (err error) {
 	reg, err := regtest.Start(regtest.Options{})
 	if err != nil {
@@ -34,8 +34,8 @@ func (b *bench) media(ctx context.Context) (err error) {
 	args := []string{b.bundle, "export", "-q", "--unsigned", "--plain-http", reg.Host()}
 	for i := range int64(20) {
 		var layers []regtest.Layer
-		for l := range int64(10) {
-			layers = append(layers, regtest.Layer{Size: 1_000_000, Seed: 1000*i + l})
+		for l := range int64(20) {
+			layers = append(layers, regtest.Layer{Size: 500_000, Seed: 1000*i + l})
 		}
 		repo := fmt.Sprintf("even/image-%d:1", i)
 		if _, err := reg.PushImage(ctx, repo, regtest.Image{Layers: layers}); err != nil {
@@ -56,7 +56,7 @@ func (b *bench) media(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	size := strconv.FormatInt(st.Size()/mediaCount+1_000_000, 10)
+	size := strconv.FormatInt(st.Size()/mediaCount+500_000, 10)
 	m := mediaRace{b, dirs, st.Size()}
 	fmt.Printf("\n%d media of %.0f MB/s each, %d MB in parts\n", mediaCount, mediaSpeed/1e6, st.Size()/1e6)
 	write := append(args, "--split-size", size)
@@ -87,12 +87,13 @@ func (b *bench) media(ctx context.Context) (err error) {
 }
 
 // parity measures what is written with 2 parts of parity: each of the others is
-// written, read back, and read once more for that.
+// written, read back, and read once more while parity is written; and that is read
+// back.
 func (m mediaRace) parity(ctx context.Context, write []string) error {
 	if err := m.empty(); err != nil {
 		return err
 	}
-	return m.run(ctx, "export, read back, with parity", 3.4, append(write, "--parity", "2"))
+	return m.run(ctx, "export, read back, with parity", 4, append(write, "--parity", "2"))
 }
 
 // mount mounts slow media.
@@ -137,7 +138,7 @@ func (m mediaRace) run(ctx context.Context, what string, times float64, args []s
 		return err
 	}
 	least := time.Duration(times * float64(m.size) / (mediaCount * mediaSpeed) * float64(time.Second))
-	fmt.Printf("%s: %.2f s, %.2f of the sum of their speeds, peak %d MB\n", what, r.took.Seconds(), least.Seconds()/r.took.Seconds(), r.memory>>20)
+	fmt.Printf("%s: %.2f s, %.2f of the sum of their speeds, %.2f CPU s, peak %d MB\n", what, r.took.Seconds(), least.Seconds()/r.took.Seconds(), r.cpu.Seconds(), r.memory>>20)
 	return nil
 }
 
