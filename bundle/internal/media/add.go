@@ -220,5 +220,7 @@ func (m *Media) protectWritten(ctx context.Context) (all []Written, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	m.Progress.End()
+	m.Progress.Phase("computing parity", m.Set.Size)
 	return m.Protect(ctx, m.Set.Columns(f))
 }
