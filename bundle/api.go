@@ -28,6 +28,8 @@ import (
 
 // What goes into a bundle, and what one holds.
 type (
+	Requires    = record.Requires  // of a delta: what it leaves out
+	BaseKind    = record.BaseKind  // what says so
 	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
 	ImageSpec   = source.ImageSpec // an image that the user names
 	Config      = source.Config    // what --config takes
@@ -85,6 +87,7 @@ type (
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
 	ImportChart    = emit.ChartReport // what became of a chart
+	Secrets        = emit.Secrets     // which Secrets --render leaves out
 	LeftFinding    = emit.Left        // a reference that values do not move
 	Receipt        = emit.Receipt     // what an import did, for the audit file
 	ReceiptBundle  = emit.ReceiptBundle
@@ -125,6 +128,10 @@ const (
 
 // What can move a reference that values do not.
 const (
+	KeepSecrets   = emit.KeepSecrets
+	OmitGenerated = emit.OmitGenerated
+	OmitAll       = emit.OmitAll
+
 	WayPostRender  = emit.WayPostRender
 	WayPostRender3 = emit.WayPostRender3
 	WayPostRender4 = emit.WayPostRender4
@@ -149,6 +156,17 @@ const FormatVersion = record.FormatVersion
 // DefaultKubeVersion is the Kubernetes version that charts are rendered for where
 // nobody says another.
 const DefaultKubeVersion = chart.DefaultKubeVersion
+
+// Child is the first thing in the main function of a program that shall render charts
+// in processes of its own, which may die of what a template asks for: in such a process
+// it serves renders and returns the code to exit with, otherwise ok is false. Without
+// it, charts are rendered in the process that asks for it, and one that asks for
+// terabytes at once ends it.
+//
+//	if code, ok := bundle.Child(); ok {
+//		os.Exit(code)
+//	}
+func Child() (code int, ok bool) { return chart.Child() }
 
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }

@@ -175,6 +175,7 @@ func (r *Registry) distribution() (h http.Handler, err error) {
 	cfg := &configuration.Configuration{}
 	cfg.HTTP.Secret = "not a secret: the registry lives for one test"
 	cfg.Log.AccessLog.Disabled = true
+	cfg.Catalog.MaxEntries = 1000 // as its program has it; without, the list is empty
 	cfg.Storage = configuration.Storage{
 		"delete":      configuration.Parameters{"enabled": true},
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},

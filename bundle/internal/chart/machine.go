@@ -25,6 +25,7 @@ type machine struct {
 	view    *view
 	rec     *recording // of the template under way
 	stubbed bool       // what templates see may hold stubs
+	begins  func(template string)
 }
 
 // machine returns one that nobody uses.
@@ -44,15 +45,15 @@ func (e *engine) machine(set *templateSet, how mode) *machine {
 }
 
 func (e *engine) release(set *templateSet, m *machine) {
-	m.dot, m.view, m.rec = nil, nil, nil
+	m.dot, m.view, m.rec, m.begins = nil, nil, nil, nil
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	set.idle = append(set.idle, m)
 }
 
-// begin prepares for a render of templates that see root.
-func (m *machine) begin(root map[string]any) {
-	m.dot, m.stubbed = root, false
+// begin prepares for a render of templates that see root; begins is called for each.
+func (m *machine) begin(root map[string]any, begins func(string)) {
+	m.dot, m.stubbed, m.begins = root, false, begins
 	clear(m.included)
 	if m.size > maxTexts {
 		clear(m.texts)
@@ -152,9 +153,14 @@ func (m *machine) seen(id int, values ...any) string {
 func (m *machine) fail(message string) (string, error) {
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return "", errors.New(warnStart + message + warnEnd)
+		return "", refused(message)
 	}
 	return "", nil
+}
+
+// refused is the error of a check that a chart makes.
+func refused(message string) error {
+	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -163,7 +169,7 @@ func (m *machine) required(message string, value any) (any, error) {
 	}
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return value, errors.New(warnStart + message + warnEnd)
+		return value, refused(message)
 	}
 	return "", nil
 }

@@ -3,6 +3,7 @@ package relocate
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,6 +83,19 @@ type Result struct {
 	// Before is the chart without overrides, rendered leniently: what the positions
 	// are those of. Another render has them too once it is like it.
 	Before *chart.Output
+
+	proof  *chart.Output  // the strict render, like Before
+	values map[string]any // all that it was with
+}
+
+// Proved returns the render of the proof, in the way of helm install and like Before,
+// if it was with exactly the given values, the user's and the overrides together;
+// otherwise nil.
+func (r *Result) Proved(values map[string]any) *chart.Output {
+	if r.proof == nil || !reflect.DeepEqual(r.values, values) {
+		return nil
+	}
+	return r.proof
 }
 
 // Complete tells whether every reference moved, and nothing else.
@@ -355,6 +369,7 @@ func (d *derivation) result(ctx context.Context, p *plan) (*Result, error) {
 	r.tests()
 	r.Remarks = p.out.Remarks()
 	r.Renders, r.Before, r.Short = d.renders, d.before, d.short
+	r.proof, r.values = p.out, chart.Merge(d.options.Values, r.Overrides)
 	return r, nil
 }
 
