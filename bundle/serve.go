@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/page"
 	"bundle/bundle/internal/serve"
+	"bundle/bundle/reports"
 )
 
 // ServeOptions say which bundles are served, to whom, and where.
@@ -40,18 +41,8 @@ type ServeReport struct {
 	Scheme      string // http or https
 	Fingerprint string // SHA-256 of a fresh certificate
 	Certificate []byte // a fresh certificate, PEM
-	Bundles     []ServedBundle
-	NodeFiles   []NodeFile // by which nodes pull from here what they know by its source
-}
-
-// A NodeFile is one that the container runtime of a node needs.
-type NodeFile = nodes.File
-
-// A ServedBundle is one of them.
-type ServedBundle struct {
-	Bundle ReceiptBundle
-	Vouched
-	Charts, Images int
+	Bundles     []reports.Served
+	NodeFiles   []nodes.File // by which nodes pull from here what they know by its source
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -79,7 +70,9 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, reports.Served{
+			Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
+		})
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
