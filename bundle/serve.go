@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/disk"
@@ -74,6 +75,9 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 			Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
 		})
 	}
+	for i, b := range bundles {
+		countLacks(&report.Bundles[i], b, bundles)
+	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
 		return page.Write(w, pages(paths, bundles), page.Options{Now: time.Now(), Server: report.Address})
@@ -102,6 +106,16 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// countLacks counts what a delta leaves out and no other bundle has.
+func countLacks(s *reports.Served, b *open.Bundle, all []*open.Bundle) {
+	for _, d := range b.Required() {
+		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
+			s.Lacks++
+			s.LacksBytes += d.Size
+		}
+	}
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
@@ -170,14 +184,14 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 }
 
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. older is one that was there before, or nil.
-func WritePage(path string, r, older *InspectReport) error {
+// not at all. d says what is new in it since an older one; nil: nothing is told of that.
+func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
 	}
-	if older != nil {
-		b.Older = older.Record
+	if d != nil {
+		b.Older, b.Changes = d.Old.Record, d.Changes
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {

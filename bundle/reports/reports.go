@@ -19,6 +19,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/check"
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
@@ -144,6 +145,22 @@ type (
 	Lost       = history.Lost     // what a name needs, and is not there
 )
 
+// What differs between two bundles.
+type (
+	Changes     = diff.Report
+	ChartChange = diff.Chart
+	ImageChange = diff.Image
+	ValueChange = diff.Value
+	DiffWeight  = diff.Weight
+)
+
+// States of what differs between two bundles.
+const (
+	Added   = words.Added
+	Removed = words.Removed
+	Changed = words.Changed
+)
+
 // What errors carry, for [errors.As].
 type (
 	Item            = fault.Item            // one of several things that an error is about
@@ -161,6 +178,8 @@ type Served struct {
 	Bundle ReceiptBundle
 	Vouched
 	Charts, Images int
+	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
+	LacksBytes     int64 // of those
 }
 
 // NodeFile is one that the container runtime of a node needs, to pull from such a
