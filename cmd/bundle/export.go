@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 const exportExample = `  # A key once; then what would be fetched, and the bundle.
@@ -292,7 +293,7 @@ func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
 	return nil
 }
 
-func printImages(p paper, images []bundle.ImageRecord) {
+func printImages(p paper, images []reports.ImageRecord) {
 	var rows [][]string
 	for _, im := range images {
 		rows = append(rows, []string{im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ","))})
@@ -301,7 +302,7 @@ func printImages(p paper, images []bundle.ImageRecord) {
 }
 
 // printReduced says which digests a choice of platforms changed.
-func printReduced(w paper, images []bundle.ImageRecord) {
+func printReduced(w paper, images []reports.ImageRecord) {
 	for _, im := range images {
 		if im.SourceDigest != "" {
 			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
@@ -310,7 +311,7 @@ func printReduced(w paper, images []bundle.ImageRecord) {
 }
 
 // printSigned says by which keys images were signed.
-func printSigned(w paper, images []bundle.ImageRecord) {
+func printSigned(w paper, images []reports.ImageRecord) {
 	for _, im := range images {
 		for _, key := range im.SignedBy {
 			fmt.Fprintf(w, "signature verified: %s, by the public key %s\n", im.Reference, key)
@@ -338,7 +339,7 @@ func printNotes(w paper, r *bundle.ExportReport) {
 }
 
 // printAccepted says of what the user knows that it cannot be pulled.
-func printAccepted(w paper, accepted []bundle.Finding) {
+func printAccepted(w paper, accepted []reports.Finding) {
 	for _, f := range accepted {
 		if f.Answer != "" {
 			fmt.Fprintf(w, "answered with %s: %s (%s) in %s\n", f.Answer, f.Raw, f.Confidence, f.Where())
@@ -349,7 +350,7 @@ func printAccepted(w paper, accepted []bundle.Finding) {
 }
 
 // printFetched says where charts came from that the user did not name.
-func printFetched(w paper, fetched []bundle.Fetched) {
+func printFetched(w paper, fetched []reports.Fetched) {
 	for _, f := range fetched {
 		if f.Parent != "" {
 			fmt.Fprintf(w, "fetched %s %s for %s from %s\n", f.Chart, f.Version, f.Parent, f.From)
