@@ -137,6 +137,7 @@ const (
 	WayPostRender4 = emit.WayPostRender4
 	WayKustomize   = emit.WayKustomize
 	WayMirror      = emit.WayMirror
+	WayMirrorOther = emit.WayMirrorOther
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.

@@ -47,6 +47,7 @@ type Options struct {
 	Registry       place.Registry
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	CA             []byte         // PEM of what nodes have to trust; nil: they do already
 	OutputDir      string         // where values files and reports go
 	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere

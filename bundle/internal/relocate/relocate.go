@@ -83,7 +83,6 @@ type Result struct {
 	// Before is the chart without overrides, rendered leniently: what the positions
 	// are those of. Another render has them too once it is like it.
 	Before *chart.Output
-
 	proof  *chart.Output  // the strict render, like Before
 	values map[string]any // all that it was with
 }
