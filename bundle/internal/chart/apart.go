@@ -148,6 +148,7 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.flag(o.Strict)
 	w.flag(o.Checks)
 	w.flag(o.StubKeys)
+	w.flag(o.SameRandom)
 	w.flag(o.Occasions)
 	w.flag(o.demands)
 	values := o.Values
@@ -164,7 +165,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
 		demands: r.flag(),
 	}
 	var ok bool
