@@ -79,6 +79,12 @@ func (e *SpaceError) Error() string {
 // Unwrap returns what the system said.
 func (e *SpaceError) Unwrap() error { return e.Err }
 
+// NotFileError says that something else than a file stands where a bundle is to be
+// written.
+type NotFileError struct{ Path, Is string }
+
+func (e *NotFileError) Error() string { return e.Path + " is " + e.Is }
+
 // OccupiedError says that a file which is no bundle stands where one is to be
 // written.
 type OccupiedError struct{ Path string }

@@ -152,9 +152,9 @@ func checkDestination(path string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%s is a folder", path)
+		return &NotFileError{path, "a folder"}
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
+		return &NotFileError{path, "not a regular file"}
 	}
 	return checkReplaced(path, info.Size())
 }
