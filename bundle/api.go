@@ -28,6 +28,8 @@ import (
 
 // What goes into a bundle, and what one holds.
 type (
+	Requires    = record.Requires  // of a delta: what it leaves out
+	BaseKind    = record.BaseKind  // what says so
 	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
 	ImageSpec   = source.ImageSpec // an image that the user names
 	Config      = source.Config    // what --config takes
@@ -135,6 +137,7 @@ const (
 	WayPostRender4 = emit.WayPostRender4
 	WayKustomize   = emit.WayKustomize
 	WayMirror      = emit.WayMirror
+	WayMirrorOther = emit.WayMirrorOther
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -153,6 +156,17 @@ const FormatVersion = record.FormatVersion
 // DefaultKubeVersion is the Kubernetes version that charts are rendered for where
 // nobody says another.
 const DefaultKubeVersion = chart.DefaultKubeVersion
+
+// Child is the first thing in the main function of a program that shall render charts
+// in processes of its own, which may die of what a template asks for: in such a process
+// it serves renders and returns the code to exit with, otherwise ok is false. Without
+// it, charts are rendered in the process that asks for it, and one that asks for
+// terabytes at once ends it.
+//
+//	if code, ok := bundle.Child(); ok {
+//		os.Exit(code)
+//	}
+func Child() (code int, ok bool) { return chart.Child() }
 
 // KindOf sorts err by what the caller can do about it; not for nil.
 func KindOf(err error) Kind { return fault.KindOf(err) }

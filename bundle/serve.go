@@ -11,6 +11,8 @@ import (
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/input"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/nodes"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/page"
 	"bundle/bundle/internal/serve"
@@ -39,7 +41,11 @@ type ServeReport struct {
 	Fingerprint string // SHA-256 of a fresh certificate
 	Certificate []byte // a fresh certificate, PEM
 	Bundles     []ServedBundle
+	NodeFiles   []NodeFile // by which nodes pull from here what they know by its source
 }
+
+// A NodeFile is one that the container runtime of a node needs.
+type NodeFile = nodes.File
 
 // A ServedBundle is one of them.
 type ServedBundle struct {
@@ -50,6 +56,9 @@ type ServedBundle struct {
 
 // maxHtpasswd bounds the file of users, in bytes.
 const maxHtpasswd = 1 << 20
+
+// maxChain bounds a certificate with its chain, in bytes.
+const maxChain = 1 << 20
 
 // Serve answers the OCI distribution API and shows a page until ctx ends, which is no
 // error. Before it listens, all that Open checks of each bundle has been checked, and no
@@ -88,8 +97,13 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	if l.TLS, err = o.tls(report); err != nil {
 		return err
 	}
+	ca, err := o.nodeCA(ctx, report)
+	if err != nil {
+		return err
+	}
 	l.Ready = func(addr string) {
 		report.Address = addr
+		report.NodeFiles = o.nodeConfig(bundles, addr, ca).Files()
 		if o.Ready != nil {
 			o.Ready(report)
 		}
@@ -124,6 +138,33 @@ func (o ServeOptions) tls(report *ServeReport) (*tls.Config, error) {
 	config, fresh, err := serve.SelfSigned(o.Listen, o.Hosts)
 	report.Fingerprint, report.Certificate = fresh.Fingerprint, fresh.PEM
 	return config, err
+}
+
+// nodeConfig has nodes ask for what is in the bundles, behind the host that it is from.
+func (o ServeOptions) nodeConfig(bundles []*open.Bundle, addr string, ca []byte) *nodes.Config {
+	var moves []nodes.Move
+	for _, b := range bundles {
+		for _, im := range b.Record.Images {
+			if ref, err := name.Parse(im.Reference); err == nil && ref.Host != name.LocalHost {
+				moves = append(moves, nodes.Move{Host: ref.Host, Path: ref.Path, To: serve.Behind(ref.Host, ref.Path)})
+			}
+		}
+	}
+	behind := func(host string) (string, bool) { return serve.Behind(host, ""), true }
+	return nodes.New(nodes.Registry{Host: serve.Reached(addr, o.Hosts), Plain: o.PlainHTTP, CA: ca, Asked: true}, behind, moves)
+}
+
+// nodeCA is what nodes have to trust: a fresh certificate, or the authority at the end
+// of a chain that was given; nil where there is neither.
+func (o ServeOptions) nodeCA(ctx context.Context, report *ServeReport) ([]byte, error) {
+	if o.TLSCert == "" {
+		return report.Certificate, nil
+	}
+	text, err := input.File(ctx, o.TLSCert, maxChain)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return serve.Authority(text), nil
 }
 
 // pages are open bundles as the page shows them.

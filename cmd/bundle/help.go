@@ -60,7 +60,7 @@ var groups = []struct {
 	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
 	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
 	{"Output", []string{"output", "output-dir", "scratch", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against"}},
-	{"Signatures", []string{"key", "unsigned", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
+	{"Signatures", []string{"key", "unsigned", "verify-images", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
 	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "verbose"}},
 	{"Registry", []string{"registry", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size", "blobs-only", "shard", "shard-job", "shard-job-image", "shard-job-claim"}},
 }

@@ -116,6 +116,7 @@ func newImport() *cobra.Command {
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	addRefusing(fl, &o)
+	fl.BoolVar(&o.Deep, "deep", false, "read and hash what the registry says that it has already")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")

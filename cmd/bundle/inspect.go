@@ -103,12 +103,14 @@ func printInspect(w paper, r *bundle.InspectReport) {
 	if r.Parts != nil {
 		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))
 	}
+	printRequires(w, r.Requires)
 	for _, c := range r.Charts {
 		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)
 	}
 	fmt.Fprintln(w)
 	printImages(w, r.Images)
 	printReduced(w, r.Images)
+	printSigned(w, r.Images)
 	for _, a := range r.Referrers {
 		fmt.Fprintf(w, "attached to %s: %s (%s)\n", short(a.Subject.String()), a.Reference, size(a.Size))
 	}

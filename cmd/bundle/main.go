@@ -41,6 +41,9 @@ func graceOf(root *cobra.Command, args []string) time.Duration {
 }
 
 func main() {
+	if code, ok := bundle.Child(); ok {
+		os.Exit(code)
+	}
 	// Memory counts more than the time of the collector: it lets the heap grow by two
 	// fifths in place of doubling it. What is never touched takes no memory, and keeps
 	// it from running all the time while the heap is small.

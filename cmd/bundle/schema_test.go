@@ -27,17 +27,18 @@ const schemaFile = "help/report.schema.json"
 
 // reports are the objects that commands print, by command.
 var reports = map[string]any{
-	"check":   jsonCheck{},
-	"export":  jsonExport{},
-	"images":  jsonImages{},
-	"import":  jsonImport{},
-	"inspect": jsonInspect{},
-	"keygen":  jsonKeygen{},
-	"sign":    jsonSign{},
-	"status":  jsonStatus{},
-	"values":  jsonValues{},
-	"verify":  jsonVerify{},
-	"version": versionReport{},
+	"check":     jsonCheck{},
+	"export":    jsonExport{},
+	"images":    jsonImages{},
+	"import":    jsonImport{},
+	"inspect":   jsonInspect{},
+	"inventory": jsonInventory{},
+	"keygen":    jsonKeygen{},
+	"sign":      jsonSign{},
+	"status":    jsonStatus{},
+	"values":    jsonValues{},
+	"verify":    jsonVerify{},
+	"version":   versionReport{},
 }
 
 // The schema is that of the types, with their comments.
@@ -173,7 +174,7 @@ func (s *schemer) object(t reflect.Type) schemaOf {
 // comments reads what stands beside the fields and above the types.
 func comments(t *testing.T) map[string]string {
 	docs := make(map[string]string)
-	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
+	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
 		"../../bundle/internal/fault/items.go", "../../bundle/internal/media/media.go", "../../bundle/internal/image/referrers.go", "../../bundle/internal/chart/repository.go", "../../bundle/internal/trust/trust.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {

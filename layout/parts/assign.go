@@ -113,7 +113,7 @@ func (f *File) scan(ctx context.Context, id string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.extents, f.columns, f.repair, f.problems = nil, nil, nil, s.bad
+	f.extents, f.columns, f.heads, f.repair, f.problems = nil, nil, nil, nil, s.bad
 	if f.lists == nil {
 		f.lists = s.lists
 	}
@@ -222,7 +222,7 @@ func (s *Set) match(x *found) (part, score int) {
 	switch {
 	case x.id == s.ID && x.full:
 		return 1, byContent // all of it
-	case x.id == s.ID && x.size == s.Head && s.Parts[0].Size != s.Head:
+	case x.id == s.ID && (x.size == s.Head && s.Parts[0].Size != s.Head || name == s.Name+HeadSuffix):
 		return isHead, byContent
 	case x.id == s.ID:
 		return 1, byContent
@@ -291,6 +291,12 @@ func (f *File) assign(ctx context.Context, s *scan) error {
 		slices.SortStableFunc(all, func(a, b claim) int {
 			return cmp.Or(b.score-a.score, cmp.Compare(b.file.size, a.file.size))
 		})
+		if part == isHead {
+			if err := f.takeHeads(ctx, all); err != nil {
+				return err
+			}
+			continue
+		}
 		best, err := f.best(ctx, part, all)
 		if err != nil {
 			return err
@@ -298,7 +304,10 @@ func (f *File) assign(ctx context.Context, s *scan) error {
 		f.take(part, best)
 	}
 	slices.SortFunc(f.extents, func(a, b *extent) int { return cmp.Or(compare(a.from, b.from), compare(b.to, a.to)) })
-	return f.protect(s)
+	if err := f.protect(s); err != nil {
+		return err
+	}
+	return f.findHead(ctx)
 }
 
 // take makes a file an extent, or a column of parity.

@@ -10,6 +10,8 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"sigs.k8s.io/yaml"
+
+	"bundle/bundle/internal/child"
 )
 
 // Chart is a loaded chart. It is immutable and safe for concurrent use.
@@ -25,6 +27,9 @@ type Chart struct {
 
 	speechOnce sync.Once
 	speech     speech
+
+	childOnce sync.Once
+	child     *child.Client // that renders the chart
 
 	docs    docCache
 	schemas sync.Map // first byte of a schema file → *schema

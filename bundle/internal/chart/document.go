@@ -15,6 +15,8 @@ type document struct {
 	kind string
 	err  error // why there is no root
 
+	nodes, paths int // of the tree, and bytes of the paths to all of them
+
 	leafOnce sync.Once
 	leaves   []leaf
 	leafAt   map[Path]int
@@ -50,6 +52,7 @@ func parseDocument(raw string) *document {
 		p.expandSecrets(d.root)
 		p.expand(d.root, 0, 0)
 	}
+	d.nodes, d.paths = p.nodes, p.paths
 	return d
 }
 

@@ -207,7 +207,7 @@ func (r *rendering) holds(v *view, set *templateSet) bool {
 
 // render renders a chart whose dependencies are resolved: every template that is no
 // partial, in the order of Helm.
-func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (*renderings, error) {
+func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode, begins func(string)) (*renderings, error) {
 	root, list := e.contexts(h, top)
 	if !how.checks {
 		list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
@@ -218,7 +218,7 @@ func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode) (*renderi
 	}
 	m := e.machine(set, how)
 	defer e.release(set, m)
-	m.begin(root)
+	m.begin(root, begins)
 	all := &renderings{byName: make(map[string]*rendering, len(list))}
 	for _, s := range list {
 		if strings.HasPrefix(path.Base(s.name), "_") {
@@ -251,6 +251,7 @@ func (e *engine) execute(m *machine, s source) (*rendering, error) {
 			}
 		}
 	}
+	m.begins(s.name)
 	r := &rendering{}
 	rec := newRecording()
 	rec.calls[s.name] = m.set.trees[s.name]

@@ -140,7 +140,8 @@ var (
 
 // newRenderError takes an error of Helm's engine apart.
 func newRenderError(chart string, err error) *RenderError {
-	e := &RenderError{Chart: chart, Message: err.Error(), Err: err}
+	message := err.Error()
+	e := &RenderError{Chart: chart, Message: message[:min(len(message), maxErrorText)], Err: err}
 	var exec template.ExecError
 	if errors.As(err, &exec) {
 		e.Template = exec.Name

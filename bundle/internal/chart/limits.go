@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/metrics"
 	"time"
+
+	"bundle/bundle/internal/fault"
 )
 
 // Limits of one render. A template cannot be interrupted: a render that passes
@@ -13,19 +15,30 @@ import (
 // the tests.
 var (
 	watchInterval   = 20 * time.Millisecond
-	maxRenderTime   = time.Minute
+	maxRenderTime   = 30 * time.Second
 	maxRenderMemory = int64(1 << 30)   // bytes that live on the heap beyond what did before
 	maxRenderStack  = int64(300 << 20) // bytes of stacks beyond; Go ends the process at a GB for one
 )
 
 // A LimitError is a render that was given up.
 type LimitError struct {
-	Chart string
-	What  string
+	Chart    string
+	Template string // that was at work last; empty where that is not known
+	What     string
 }
 
+// Error leaves the name of the chart to those who know its version.
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("chart %s: its templates took %s, and were given up", e.Chart, e.What)
+	at := ""
+	if e.Template != "" {
+		at = " in " + e.Template
+	}
+	return fmt.Sprintf("its templates took %s, and were given up%s", e.What, at)
+}
+
+// Fault says whose fault it is.
+func (e *LimitError) Fault() (fault.Kind, string) {
+	return fault.Failed, "a template that repeats, loops or calls itself that often is a mistake in the chart or in the values, or is there to do harm"
 }
 
 // Stopped is the error of work on the named chart that ended with ctx: a
@@ -52,14 +65,14 @@ func await[T any](ctx context.Context, name string, done <-chan T) (result T, er
 			return result, Stopped(ctx, name)
 		case <-tick.C:
 			if time.Since(start) > maxRenderTime {
-				return result, &LimitError{name, "more than " + maxRenderTime.String()}
+				return result, &LimitError{Chart: name, What: "more than " + maxRenderTime.String()}
 			}
 			nowHeap, nowStack := memory()
 			if nowHeap-heap > maxRenderMemory {
-				return result, &LimitError{name, fmt.Sprintf("more than %d MiB of memory", maxRenderMemory>>20)}
+				return result, &LimitError{Chart: name, What: fmt.Sprintf("more than %d MiB of memory", maxRenderMemory>>20)}
 			}
 			if nowStack-stack > maxRenderStack {
-				return result, &LimitError{name, fmt.Sprintf("more than %d MiB of memory in recursion", maxRenderStack>>20)}
+				return result, &LimitError{Chart: name, What: fmt.Sprintf("more than %d MiB of memory in recursion", maxRenderStack>>20)}
 			}
 		}
 	}

@@ -23,9 +23,10 @@ type machine struct {
 
 	dot     map[string]any // of this render
 	view    *view
-	rec     *recording           // of the template under way
-	stubbed bool                 // what templates see may hold stubs
-	refused func(message string) // is told what checks that do not count would say; nil for nobody
+	rec     *recording // of the template under way
+	stubbed bool       // what templates see may hold stubs
+	begins  func(template string)
+	asked   func(message string) // is told what checks that do not count would say; nil for nobody
 }
 
 // machine returns one that nobody uses.
@@ -45,15 +46,15 @@ func (e *engine) machine(set *templateSet, how mode) *machine {
 }
 
 func (e *engine) release(set *templateSet, m *machine) {
-	m.dot, m.view, m.rec = nil, nil, nil
+	m.dot, m.view, m.rec, m.begins, m.asked = nil, nil, nil, nil, nil
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	set.idle = append(set.idle, m)
 }
 
-// begin prepares for a render of templates that see root.
-func (m *machine) begin(root map[string]any) {
-	m.dot, m.stubbed = root, false
+// begin prepares for a render of templates that see root; begins is called for each.
+func (m *machine) begin(root map[string]any, begins func(string)) {
+	m.dot, m.stubbed, m.begins = root, false, begins
 	clear(m.included)
 	if m.size > maxTexts {
 		clear(m.texts)
@@ -153,16 +154,21 @@ func (m *machine) seen(id int, values ...any) string {
 func (m *machine) fail(message string) (string, error) {
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return "", errors.New(warnStart + message + warnEnd)
+		return "", refused(message)
 	}
 	m.told(message)
 	return "", nil
 }
 
 func (m *machine) told(message string) {
-	if m.refused != nil {
-		m.refused(message)
+	if m.asked != nil {
+		m.asked(message[:min(len(message), maxErrorText)])
 	}
+}
+
+// refused is the error of a check that a chart makes.
+func refused(message string) error {
+	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -171,7 +177,7 @@ func (m *machine) required(message string, value any) (any, error) {
 	}
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return value, errors.New(warnStart + message + warnEnd)
+		return value, refused(message)
 	}
 	m.told(message)
 	return "", nil

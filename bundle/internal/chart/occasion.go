@@ -139,7 +139,7 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *ren
 	}
 	how := mode{stub: true}
 	if base == nil {
-		if base, err = e.render(p.chart, values, how); err != nil {
+		if base, err = e.render(p.chart, values, how, o.working); err != nil {
 			return nil // the chart renders strictly alone: nothing to compare with
 		}
 	}
@@ -151,7 +151,7 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *ren
 			}
 		}
 		how.lookup = x.lookup
-		found := e.occasion(p.chart, x.top(values, caps), how, base)
+		found := e.occasion(p.chart, x.top(values, caps), how, base, o.working)
 		if o.Strict && x.upgrade && !x.lookup && len(found.byName) > 0 {
 			c.upgrade(o, caps, found, out)
 		}
@@ -216,6 +216,7 @@ func (c *Chart) upgrade(o RenderOptions, caps *chartutil.Capabilities, found *re
 	values, err := renderValues(h, o, caps)
 	var files map[string]string
 	if err == nil {
+		o.working("")
 		files, err = helmengine.Engine{}.Render(h, occasion{upgrade: true}.top(values, caps))
 	}
 	if err != nil {
@@ -237,7 +238,7 @@ type renderings struct {
 
 // occasion renders the templates that read something that is another than in base,
 // and returns those that give another text.
-func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *renderings) *renderings {
+func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *renderings, begins func(string)) *renderings {
 	found := &renderings{byName: map[string]*rendering{}, failed: map[string]error{}}
 	root, list := e.contexts(h, top)
 	list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
@@ -247,7 +248,7 @@ func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *r
 	}
 	m := e.machine(set, how)
 	defer e.release(set, m)
-	m.begin(root)
+	m.begin(root, begins)
 	for _, s := range list {
 		was := base.byName[s.name]
 		if strings.HasPrefix(path.Base(s.name), "_") || was != nil && !was.wrote && !m.view.lost && was.holds(m.view, set) {

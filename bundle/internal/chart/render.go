@@ -1,16 +1,20 @@
 package chart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	helmengine "helm.sh/helm/v3/pkg/engine"
+
+	"bundle/bundle/internal/child"
 )
 
 // DefaultKubeVersion is the Kubernetes version that charts are rendered for
@@ -35,6 +39,13 @@ type RenderOptions struct {
 	// fail and required all count. Without it none of them does: it is for
 	// probing.
 	Strict bool
+	// Checks asks only whether the chart refuses these values, as far as can be told
+	// fast: schema, kubeVersion and the checks of templates count, and the output has
+	// nothing in it. An error is one of a strict render too; that there is none proves
+	// nothing. Ignored when Strict.
+	Checks bool
+	// Demands, with Checks, has the error list everything else that the chart asks for.
+	Demands bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
@@ -43,21 +54,27 @@ type RenderOptions struct {
 	// well (see When), and adds the documents with references that only those have.
 	// It costs nothing for charts that speak of none.
 	Occasions bool
+
+	begins func(template string) // is called before each template that is executed
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
 // and the options unchanged. An error of the chart or its values is a
 // *RenderError or a *DependencyError.
 //
-// Templates cannot be interrupted: when ctx ends first, Render returns at once
-// and the render goes on in the background until its template ends. The same
-// holds for one that takes more than a minute, a GiB, or 300 MiB in recursion:
-// that is a *LimitError.
+// It is done by a child of this program, where that can have one (see [Child]). A
+// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
+// *LimitError, and so is the end of a child that wanted much more at once. When ctx
+// ends first, Render returns at once, and the child is ended soon.
+//
+// In a program without children, templates cannot be interrupted: what is given up
+// goes on in the background until its template ends, and what is asked for at once,
+// as in repeat of terabytes, ends the process.
 func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 	if ctx.Err() != nil {
 		return nil, Stopped(ctx, c.Name())
 	}
-	if o.Strict {
+	if o.Strict || o.Checks {
 		o.StubKeys = false
 		if err := c.checkRenderable(); err != nil {
 			return nil, err
@@ -66,17 +83,37 @@ func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 	if c.Library() {
 		return nil, fmt.Errorf("chart %s: %w", c.Name(), ErrLibrary)
 	}
+	if child.Available() {
+		return c.apart(ctx, o)
+	}
+	o.Values = copyMap(o.Values)
+	return c.within(ctx, o)
+}
+
+// within renders in this process. It may change the values.
+func (c *Chart) within(ctx context.Context, o RenderOptions) (*Output, error) {
 	type result struct {
 		out *Output
 		err error
 	}
 	done := make(chan result, 1)
-	o.Values = copyMap(o.Values)
+	var at atomic.Value // the template at work
+	at.Store("")
+	begins := o.begins
+	o.begins = func(template string) {
+		if at.Swap(template) != template && begins != nil {
+			begins(template)
+		}
+	}
 	go func() {
 		out, err := c.render(o)
 		done <- result{out, err}
 	}()
 	r, err := await(ctx, c.Name(), done)
+	var limit *LimitError
+	if errors.As(err, &limit) && limit.Template == "" && ctx.Err() == nil {
+		limit.Template = at.Load().(string)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,9 +177,16 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	}
 	out = &Output{}
 	var base *renderings
-	if o.Strict {
+	switch {
+	case o.Strict:
 		err = c.strictly(o, caps, out)
-	} else {
+	case o.Checks:
+		out.Unread, err = c.refuses(o, caps)
+		if o.Demands {
+			c.demands(o, caps, err)
+		}
+		return out, err
+	default:
 		base, err = c.leniently(o, caps, out)
 	}
 	if err == nil && o.Occasions {
@@ -151,8 +195,34 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if !out.bounded() {
+		return nil, c.fail(fmt.Sprintf("it renders to more than %d values, or to names too long for them", maxAllNodes), nil)
+	}
 	out.index()
 	return out, nil
+}
+
+// Limits of all documents of a render together; see maxNodes.
+const (
+	maxAllNodes = 4_000_000
+	maxAllPaths = 256 << 20
+)
+
+// bounded tells whether the documents stay within the limits.
+func (o *Output) bounded() bool {
+	nodes, paths := 0, 0
+	for i := range o.Manifests {
+		nodes += o.Manifests[i].doc.nodes
+		paths += o.Manifests[i].doc.paths
+	}
+	return nodes <= maxAllNodes && paths <= maxAllPaths
+}
+
+// working says which template is at work.
+func (o *RenderOptions) working(template string) {
+	if o.begins != nil {
+		o.begins(template)
+	}
 }
 
 // refuses returns the error that a strict render would end with, as far as the
@@ -173,7 +243,7 @@ func (c *Chart) refuses(o RenderOptions, caps *chartutil.Capabilities) ([]Unread
 	if err != nil {
 		return nil, c.fail(err.Error(), err)
 	}
-	_, err = e.render(p.chart, values, mode{stub: true, checks: true})
+	_, err = e.render(p.chart, values, mode{stub: true, checks: true}, o.working)
 	if err != nil && !errors.Is(err, errStubbed) {
 		return nil, c.engineError(err, values)
 	}
@@ -191,6 +261,7 @@ func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Out
 	if err != nil {
 		return c.fail(err.Error(), err)
 	}
+	o.working("") // nobody knows
 	files, err := helmengine.Engine{}.Render(h, values)
 	if err != nil {
 		return c.engineError(err, values)
@@ -208,6 +279,7 @@ func (c *Chart) strictly(o RenderOptions, caps *chartutil.Capabilities, out *Out
 			}
 			continue
 		}
+		o.working(name)
 		docs := c.docs.all(text)
 		for _, d := range docs {
 			if d.err != nil {
@@ -230,7 +302,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return nil, c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	all, err := e.render(p.chart, values, mode{stub: o.StubKeys})
+	all, err := e.render(p.chart, values, mode{stub: o.StubKeys}, o.working)
 	if err != nil {
 		return nil, c.engineError(err, values)
 	}
@@ -240,6 +312,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		if size += len(r.text); size > maxOutput {
 			return nil, c.tooLarge()
 		}
+		o.working(name)
 		out.add(name, r.text, r.documents(&c.docs))
 	}
 	return all, nil
@@ -292,19 +365,17 @@ func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) 
 	return topValues(h, values, o, caps)
 }
 
+// release says what is installed.
+func (o RenderOptions) release() chartutil.ReleaseOptions {
+	return chartutil.ReleaseOptions{
+		Name: cmp.Or(o.ReleaseName, "release-name"), Namespace: cmp.Or(o.Namespace, "default"), Revision: 1, IsInstall: true,
+	}
+}
+
 // topValues returns what templates see of a chart whose dependencies are resolved.
 func topValues(h *helm.Chart, values map[string]any, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
-	release := chartutil.ReleaseOptions{
-		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
-	}
-	if release.Name == "" {
-		release.Name = "release-name"
-	}
-	if release.Namespace == "" {
-		release.Namespace = "default"
-	}
 	// The schema is checked by checkSchema, which stays off the network.
-	return chartutil.ToRenderValuesWithSchemaValidation(h, values, release, caps, true)
+	return chartutil.ToRenderValuesWithSchemaValidation(h, values, o.release(), caps, true)
 }
 
 // Coalesced returns the values as templates see them: the chart's defaults with

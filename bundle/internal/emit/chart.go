@@ -49,6 +49,7 @@ type Options struct {
 	Registry       place.Registry
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	CA             []byte         // PEM of what nodes have to trust; nil: they do already
 	OutputDir      string         // where values files and reports go
 	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
@@ -139,19 +140,8 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if err := c.prove(ctx, request, res, o); err != nil {
 		return err
 	}
-	emitted := chart.ValuesFile{Name: "emitted values", Data: c.Values}
-	if render, err = c.Record.RenderOptions(emitted); err != nil {
+	if err := c.final(ctx, res, o); err != nil {
 		return err
-	}
-	render.Strict, render.Occasions = true, true
-	if c.output, err = c.Chart.Render(ctx, render); err != nil {
-		return err
-	}
-	c.output = c.output.Like(res.Before)
-	if o.renders() {
-		if err := c.findGenerated(ctx, render); err != nil {
-			return err
-		}
 	}
 	for _, l := range res.Left {
 		switch {
@@ -161,6 +151,27 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		default:
 			c.leave(l.Finding, l.Reason)
 		}
+	}
+	return nil
+}
+
+// final is the render of the chart with what was emitted, in the way of helm install:
+// the proof of the derivation, if that was with the very same values.
+func (c *Chart) final(ctx context.Context, res *relocate.Result, o Options) error {
+	render, err := c.Record.RenderOptions(chart.ValuesFile{Name: "emitted values", Data: c.Values})
+	if err != nil {
+		return err
+	}
+	render.Strict, render.Occasions = true, true
+	if c.output = res.Proved(render.Values); c.output == nil {
+		out, err := c.Chart.Render(ctx, render)
+		if err != nil {
+			return err
+		}
+		c.output = out.Like(res.Before)
+	}
+	if o.renders() {
+		return c.findGenerated(ctx, render)
 	}
 	return nil
 }
@@ -192,13 +203,17 @@ func alike(a, b *relocate.Result) bool {
 	return len(a.Moved) == len(b.Moved) && len(a.Left) == len(b.Left) && len(a.Altered) == len(b.Altered) && len(a.Changed) == len(b.Changed)
 }
 
-// readBack writes the values as the file that is emitted, and verifies that.
+// readBack writes the values as the file that is emitted, and verifies that: what was
+// proved already is not proved again.
 func (c *Chart) readBack(ctx context.Context, request relocate.Request, res *relocate.Result, o Options) (*relocate.Result, error) {
 	c.result = res
 	c.Values = relocate.FormatYAML(res, c.header(o))
 	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{{Name: "emitted values", Data: c.Values}}})
 	if err != nil {
 		return nil, err
+	}
+	if res.Proved(chart.Merge(request.Render.Values, overrides)) != nil {
+		return res, nil
 	}
 	return relocate.Verify(ctx, request, overrides)
 }

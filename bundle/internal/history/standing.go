@@ -47,8 +47,12 @@ func (p Past) Names() []Standing {
 	return all
 }
 
-// contents are what the repositories of names need: for each repository, what those
-// imports brought to it that are the last for one of its names.
+// Needed is what the repositories need for the names of a past: for each repository,
+// what those imports brought to it that are the last for one of its names. What was
+// there for a name that stands for something else since is not among it.
+func (p Past) Needed() map[string]Content { return contents(p.Names()) }
+
+// contents is Needed for some names.
 func contents(names []Standing) map[string]Content {
 	type key struct {
 		by         *Import
@@ -70,7 +74,7 @@ func contents(names []Standing) map[string]Content {
 		}
 	}
 	for repo, c := range all {
-		all[repo] = Content{repo, unique(c.Manifests), unique(c.Blobs)}
+		all[repo] = Content{repo, each(c.Manifests), each(c.Blobs)}
 	}
 	return all
 }

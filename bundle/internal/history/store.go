@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -139,7 +140,25 @@ func (im *Import) check() error {
 		}
 	}
 	im.texts(func(s *string) { *s = record.Printable(*s) })
+	im.share()
 	return nil
+}
+
+// share lets documents hold each digest once: most imports bring most of what the one
+// before brought.
+func (im *Import) share() {
+	one := func(d *digest.Digest) { *d = unique.Make(*d).Value() }
+	for i := range im.Names {
+		one(&im.Names[i].Digest)
+	}
+	for _, c := range im.Repositories {
+		for i := range c.Manifests {
+			one(&c.Manifests[i].Digest)
+		}
+		for i := range c.Blobs {
+			one(&c.Blobs[i].Digest)
+		}
+	}
 }
 
 // texts calls visit for all that is shown to people.

@@ -23,12 +23,15 @@ import (
 // A MissingError says which parts of a bundle are on no medium that was given, and
 // what needs them.
 type MissingError struct {
-	Parts  []int    `json:"parts"`         // numbers from 1 on
-	Of     int      `json:"of"`            // how many there are
-	Images []string `json:"images"`        // that cannot be had whole without them
-	Bytes  int64    `json:"bytes"`         // of blobs
-	Any    int      `json:"any,omitempty"` // with parity: how many media are enough, whichever they are
-	Cut    []string `json:"cut"`           // images with a layer that is cut, and of which a piece is here
+	Parts  []int    `json:"parts"`          // numbers from 1 on
+	Of     int      `json:"of"`             // how many there are
+	Images []string `json:"images"`         // that cannot be had whole without them
+	Bytes  int64    `json:"bytes"`          // of blobs
+	Any    int      `json:"any,omitempty"`  // with parity: how many media are enough, whichever they are
+	Cut    []string `json:"cut"`            // images with a layer that is cut, and of which a piece is here
+	Next   int      `json:"next,omitempty"` // the part with which a layer that is cut goes on
+
+	Problems []string `json:"problems"` // with the medium that came last, where it was of no use
 }
 
 func (e *MissingError) Error() string {
@@ -46,7 +49,7 @@ func (e *MissingError) Fault() (fault.Kind, string) {
 		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
 	}
 	if len(e.Cut) > 0 {
-		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile"
+		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile; at a terminal, one run asks for medium after medium"
 	}
 	return fault.NeedsMore, hint
 }
@@ -77,7 +80,7 @@ func explainParts(err error) error {
 	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrPermission):
 		return fault.Input("bundle "+path.Path, errors.New("no permission to read it"), "")
 	case errors.As(err, &several):
-		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder"}
+		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder;\nof a delta and the bundle that has the rest, the delta comes first"}
 	case errors.As(err, &none) && none.Err == nil:
 		return &fault.UsageError{What: err.Error(), Advice: "give the file of a bundle, parts of one, or a folder with them"}
 	case errors.As(err, &special):
@@ -108,28 +111,51 @@ func (b *Bundle) missing(e layout.Entry) []int {
 	return b.Parts.Missing(e.Offset, e.Offset+e.Size)
 }
 
-// Has reports whether all of a blob is there to be read.
+// Has reports whether all of a blob is there to be read, in the bundle or in one
+// that was named beside it.
 func (b *Bundle) Has(d digest.Digest) bool {
 	e, ok := b.Reader.Entry(layout.BlobName(d))
-	return ok && len(b.missing(e)) == 0
+	if !ok {
+		return b.lender(d) != nil
+	}
+	return len(b.missing(e)) == 0
 }
 
-// Lacking returns a [*MissingError] where some of the blobs are not there.
-func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
+// Reach says how far a blob can be read from an offset on; no further than its end.
+func (b *Bundle) Reach(d digest.Digest, from int64) int64 {
+	e, ok := b.Reader.Entry(layout.BlobName(d))
+	if !ok || b.Parts == nil {
+		return e.Size
+	}
+	return b.Parts.Reach(e.Offset+from, e.Offset+e.Size) - e.Offset
+}
+
+// Lacking returns a [*MissingError] where some of the blobs are not there. sent, if
+// set, says how many bytes of a blob are not needed any longer.
+func (b *Bundle) Lacking(blobs []ocispec.Descriptor, sent func(digest.Digest) int64) error {
 	if b.Parts == nil || len(b.Parts.Absent()) == 0 {
 		return nil
 	}
-	m := &MissingError{Of: b.Parts.Count()}
+	m := &MissingError{Of: b.Parts.Count(), Problems: []string{}}
 	lost, cut := make(map[digest.Digest]bool), make(map[digest.Digest]bool)
 	for _, d := range blobs {
-		e, _ := b.Reader.Entry(layout.BlobName(d.Digest))
-		list := b.missing(e)
+		e, inside := b.Reader.Entry(layout.BlobName(d.Digest))
+		if !inside {
+			continue // of a delta
+		}
+		begin := int64(0)
+		if sent != nil {
+			begin = sent(d.Digest)
+		}
+		list := b.Parts.Missing(e.Offset+begin, e.Offset+e.Size)
 		if len(list) == 0 || lost[d.Digest] {
 			continue
 		}
 		lost[d.Digest] = true
-		cut[d.Digest] = b.Parts.Spans(e.Offset, e.Offset+e.Size) > len(list)
-		m.Bytes += d.Size
+		if cut[d.Digest] = begin > 0 || b.Parts.Spans(e.Offset, e.Offset+e.Size) > len(list); cut[d.Digest] && (m.Next == 0 || list[0] < m.Next) {
+			m.Next = list[0]
+		}
+		m.Bytes += d.Size - begin
 		m.Parts = append(m.Parts, list...)
 	}
 	if len(lost) == 0 {
@@ -235,7 +261,10 @@ func (b *Bundle) locate(ctx context.Context, e layout.Entry, err error) error {
 
 // Locate says of what went wrong with a blob where it lies.
 func (b *Bundle) Locate(ctx context.Context, d digest.Digest, err error) error {
-	e, _ := b.Reader.Entry(layout.BlobName(d))
+	e, inside := b.Reader.Entry(layout.BlobName(d))
+	if l := b.lender(d); l != nil && !inside {
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
 	return b.locate(ctx, e, err)
 }
 

@@ -26,7 +26,7 @@ var attacks = []string{
 // hostile is a bundle with the same text at every place that takes one.
 func hostile(s string) Bundle {
 	f := record.Finding{Raw: s, Chart: s, Template: s, Kind: s, Path: s, Confidence: s, Keys: []string{s, s}, Answer: s}
-	im := record.Image{Reference: s, Digest: digest.Digest(s), SourceDigest: digest.Digest(s), MediaType: s, Platforms: []string{s}, Destination: s,
+	im := record.Image{Reference: s, Digest: digest.Digest(s), SourceDigest: digest.Digest(s), MediaType: s, Platforms: []string{s}, Destination: s, SignedBy: []string{s},
 		Found: []record.Finding{f, f, f, f, {Raw: s}}}
 	older := &record.Record{ID: s, Images: []record.Image{{Reference: "x" + s}, {Reference: s, Digest: "sha256:0"}}}
 	attached := im

@@ -54,8 +54,8 @@ type Times struct {
 }
 
 // New lays out images and charts. rec must have everything but its images,
-// charts and id, and what Times say.
-func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Times) (*Plan, error) {
+// charts and id, and what Times say. Layers that bases have stay out.
+func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Times, bases ...Base) (*Plan, error) {
 	p := &Plan{
 		Record: rec,
 		known:  make(image.Tree),
@@ -78,6 +78,9 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		return nil, err
 	}
 	if err := p.order(images); err != nil {
+		return nil, err
+	}
+	if err := p.leaveOut(bases); err != nil {
 		return nil, err
 	}
 	if rec.ID, err = contentID(index, rec.Charts); err != nil {

@@ -107,6 +107,9 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	}
 	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	r.todo.manifests, r.todo.tags = nil, nil
+	if err := r.prove(ctx, s, all); err != nil {
+		return nil, err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
@@ -126,5 +129,5 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	if refused.lost > 0 {
 		lot.refused = refused
 	}
-	return lot, p.Bundle.Lacking(r.todo.absent)
+	return lot, p.Bundle.Lacking(r.todo.lacks(), nil)
 }

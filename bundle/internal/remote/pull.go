@@ -26,40 +26,63 @@ func (c *Client) HasBlob(ctx context.Context, repo string, d ocispec.Descriptor)
 	return r.hasBlob(r.scoped(ctx, auth.ActionPull), d)
 }
 
-func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (has bool, err error) {
-	const op = "look up blob"
-	subject := r.name + "@" + d.Digest.String()
-	if err := checkDescriptor(d); err != nil {
-		return false, r.fail(op, subject, 0, err)
+// HasSized is HasBlob for one that has to have d's size, too, as far as the registry
+// says which it has.
+func (c *Client) HasSized(ctx context.Context, repo string, d ocispec.Descriptor) (bool, error) {
+	r, err := c.repository(repo)
+	if err != nil {
+		return false, err
 	}
-	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
-		has, err = r.headBlob(ctx, d)
-		return err
-	})
+	size, has, err := r.sizeOfBlob(r.scoped(ctx, auth.ActionPull), d)
+	return has && (size <= 0 || size == d.Size), err
+}
+
+func (r *repository) hasBlob(ctx context.Context, d ocispec.Descriptor) (has bool, err error) {
+	_, has, err = r.sizeOfBlob(ctx, d)
 	return has, err
 }
 
+// sizeOfBlob asks for a blob; size is 0 or less where the registry does not say it.
+func (r *repository) sizeOfBlob(ctx context.Context, d ocispec.Descriptor) (size int64, has bool, err error) {
+	const op = "look up blob"
+	subject := r.name + "@" + d.Digest.String()
+	if err := checkDescriptor(d); err != nil {
+		return 0, false, r.fail(op, subject, 0, err)
+	}
+	err = r.retry(ctx, op, subject, func(ctx context.Context) error {
+		size, has, err = r.statBlob(ctx, d)
+		return err
+	})
+	return size, has, err
+}
+
 // headBlob asks once.
-func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+func (r *repository) headBlob(ctx context.Context, d ocispec.Descriptor) (has bool, err error) {
+	_, has, err = r.statBlob(ctx, d)
+	return has, err
+}
+
+func (r *repository) statBlob(ctx context.Context, d ocispec.Descriptor) (size int64, has bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/"+d.Digest.String()), nil)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return true, nil
+		return resp.ContentLength, true, nil
 	case http.StatusNotFound:
-		return false, nil
+		return 0, false, nil
 	}
 	if noAnswer(resp.StatusCode) {
-		return r.probeBlob(ctx, d)
+		has, err = r.probeBlob(ctx, d)
+		return 0, has, err
 	}
-	return false, newStatusError(resp)
+	return 0, false, newStatusError(resp)
 }
 
 // noAnswer reports whether a status may be that of a server, or of a proxy before
