@@ -126,6 +126,7 @@ func explainWrite(err error) error {
 		space    *layout.SpaceError
 		occupied *layout.OccupiedError
 		noFile   *layout.NotFileError
+		flush    *layout.FlushError
 		known    fault.Fault
 	)
 	switch {
@@ -135,6 +136,8 @@ func explainWrite(err error) error {
 		return err
 	case errors.As(err, &noFile):
 		return &fault.UsageError{What: err.Error(), Advice: "name a file with -o; parts of a bundle, with --split-size, go into folders"}
+	case errors.As(err, &flush):
+		return fault.WithHint(err, "unmount the medium, mount it again, and check the bundle with bundle verify")
 	case errors.As(err, &space):
 		return fault.WithHint(err, "make room there, or write the bundle elsewhere with -o")
 	case errors.Is(err, syscall.EFBIG):
