@@ -192,6 +192,9 @@ func printChartChange(w paper, c bundle.ChartChange) {
 	if c.PreviousVersion != "" && c.AppVersion != c.PreviousAppVersion {
 		fmt.Fprintf(w, "  application: %s, was %s\n", orNone(c.AppVersion), orNone(c.PreviousAppVersion))
 	}
+	if c.Short {
+		fmt.Fprintln(w, "  the defaults of its dependencies are too many to be compared")
+	}
 	for _, part := range []struct {
 		title  string
 		values []bundle.ValueChange

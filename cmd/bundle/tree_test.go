@@ -71,7 +71,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/check", "emit place record name chart remote words"},
 		{"bundle/internal/serve", "place open record name fault layout"},
 		{"bundle/internal/page", "diff trust record"},
-		{"bundle/internal/diff", "words open record name layout"},
+		{"bundle/internal/diff", "words open record name chart layout"},
 		{"bundle/internal/emit", "rewrite nodes push place open source trust record name disk fault relocate chart remote input words checksum layout/strict"},
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},
