@@ -100,7 +100,10 @@ func (o *InventoryOptions) ask(ctx context.Context, r *InventoryReport, a stock.
 		repos := o.Repositories
 		if o.Catalog {
 			var err error
-			if repos, err = a.All(ctx); err != nil {
+			if repos, err = a.All(ctx); err != nil && ctx.Err() == nil {
+				return nil, fault.WithHint(err, "many registries list their repositories to administrators only: name them with --repository")
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
