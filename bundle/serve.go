@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/disk"
@@ -52,6 +53,8 @@ type ServedBundle struct {
 	Bundle ReceiptBundle
 	Vouched
 	Charts, Images int
+	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
+	LacksBytes     int64 // of those
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -79,7 +82,10 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, ServedBundle{Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)})
+	}
+	for i, b := range bundles {
+		report.Bundles[i].lacks(b, bundles)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
@@ -109,6 +115,16 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// lacks counts what a delta leaves out and no other bundle has.
+func (s *ServedBundle) lacks(b *open.Bundle, all []*open.Bundle) {
+	for _, d := range b.Required() {
+		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
+			s.Lacks++
+			s.LacksBytes += d.Size
+		}
+	}
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {

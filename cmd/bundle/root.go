@@ -68,7 +68,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newDiff(), newServe(), newStatus(), newInventory(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newDiff(), newServe(), newStatus(), newInventory(), newMerge(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
 		complete(c)
 		c.Args = usageArgs(c.Args)

@@ -34,6 +34,7 @@ var reports = map[string]any{
 	"import":    jsonImport{},
 	"inspect":   jsonInspect{},
 	"inventory": jsonInventory{},
+	"merge":     jsonMerge{},
 	"keygen":    jsonKeygen{},
 	"sign":      jsonSign{},
 	"status":    jsonStatus{},
@@ -175,7 +176,7 @@ func (s *schemer) object(t reflect.Type) schemaOf {
 // comments reads what stands beside the fields and above the types.
 func comments(t *testing.T) map[string]string {
 	docs := make(map[string]string)
-	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "diffjson.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
+	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "diffjson.go", "merge.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
 		"../../bundle/internal/fault/items.go", "../../bundle/internal/media/media.go", "../../bundle/internal/image/referrers.go", "../../bundle/internal/chart/repository.go", "../../bundle/internal/trust/trust.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {

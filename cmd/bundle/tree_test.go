@@ -61,7 +61,7 @@ func TestImportDirections(t *testing.T) {
 		may string // packages of this module it may import, of bundle/internal by their last name
 	}{
 		{"cmd/bundle", "bundle"},
-		{"cmd/bench", "testdata/regtest"},
+		{"cmd/bench", "testdata/regtest testdata/medium layout/parity"},
 		{"cmd/demo", "testdata/regtest"},
 		{"testdata/hostile", "checksum"},
 		{"testdata/regtest", ""},

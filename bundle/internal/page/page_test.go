@@ -189,6 +189,21 @@ func TestMany(t *testing.T) {
 	}
 }
 
+// A delta is said to be one, and what it stands on is no markup.
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	d := digest.FromString("layer")
+	doc := write(t, Options{}, Bundle{Record: &record.Record{Requires: &record.Requires{
+		Bases:  []record.Base{{ID: "<b>x", Kind: record.BaseBundle, Created: time.Unix(1700000000, 0).UTC()}},
+		Layers: []record.Layer{{Digest: d, Size: 2_500_000, Base: "<b>x"}},
+	}}})
+	for _, want := range []string{"This is a delta: 1 layer (2.5 MB)", "bundle &lt;b&gt;x of 2023-11-14T22:13:20Z"} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
 // The policy allows the style sheet as it stands in the page, and nothing else.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
