@@ -75,7 +75,7 @@ func Inventory(ctx context.Context, o InventoryOptions) (*InventoryReport, error
 		Path: o.Output, Registry: inv.Registry, DigestsOnly: o.DigestsOnly,
 		Recorded: !o.Catalog && len(o.Repositories) == 0,
 	}
-	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs, Progress: pr})
+	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
 	if err != nil {
 		return nil, err
 	}

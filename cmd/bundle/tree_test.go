@@ -76,7 +76,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/rewrite", "chart fault"},
 		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},
 		{"bundle/internal/media", "disk progress fault layout layout/parity layout/parts"},
-		{"bundle/internal/stock", "history place inventory name progress remote layout"},
+		{"bundle/internal/stock", "history place inventory name remote layout"},
 		{"bundle/internal/history", "words push place open image trust record name fault remote layout/strict"},
 		{"bundle/internal/push", "place open record progress fault remote words layout"},
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
