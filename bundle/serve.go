@@ -193,14 +193,14 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 }
 
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. older is one that was there before, or nil.
-func WritePage(path string, r, older *InspectReport) error {
+// not at all. d says what is new in it since an older one; nil: nothing is told of that.
+func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
 	}
-	if older != nil {
-		b.Older = older.Record
+	if d != nil {
+		b.Older, b.Changes = d.Old.Record, d.Changes
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {

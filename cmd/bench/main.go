@@ -68,7 +68,7 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards or inventory alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, update or inventory alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -118,6 +118,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"verify", b.verifies},
 		{"again", b.again},
 		{"shards", b.shards},
+		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
 		{"inventory", b.inventory},
 	} {
 		if b.only != "" && b.only != part.name {

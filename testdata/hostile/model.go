@@ -266,7 +266,7 @@ func chartFiles(more ...file) []file {
 // packed is a chart archive.
 func packed(files ...file) []byte {
 	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
+	zw := must(gzip.NewWriterLevel(&buf, gzip.BestSpeed))
 	tw := tar.NewWriter(zw)
 	for _, f := range files {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: 0o644, Size: int64(len(f.data)), ModTime: modTime}
