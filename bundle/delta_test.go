@@ -528,3 +528,32 @@ func TestDeltaWeighs(t *testing.T) {
 		t.Errorf("%d blobs were read", n)
 	}
 }
+
+// A server says of a delta what it lacks, unless another bundle has it.
+func TestDeltaServed(t *testing.T) {
+	tr := newTrip(t)
+	one := tr.export(t, "1", "1.tar")
+	two := tr.export(t, "2", "2.tar", one.Output)
+	for _, tc := range []struct {
+		paths []string
+		lacks int
+	}{{[]string{two.Output}, 2}, {[]string{two.Output, one.Output}, 0}, {[]string{one.Output, two.Output}, 0}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var told *ServeReport
+		err := Serve(ctx, tc.paths, ServeOptions{Trust: tr.trust, Listen: "127.0.0.1:0", PlainHTTP: true, Ready: func(r *ServeReport) {
+			told = r
+			cancel()
+		}})
+		cancel()
+		if err != nil || told == nil {
+			t.Fatalf("%v: %v", tc.paths, err)
+		}
+		got, bytes := 0, int64(0)
+		for _, b := range told.Bundles {
+			got, bytes = got+b.Lacks, bytes+b.LacksBytes
+		}
+		if got != tc.lacks || (bytes > 0) != (got > 0) {
+			t.Errorf("%v: %+v", tc.paths, told.Bundles)
+		}
+	}
+}
