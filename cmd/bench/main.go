@@ -117,6 +117,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"import", b.imports},
 		{"verify", b.verifies},
 		{"again", b.again},
+		{"sets", func(ctx context.Context) error { return b.sets(ctx, source.Host()) }},
+		{"media", b.media},
 		{"shards", b.shards},
 		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
 		{"inventory", b.inventory},

@@ -351,12 +351,15 @@ func (f *File) take(part int, c claim) {
 func (f *File) best(ctx context.Context, part int, all []claim) (claim, error) {
 	first := all[0]
 	for _, c := range all[1:] {
-		if c.score < first.score {
-			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
-			continue
+		if first.file.full && !c.file.full && part == 1 && c.file.size == f.set.Parts[0].Size {
+			continue // the first part, beside the whole bundle
 		}
 		if c.file.size != first.file.size { // it was cut short
 			f.problems = append(f.problems, &PartError{c.file.path, fmt.Errorf("%d bytes; %s is the same part, and has %d", c.file.size, first.file.path, first.file.size)})
+			continue
+		}
+		if c.score < first.score {
+			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
 			continue
 		}
 		sums, err := hashBoth(ctx, first.file, c.file)
