@@ -20,7 +20,7 @@ const exitCodes = `Exit codes:
   5    registry refused: credentials, permission or TLS; or it took nothing
   6    done, but not complete: references that values cannot move or nobody can pull,
        or names that the registry refused; with diff --exit-code: something differs
-  7    needs more: parts of the bundle are on media that are not there
+  7    needs more: parts of the bundle, or layers that a delta requires, are nowhere here
   8    an older bundle would replace what a newer one put there
   130  interrupted`
 
