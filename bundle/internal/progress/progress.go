@@ -38,6 +38,15 @@ func Expect(p Reporter, n int, thing string) {
 	}
 }
 
+// Pause keeps a reporter from writing where a person is asked something, until resume
+// is called, if it can: it has a method Pause() (resume func()) then.
+func Pause(p Reporter) (resume func()) {
+	if r, ok := p.(interface{ Pause() func() }); ok {
+		return r.Pause()
+	}
+	return func() {}
+}
+
 type silent struct{}
 
 func (silent) Phase(string, int64) {}
@@ -70,6 +79,9 @@ func (s *steady) Phase(name string, total int64) {
 
 // Expect implements what [Expect] asks for.
 func (s *steady) Expect(n int, thing string) { Expect(s.Reporter, n, thing) }
+
+// Pause implements what [Pause] asks for.
+func (s *steady) Pause() func() { return Pause(s.Reporter) }
 
 func (s *steady) Add(n int64) {
 	if n = s.forward(n); n > 0 {
