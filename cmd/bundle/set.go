@@ -201,7 +201,7 @@ func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *b
 		if len(m.Cut) > 0 && !kept {
 			fmt.Fprintf(w, "a layer of %s is cut, and is sent piece by piece: part %d is the next for that\n", strings.Join(m.Cut, ", "), m.Next)
 		}
-		if m.Any > 0 {
+		if m.Any > 0 && (kept || m.Any < len(m.Parts)) {
 			with := " with --scratch FOLDER"
 			if kept {
 				with = ""
