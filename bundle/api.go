@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
@@ -28,6 +29,8 @@ import (
 
 // What goes into a bundle, and what one holds.
 type (
+	Requires    = record.Requires  // of a delta: what it leaves out
+	BaseKind    = record.BaseKind  // what says so
 	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
 	ImageSpec   = source.ImageSpec // an image that the user names
 	Config      = source.Config    // what --config takes
@@ -85,6 +88,7 @@ type (
 	ImportImage    = push.Image       // a reference, old and new
 	Bytes          = push.Bytes       // what an import moved
 	ImportChart    = emit.ChartReport // what became of a chart
+	Secrets        = emit.Secrets     // which Secrets --render leaves out
 	LeftFinding    = emit.Left        // a reference that values do not move
 	Receipt        = emit.Receipt     // what an import did, for the audit file
 	ReceiptBundle  = emit.ReceiptBundle
@@ -95,6 +99,15 @@ type (
 	ReceiptOptions = emit.ReceiptOptions
 	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
+)
+
+// What differs between two bundles.
+type (
+	Changes     = diff.Report
+	ChartChange = diff.Chart
+	ImageChange = diff.Image
+	ValueChange = diff.Value
+	DiffWeight  = diff.Weight
 )
 
 // Errors that a caller may want to tell apart.
@@ -125,11 +138,16 @@ const (
 
 // What can move a reference that values do not.
 const (
+	KeepSecrets   = emit.KeepSecrets
+	OmitGenerated = emit.OmitGenerated
+	OmitAll       = emit.OmitAll
+
 	WayPostRender  = emit.WayPostRender
 	WayPostRender3 = emit.WayPostRender3
 	WayPostRender4 = emit.WayPostRender4
 	WayKustomize   = emit.WayKustomize
 	WayMirror      = emit.WayMirror
+	WayMirrorOther = emit.WayMirrorOther
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -140,6 +158,13 @@ func NameOf(path string) string { return parts.Stem(filepath.Base(path)) }
 
 // PartSizes are the sizes of parts that have a name: those of media.
 func PartSizes() map[string]PartSize { return transfer.Presets }
+
+// States of what differs between two bundles.
+const (
+	Added   = words.Added
+	Removed = words.Removed
+	Changed = words.Changed
+)
 
 // FormatVersion is the bundle format this package writes, and the newest it
 // reads (layout/SPEC.md).

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/cosign"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
@@ -42,23 +43,26 @@ type ExportOptions struct {
 	AllPlatforms     []string // references that Platforms does not hold for
 	// Output is a file, a pipe or a device, or StreamOutput; empty: a file named
 	// after the first chart.
-	Output      string
-	Stream      io.Writer     // where StreamOutput goes
-	InOrder     bool          // let the file grow from its begin to its end, where the system does not ask for it itself
-	Set         *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
-	NoReferrers []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
-	NoValues    bool          // leave the given values out of the bundle
-	Redact      []string      // leave these keys of the given values out, a.b.c
-	Signer      *trust.Signer // nil: needs Unsigned
-	Unsigned    bool
-	DryRun      bool          // plan and report, write nothing
-	Created     time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
-	Serial      int64         // tells newer bundles from older ones before Created does; 0: it does not
-	ValidFor    time.Duration // after Created, an import refuses the bundle; 0: never
-	Tool        string        // name and version that go into the record
-	Jobs        int           // transfers at once; 0: DefaultJobs
-	Registry    RegistryOptions
-	Progress    progress.Reporter
+	Output       string
+	Stream       io.Writer     // where StreamOutput goes
+	InOrder      bool          // let the file grow from its begin to its end, where the system does not ask for it itself
+	Set          *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
+	NoReferrers  []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
+	VerifyImages string        // file with a policy that says which keys have to have signed which images, see [cosign.Policy]; empty: none
+	NoValues     bool          // leave the given values out of the bundle
+	Redact       []string      // leave these keys of the given values out, a.b.c
+	Signer       *trust.Signer // nil: needs Unsigned
+	Unsigned     bool
+	DryRun       bool          // plan and report, write nothing
+	Created      time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
+	Serial       int64         // tells newer bundles from older ones before Created does; 0: it does not
+	ValidFor     time.Duration // after Created, an import refuses the bundle; 0: never
+	Tool         string        // name and version that go into the record
+	Bases        []string      // bundles, parts of them, receipts: layers that these have stay out
+	BaseTrust    *trust.Trust  // who has to have signed those; nil: they are taken as hints
+	Jobs         int           // transfers at once; 0: DefaultJobs
+	Registry     RegistryOptions
+	Progress     progress.Reporter
 }
 
 // An ExportReport says what went into a bundle, or would.
@@ -85,11 +89,13 @@ type ExportReport struct {
 	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
 	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
 	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
+	Verdicts    []cosign.Verdict  `json:"verdicts,omitempty"`  // of a policy on signatures
 	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
 	Parts       []media.Written   `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
 	Count       int               `json:"count,omitempty"`     // of a bundle in parts: how many there are
 	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
 	NotTaken    []string          `json:"notTaken,omitempty"`
+	Bases       []BaseReport      `json:"bases,omitempty"`      // of a delta: what was left out
 	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
@@ -112,7 +118,11 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 	if err != nil {
 		return nil, err
 	}
-	p, report, err := o.plan(ctx, client, named)
+	policy, err := o.policy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, report, err := o.plan(ctx, client, named, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +133,7 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 		}
 		report.written(o.Output, w)
 	}
-	return report, report.incomplete()
+	return report, fault.Both(report.incomplete(), cosign.Unsigned(report.Verdicts))
 }
 
 func (o *ExportOptions) complete() error {
@@ -166,9 +176,13 @@ func (o *ExportOptions) checkOutput() error {
 
 // plan finds, resolves and lays out everything; it reads from registries, but
 // no layer.
-func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named) (*plan.Plan, *ExportReport, error) {
+func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *ExportReport, error) {
 	o.Progress.Phase("resolving", 0)
 	defer o.Progress.End()
+	bases, err := o.loadBases(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	charts, findings, err := o.find(ctx, client)
 	if err != nil {
 		return nil, nil, err
@@ -186,7 +200,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		return nil, nil, err
 	}
 	image.InFiles(wanted, named.Files)
-	images, unasked, err := o.resolve(ctx, client, wanted, charts)
+	images, verdicts, unasked, err := o.resolve(ctx, client, wanted, charts, policy)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,12 +212,16 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
 	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
-	p, err := plan.New(rec, images, charts, times)
+	var known []plan.Base
+	for _, b := range bases {
+		known = append(known, b.Base)
+	}
+	p, err := plan.New(rec, images, charts, times, known...)
 	if err != nil {
 		return nil, nil, err
 	}
 	report := exportReport(p, images, unasked)
-	report.NotTaken = o.NotTaken
+	report.NotTaken, report.Verdicts, report.Bases = o.NotTaken, verdicts, baseReports(bases, rec.Requires)
 	report.DryRun = o.DryRun
 	if o.Signer != nil {
 		report.KeyType = o.Signer.Key.PublicKey().Type()
@@ -214,6 +232,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 // find loads the charts and searches them. The first gives the bundle its name,
 // where it has none.
 func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
+	var demands error
 	for _, spec := range o.Charts {
 		c, err := source.Load(ctx, client, spec)
 		if err != nil {
@@ -223,6 +242,10 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 			return nil, nil, &fault.UsageError{What: err.Error(), Advice: "change it in its Chart.yaml; helm push does not take it either"}
 		}
 		found, err := source.FindImages(ctx, c)
+		if all, refused := AlsoRefused(demands, err); refused {
+			demands = all
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -230,6 +253,8 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		findings = append(findings, found...)
 	}
 	switch {
+	case demands != nil:
+		return nil, nil, demands
 	case o.Output != "":
 		return charts, findings, nil
 	case len(charts) > 0:
@@ -240,25 +265,49 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 	return charts, findings, o.checkOutput()
 }
 
+// AlsoRefused adds err to what charts before have asked for, and reports whether it is
+// that a chart does not render: the next one may ask for something, too, and a person
+// wants to hear all of it at once.
+func AlsoRefused(before, err error) (all error, refused bool) {
+	var e *chart.RenderError
+	if !errors.As(err, &e) {
+		return err, false
+	}
+	return fault.Both(before, err), true
+}
+
 // resolve reads what is small about the images and what is attached to them.
-func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, wanted []image.Want, charts []*source.Chart) ([]*image.Image, []image.Unasked, error) {
+func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, wanted []image.Want, charts []*source.Chart, policy *cosign.Policy) (images []*image.Image, verdicts []cosign.Verdict, unasked []image.Unasked, err error) {
 	if err := image.AllPlatforms(wanted, o.AllPlatforms); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	resolver := image.NewResolver(client, o.Jobs)
-	images, err := resolver.Images(ctx, wanted, image.Choice{Platforms: o.Platforms, Optional: o.PlatformOptional})
+	images, err = resolver.Images(ctx, wanted, image.Choice{Platforms: o.Platforms, Optional: o.PlatformOptional})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := source.SetDestinations(images, o.Destinations); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	if policy != nil {
+		if verdicts, err = cosign.Check(ctx, client, resolver, images, policy); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	holders, err := source.Holders(images, charts)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	attached, unasked, err := resolver.Referrers(ctx, holders, o.leavesReferrers)
-	return append(images, attached...), unasked, err
+	return append(images, attached...), verdicts, unasked, err
+}
+
+// policy reads the policy on signatures, nil where there is none.
+func (o *ExportOptions) policy(ctx context.Context) (*cosign.Policy, error) {
+	if o.VerifyImages == "" {
+		return nil, nil
+	}
+	return cosign.Load(ctx, o.VerifyImages)
 }
 
 // AllRegistries stands in NoReferrers for every host.

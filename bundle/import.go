@@ -43,6 +43,7 @@ type ImportOptions struct {
 	NoOverwrite bool     // refuse to replace what a tag stands for
 	NoRecord    bool     // leave no record of the import in the registry
 	Tool        string   // name and version of the calling program, for that record
+	Deep        bool     // read and hash what the registry says that it has
 	DryRun      bool     // check, compare and derive, but write nothing anywhere
 	OutputDir   string   // where values files and reports go
 	Receipt     emit.ReceiptOptions
@@ -51,7 +52,7 @@ type ImportOptions struct {
 	Release, Namespace, KubeVersion string
 	APIVersions                     []string
 	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
-	OmitSecrets                     bool     // leave Secrets out of RenderDir
+	OmitSecrets                     Secrets  // which Secrets stay out of RenderDir
 	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
 	GitOps                          []string // objects to write too, see the constants of emit
 	Environments                    []string // overlays of them
@@ -61,6 +62,8 @@ type ImportOptions struct {
 	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions                 RegistryOptions
 	Progress                        progress.Reporter
+
+	nodeCA []byte // PEM of what nodes have to trust to pull from Registry
 }
 
 // An ImportReport says what was verified, pushed and written.
@@ -70,6 +73,7 @@ type ImportReport struct {
 	ID      string             `json:"id"`
 	Created time.Time          `json:"created"`
 	trust.Vouched
+	Requires  *record.Requires   `json:"requires,omitempty"` // of a delta: what it leaves out
 	Registry  string             `json:"registry"`
 	Images    []push.Image       `json:"images"`
 	Charts    []emit.ChartReport `json:"charts,omitempty"`
@@ -112,6 +116,9 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	defer client.Close()
+	if o.nodeCA, err = client.CAs(o.Registry.Host); err != nil {
+		return nil, err
+	}
 	if err := o.renderFor(b.Record); err != nil {
 		return nil, err
 	}
@@ -134,7 +141,8 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, err
 	}
 	past := newMemory(client, &o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o), Deep: o.Deep}
+	p.Elsewhere = past.elsewhere(b.Record.Requires, names)
 	pushed, err := o.pushAll(ctx, p, places)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
@@ -152,12 +160,13 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
 		return nil, refused
 	}
-	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
+	places = arrived(places, pushed.Images)
+	emit.Ways(charts, places, o.emit())
 	o.putBeside(charts, pushed.Images)
 	report := importReport(path, b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
-		if err := o.write(path, b, charts, report); err != nil {
+		if err := o.write(path, b, charts, places, report); err != nil {
 			return nil, err
 		}
 		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
@@ -255,6 +264,7 @@ func (o *ImportOptions) emit() emit.Options {
 		Registry:  o.Registry,
 		Names:     o.Names,
 		Access:    o.RegistryOptions,
+		CA:        o.nodeCA,
 		OutputDir: o.OutputDir,
 		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
 
@@ -277,8 +287,8 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 }
 
 // write puts files where the user wants them, the receipt last.
-func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, places []place.Placement, report *ImportReport) error {
+	changed, err := emit.Write(charts, places, report.Images, o.emit())
 	if err != nil {
 		return err
 	}
@@ -295,7 +305,7 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 }
 
 func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Registry: o.Registry.String(), Parts: b.PartsReport()}
+	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Requires: b.Record.Requires, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/open"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/push"
+	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 )
 
@@ -85,3 +91,43 @@ func (m *memory) add(ctx context.Context, b *open.Bundle, images []push.Image, o
 	}
 	return err
 }
+
+// elsewhere says where the target may have a layer that a delta leaves out: under the
+// names that it was left out with, and where earlier imports brought it.
+func (m *memory) elsewhere(req *record.Requires, names place.Names) func(digest.Digest) []string {
+	if req == nil {
+		return nil
+	}
+	layers := make(map[digest.Digest]record.Layer, len(req.Layers))
+	for _, l := range req.Layers {
+		layers[l.Digest] = l
+	}
+	brought := sync.OnceValue(func() map[digest.Digest][]string {
+		all := make(map[digest.Digest][]string)
+		for _, im := range m.past.Imports {
+			for _, c := range im.Repositories {
+				for _, b := range c.Blobs {
+					if _, wanted := layers[b.Digest]; wanted {
+						all[b.Digest] = append(all[b.Digest], m.store.Registry.String()+"/"+c.Repository)
+					}
+				}
+			}
+		}
+		return all
+	})
+	return func(d digest.Digest) []string {
+		var all []string
+		for _, repo := range layers[d].Repositories {
+			all = append(all, names.Held(repo)...)
+		}
+		for _, repo := range brought()[d] {
+			if len(all) < maxPlaces && !slices.Contains(all, repo) {
+				all = append(all, repo)
+			}
+		}
+		return all
+	}
+}
+
+// maxPlaces is how many repositories are asked for a layer.
+const maxPlaces = 32

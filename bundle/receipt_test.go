@@ -232,6 +232,7 @@ func TestReceiptForm(t *testing.T) {
 		Registry: "r:5000/apps",
 		Images:   []emit.ReceiptImage{{Source: "ghcr.io/a:1", Target: "r:5000/apps/a:1", Digest: "sha256:01", State: "pushed", Replaces: "sha256:04", Size: 7, Platforms: []string{"linux/amd64"}}},
 		Charts:   []emit.ReceiptChart{{Name: "a", Version: "1", Target: "oci://r:5000/apps/charts/a", Digest: "sha256:05", State: "present", Archive: "sha256:02", Left: []emit.ReceiptLeft{}, Files: []emit.ReceiptFile{{Path: "out/a/values.yaml", Digest: "sha256:03"}}}},
+		Layers:   []emit.ReceiptLayer{{Digest: "sha256:06", Size: 5, Repositories: []string{"ghcr.io/a"}}},
 		Complete: true,
 	}
 	const want = `{"schemaVersion":1,"tool":"bundle 1","verified":"2026-01-02T03:04:05Z","finished":"2026-01-02T03:05:05Z",` +
@@ -239,7 +240,7 @@ func TestReceiptForm(t *testing.T) {
 		`"bundle":{"path":"a.tar","size":9,"id":"0123456789abcdef","created":"2026-01-02T03:04:05Z","tool":"bundle 0","sums":"sha256:00"},` +
 		`"registry":"r:5000/apps","images":[{"reference":"ghcr.io/a:1","target":"r:5000/apps/a:1","digest":"sha256:01","state":"pushed","previous":"sha256:04","size":7,"platforms":["linux/amd64"]}],` +
 		`"charts":[{"name":"a","version":"1","target":"oci://r:5000/apps/charts/a","digest":"sha256:05","state":"present","archive":"sha256:02","files":[{"path":"out/a/values.yaml","digest":"sha256:03"}],"left":[]}],` +
-		`"complete":true}`
+		`"layers":[{"digest":"sha256:06","size":5,"repositories":["ghcr.io/a"]}],"complete":true}`
 	path := filepath.Join(t.TempDir(), "receipt.json")
 	if err := (emit.ReceiptOptions{Path: path}).Write(r); err != nil {
 		t.Fatal(err)

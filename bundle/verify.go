@@ -9,6 +9,7 @@ import (
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 )
 
@@ -20,7 +21,11 @@ type VerifyReport struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
 	Entries int       `json:"entries"`
-	Bytes   int64     `json:"bytes"` // content that was hashed
+
+	Requires *record.Requires `json:"requires,omitempty"` // of a delta: what it leaves out
+	Lent     int              `json:"lent"`               // layers of those that were read in other bundles
+
+	Bytes int64 `json:"bytes"` // content that was hashed
 
 	Parts   *open.PartsReport  `json:"parts,omitempty"` // of a bundle in parts: what was there
 	Missing *open.MissingError `json:"missing,omitempty"`
@@ -45,7 +50,11 @@ func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Re
 		ID:      b.Record.ID,
 		Created: b.Record.Created,
 		Entries: b.Reader.Len(),
-		Bytes:   b.Payload(),
+
+		Requires: b.Record.Requires,
+		Lent:     b.Lent(),
+
+		Bytes: b.Payload(),
 	}
 	err = b.CheckAll(ctx, progress.OrSilent(pr))
 	report.Parts = b.PartsReport() // with what was found meanwhile

@@ -50,6 +50,16 @@ type verifyingReader struct {
 	err  error
 }
 
+// Verifying reads content of a known size and digest that comes from elsewhere than a
+// bundle. As with [Reader.OpenBlob], wrong content never comes whole: its last bytes
+// are the error that fail makes.
+func Verifying(src io.Reader, size int64, want digest.Digest, fail func(what string) error) io.Reader {
+	return &verifyingReader{
+		content: newContent(size, want), src: src, fail: fail,
+		wrap: func(err error) error { return err },
+	}
+}
+
 func (r *verifyingReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err

@@ -81,27 +81,36 @@ func (b *bench) grow(ctx context.Context) error {
 	return errors.Join(append(failed, t.Flush())...)
 }
 
-// shape exports one shape.
-func (b *bench) shape(ctx context.Context, i int) (r result, blobs int, err error) {
+// serveShape starts a registry of its own that has a shape, and says where it is.
+func (b *bench) serveShape(ctx context.Context, i int) (host string, stop func() error, err error) {
 	server := exec.CommandContext(ctx, b.self, "serve-shape", fmt.Sprint(i))
 	server.Stderr = os.Stderr
-	stop, err := server.StdinPipe()
+	in, err := server.StdinPipe()
 	if err != nil {
-		return r, 0, err
+		return "", nil, err
 	}
 	out, err := server.StdoutPipe()
 	if err != nil {
-		return r, 0, err
+		return "", nil, err
 	}
 	if err := server.Start(); err != nil {
-		return r, 0, err
+		return "", nil, err
 	}
-	defer func() { err = errors.Join(err, stop.Close(), server.Wait()) }()
-	host, err := bufio.NewReader(out).ReadString('\n')
+	stop = func() error { return errors.Join(in.Close(), server.Wait()) }
+	if host, err = bufio.NewReader(out).ReadString('\n'); err != nil {
+		return "", nil, errors.Join(err, stop())
+	}
+	return strings.TrimSpace(host), stop, nil
+}
+
+// shape exports one shape.
+func (b *bench) shape(ctx context.Context, i int) (r result, blobs int, err error) {
+	host, stop, err := b.serveShape(ctx, i)
 	if err != nil {
 		return r, 0, err
 	}
-	args, err := b.shapeArgs(shapes[i], strings.TrimSpace(host))
+	defer func() { err = errors.Join(err, stop()) }()
+	args, err := b.shapeArgs(shapes[i], host)
 	if err != nil {
 		return r, 0, err
 	}

@@ -68,7 +68,7 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again or shards alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, update or inventory alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -92,8 +92,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	if b.growth {
+	switch {
+	case b.growth:
 		return b.grow(ctx)
+	case b.only == "inventory": // needs no large images
+		return b.inventory(ctx)
 	}
 	source, err := b.fill(ctx)
 	if err != nil {
@@ -117,6 +120,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"sets", func(ctx context.Context) error { return b.sets(ctx, source.Host()) }},
 		{"media", b.media},
 		{"shards", b.shards},
+		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
+		{"inventory", b.inventory},
 	} {
 		if b.only != "" && b.only != part.name {
 			continue

@@ -33,7 +33,7 @@ type bar struct {
 	mu    sync.Mutex // guards the terminal and all below
 	state barState
 	begun time.Time
-	drawn int // columns of the line that stands there
+	drawn int  // columns of the line that stands there
 	ended bool // or paused: nothing is drawn
 	cols  int  // of the window then
 
@@ -48,6 +48,7 @@ type barState struct {
 	total        int64 // bytes; 0: the step moves none
 	moved, there int64
 	done, of     int // things
+	ready        int // things that lack no bytes any more, be they done or not
 	thing        string
 	elapsed      time.Duration
 }
@@ -114,6 +115,13 @@ func (b *bar) Expect(n int, thing string) {
 	b.state.of, b.state.thing = n, thing
 }
 
+// Ready says that one of them has all its bytes.
+func (b *bar) Ready() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.ready++
+}
+
 func (b *bar) Add(n int64)  { b.moved.Add(n) }
 func (b *bar) Skip(n int64) { b.left.Add(n) }
 
@@ -164,16 +172,14 @@ func (s barState) line(width int) string {
 	}
 	total := max(s.total-s.there, 1)
 	share := min(float64(s.moved)/float64(total), 1)
-	parts := []string{fmt.Sprintf("%s %3.0f%%", s.name, 100*share)} // in the order in which they stand
+	name := s.title(width - len(" 100%"))
+	parts := []string{strings.TrimSpace(fmt.Sprintf("%s %3.0f%%", name, 100*share))} // in the order in which they stand
 	add := func(text string) {
 		if used := utf8.RuneCountInString(strings.Join(parts, ", ")); text != "" && used+2+utf8.RuneCountInString(text) <= width {
 			parts = append(parts, text)
 		}
 	}
 	add(size(s.moved) + " of " + size(total))
-	if s.of > 0 {
-		add(fmt.Sprintf("%d of %s", min(s.done, s.of), count(s.of, s.thing)))
-	}
 	if seconds := s.elapsed.Seconds(); seconds >= 1 && s.moved > 0 {
 		rate := float64(s.moved) / seconds
 		add(time.Duration(float64(total-s.moved)/rate*float64(time.Second)).Round(time.Second).String() + " left")
@@ -189,7 +195,24 @@ func (s barState) line(width int) string {
 		return cut(line, width)
 	}
 	_, rest, _ := strings.Cut(line, ", ")
-	return strings.TrimRight(graphic(s.name, int64(1000*share), room)+" "+rest, " ")
+	return strings.TrimRight(graphic(name, int64(1000*share), room)+" "+rest, " ")
+}
+
+// title is the name of the step and how many things it is through with, in at most
+// width columns: the number is more to people than the name.
+func (s barState) title(width int) string {
+	if s.of == 0 {
+		return s.name
+	}
+	done := min(max(s.done, s.ready), s.of)
+	short := fmt.Sprintf("%d of %d", done, s.of)
+	long := fmt.Sprintf("%d of %s", done, count(s.of, s.thing))
+	for _, title := range []string{s.name + " " + long, long, short} {
+		if utf8.RuneCountInString(title) <= width {
+			return title
+		}
+	}
+	return ""
 }
 
 // graphic draws a name, how many of 1,000 are done in percent, and a bar of room

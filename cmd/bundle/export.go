@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,12 +15,33 @@ import (
 	"bundle/bundle"
 )
 
+const exportExample = `  # A key once; then what would be fetched, and the bundle.
+  bundle keygen release-key
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --dry-run
+  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
+
+  # A chart of an HTTP repository, for one platform, with values and one more image.
+  bundle export nginx --repo https://charts.example.com -f site.yaml --set replicas=3 \
+    --platform linux/amd64 --image docker.io/library/busybox:1.37 --key release-key
+
+  # Only images that somebody signed with cosign, by public keys.
+  bundle export ./chart --key release-key --verify-images policy.yaml
+
+  # Several charts, and images alone.
+  bundle export --config bundle.yaml --key release-key -o site.bundle.tar
+  bundle export --image ghcr.io/acme/tool:1.0 --key release-key -o tool.bundle.tar
+
+  # Onto media that are too small, with one to spare; into a pipe.
+  bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
+  bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
+
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
 		chart     chartFlags
 		reg       registryFlags
 		set       setFlags
+		base      baseFlags
 		platforms []string
 		lists     []string
 		key       string
@@ -34,13 +56,14 @@ CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the nam
 of a chart in an HTTP chart repository. Images are found by rendering the chart
 with the values given. Without CHART, --image alone makes a bundle too.
 
+With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
+An import takes it where the registry has those layers, or beside the earlier bundle.
+
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
 command goes on from there, and the result is the same.`,
-		Example: `  bundle keygen release-key
-  bundle export oci://ghcr.io/wasmcloud/charts/runtime-operator --version 2.7.0 --key release-key
-  bundle export ./chart -f site.yaml --image docker.io/library/busybox:1.37 --dry-run`,
-		Args: cobra.MaximumNArgs(1),
+		Example: exportExample,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
 				return err
@@ -63,7 +86,7 @@ command goes on from there, and the result is the same.`,
 			if err := addLists(cmd.Context(), &o, lists); err != nil {
 				return err
 			}
-			if err := set.into(cmd, &o); err != nil {
+			if err := errors.Join(set.into(cmd, &o), base.into(cmd.Context(), &o)); err != nil {
 				return err
 			}
 			return runExport(cmd, &o, &reg, platforms, key)
@@ -72,6 +95,7 @@ command goes on from there, and the result is the same.`,
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&set.outputs, "output", "o", nil, "write the bundle to `FILE`, a pipe or a tape, or - for standard output (default NAME-VERSION.bundle.tar);\nwith --split-size: a folder for parts (repeatable: in turn)")
 	set.add(cmd)
+	base.add(fl)
 	addImages(fl, &o, &lists)
 	addChoice(fl, &o, &platforms)
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
@@ -101,6 +125,7 @@ func addSigning(fl *pflag.FlagSet, o *bundle.ExportOptions, key *string) {
 	fl.StringVar(key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
 	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
 	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
+	fl.StringVar(&o.VerifyImages, "verify-images", "", "take only images that are signed with cosign as the policy in `FILE` wants it, by public keys")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")
 }
 
@@ -204,6 +229,7 @@ func printExport(v view, r *bundle.ExportReport) {
 		printReduced(w, r.Images)
 		printNotes(w, r)
 		printFetched(v.err, r.Fetched)
+		printBases(w, r.Bases)
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
@@ -215,6 +241,7 @@ func printExport(v view, r *bundle.ExportReport) {
 		fmt.Fprintf(w, "went on with %s of an earlier run\n", size(r.Resumed))
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s\n", r.Output, size(r.Size), count(len(r.Charts), "chart"), images(len(r.Images), len(r.Referrers)), r.ID)
+	printBases(w, r.Bases)
 	printReduced(w, r.Images)
 	printNotes(w, r)
 	printFetched(w, r.Fetched)
@@ -270,8 +297,18 @@ func printReduced(w paper, images []bundle.ImageRecord) {
 	}
 }
 
+// printSigned says by which keys images were signed.
+func printSigned(w paper, images []bundle.ImageRecord) {
+	for _, im := range images {
+		for _, key := range im.SignedBy {
+			fmt.Fprintf(w, "signature verified: %s, by the public key %s\n", im.Reference, key)
+		}
+	}
+}
+
 // printNotes says what is not as it is with most images.
 func printNotes(w paper, r *bundle.ExportReport) {
+	printSigned(w, r.Images)
 	for _, l := range r.Lacking {
 		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))
 	}

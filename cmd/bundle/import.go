@@ -29,6 +29,33 @@ is named, with exit code 7: the same command with the next medium goes on.
 With --blobs-only --shard I/N, N machines push one bundle at once; a last import
 without them finishes.`
 
+const importExample = `  # First what would happen, then the import. It ends with the commands that install.
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub --dry-run
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub
+
+  # The key's fingerprint came on paper; a login and a CA of the registry's own.
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps \
+    --fingerprint "SHA256:45/n PnGS ZpVD mFgL v7yb +MLw pwcQ uaCb uCxA sYWi Zkg" \
+    --username robot --password-stdin --ca-file ca.pem < password
+
+  # One medium at a time, in any order: exit code 7 until all were there.
+  bundle import /media/b --registry registry.plant.local:5000/apps --key release-key.pub
+  bundle import /media/a --registry registry.plant.local:5000/apps --key release-key.pub
+
+  # Another namespace, pods that pull with a secret, and a receipt for the audit.
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub \
+    -n production --pull-secret regcred --receipt receipt.json
+
+  # For Git: objects for Flux, and the rendered manifests without generated Secrets.
+  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub \
+    --gitops flux --render manifests --render-secrets=omit
+
+  # What values cannot move: the command that import prints has a post-renderer in it,
+  # one line for Helm 3 and Helm 4.
+  HELM_PLUGINS=app.import/helm4 helm upgrade --install app oci://registry.plant.local:5000/apps/charts/app \
+    -f app.import/app/values.yaml --post-renderer bundle \
+    --post-renderer-args postrender --post-renderer-args --map=app.import/app/rewrite.map`
+
 func newImport() *cobra.Command {
 	var (
 		o          bundle.ImportOptions
@@ -44,7 +71,7 @@ func newImport() *cobra.Command {
 		Use:     "import BUNDLE|FOLDER… --registry HOST[:PORT][/PREFIX] --key FILE.pub",
 		Short:   "Verify a bundle, push it into a registry, and emit the values that use it",
 		Long:    importLong,
-		Example: `  bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
+		Example: importExample,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cmp.Or(shards.check(cmd), without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}})); err != nil {
@@ -89,6 +116,7 @@ func newImport() *cobra.Command {
 	fl.BoolVar(&o.NoReferrers, "no-referrers", false, "do not push signatures, attestations and SBOMs")
 	fl.BoolVar(&o.TagDigests, "tag-digests", false, "give what is named by digest alone a tag, digest-HEX, so that clean-up spares it")
 	addRefusing(fl, &o)
+	fl.BoolVar(&o.Deep, "deep", false, "read and hash what the registry says that it has already")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
@@ -127,14 +155,15 @@ func addRefusing(fl *pflag.FlagSet, o *bundle.ImportOptions) {
 
 // addSecrets adds the flag for Secrets among rendered manifests.
 func addSecrets(cmd *cobra.Command, o *bundle.ImportOptions) {
-	cmd.Flags().Func("render-secrets", "`keep|omit` Secrets in the folder of --render (default keep, with a warning that names them)", func(s string) error {
-		if s != "keep" && s != "omit" {
-			return errors.New("want keep or omit")
+	cmd.Flags().Func("render-secrets", "`keep|omit|omit-all`: in the folder of --render, keep Secrets, and name those with generated content; or leave those out; or all (default keep)", func(s string) error {
+		which, ok := map[string]bundle.Secrets{"keep": bundle.KeepSecrets, "omit": bundle.OmitGenerated, "omit-all": bundle.OmitAll}[s]
+		if !ok {
+			return errors.New("want keep, omit or omit-all")
 		}
-		o.OmitSecrets = s == "omit"
+		o.OmitSecrets = which
 		return nil
 	})
-	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("render-secrets", cobra.FixedCompletions([]string{"keep", "omit", "omit-all"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // addReceipt completes the options of the receipt.

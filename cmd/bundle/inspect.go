@@ -66,14 +66,14 @@ replaced or gone.`,
 
 // writePage writes the page of a bundle to a file, whole or not at all.
 func writePage(ctx context.Context, path string, report *bundle.InspectReport, against string) error {
-	var older *bundle.InspectReport
+	var changes *bundle.DiffReport
 	if against != "" {
 		var err error
-		if older, err = bundle.Inspect(ctx, against, nil); err != nil {
+		if changes, err = bundle.Diff(ctx, against, report.Path, nil); err != nil {
 			return err
 		}
 	}
-	return bundle.WritePage(path, report, older)
+	return bundle.WritePage(path, report, changes)
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {
@@ -103,12 +103,14 @@ func printInspect(w paper, r *bundle.InspectReport) {
 	if r.Parts != nil {
 		fmt.Fprintf(w, "parts    %s\n", partsHere(r.Parts))
 	}
+	printRequires(w, r.Requires)
 	for _, c := range r.Charts {
 		fmt.Fprintf(w, "chart    %s %s from %s\n", c.Name, c.Version, c.Source)
 	}
 	fmt.Fprintln(w)
 	printImages(w, r.Images)
 	printReduced(w, r.Images)
+	printSigned(w, r.Images)
 	for _, a := range r.Referrers {
 		fmt.Fprintf(w, "attached to %s: %s (%s)\n", short(a.Subject.String()), a.Reference, size(a.Size))
 	}

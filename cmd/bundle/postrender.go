@@ -25,7 +25,8 @@ Helm 3 runs this command, and hands it no hooks. Helm 4 runs a plugin of this na
 hooks included: HELM_PLUGINS names the folder helm4 that import writes. Since Helm 4
 shows nobody what a post-renderer says, it is also written to postrender.log beside
 the map, and to the terminal.`,
-		Example: `  HELM_PLUGINS=out/helm4 helm upgrade --install app oci://registry.plant.local/charts/app -f out/app/values.yaml \
+		Example: `  helm template app ./chart -f out/app/values.yaml | bundle postrender --map out/app/rewrite.map
+  HELM_PLUGINS=out/helm4 helm upgrade --install app oci://registry.plant.local/charts/app -f out/app/values.yaml \
     --post-renderer bundle --post-renderer-args postrender --post-renderer-args --map=out/app/rewrite.map`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -43,12 +43,31 @@ func TestBarFits(t *testing.T) {
 		if n := utf8.RuneCountInString(got); n > width {
 			t.Errorf("%d columns: %d in %q", width, n, got)
 		}
-		if !strings.HasPrefix(got, "fetching  38%") {
+		lead := "3 of 12 images  38%"
+		if width >= 28 {
+			lead = "fetching " + lead
+		}
+		if !strings.HasPrefix(got, lead) {
 			t.Errorf("%d columns: %q", width, got)
 		}
-		if width >= 60 && !strings.Contains(got, "3 of 12 images") {
-			t.Errorf("%d columns: %q", width, got)
+	}
+}
+
+// In windows for which the words are too long, the numbers stay.
+func TestBarTitle(t *testing.T) {
+	s := barState{name: "pushing", total: 100, moved: 50, done: 0, ready: 1104, of: 1200, thing: "image"}
+	for width, want := range map[int]string{
+		40: "pushing 1104 of 1200 images  50%",
+		31: "1104 of 1200 images  50%",
+		20: "1104 of 1200  50%",
+		12: "50%",
+	} {
+		if got := s.line(width); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
 		}
+	}
+	if got := (barState{name: "reading", total: 100, moved: 50}).line(20); got != "reading  50%" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -34,6 +34,14 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Fetched:    r.Fetched,
 		Warnings:   slices.Concat(r.NotTaken, r.Collisions),
 	}
+	if len(r.Bases) > 0 {
+		j.Requires = &jsonRequires{}
+	}
+	for _, b := range r.Bases {
+		j.Requires.Layers += b.Layers
+		j.Requires.Bytes += b.Bytes
+		j.Requires.Bases = append(j.Requires.Bases, jsonBase(b))
+	}
 	if r.Fingerprint != "" {
 		j.Signers = []jsonSigner{{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: "SHA256SUMS.sig"}}
 	}
@@ -43,11 +51,25 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 	return j
 }
 
+// requiresJSON is what the record of a delta says.
+func requiresJSON(r *bundle.Requires) *jsonRequires {
+	if r == nil {
+		return nil
+	}
+	j := &jsonRequires{Layers: len(r.Layers), Bytes: r.Bytes()}
+	for _, b := range r.Bases {
+		layers, bytes := r.Of(b.ID)
+		j.Bases = append(j.Bases, jsonBase{ID: b.ID, Kind: b.Kind, Created: b.Created, Layers: layers, Bytes: bytes})
+	}
+	return j
+}
+
 func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	j := &jsonImport{
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
 		DryRun:           r.DryRun,
+		Requires:         requiresJSON(r.Requires),
 		Complete:         err == nil,
 		Bundle:           aboutBundle(r.Bundle, 0),
 		Signers:          jsonSigners(r.Signers, true),
@@ -100,6 +122,7 @@ func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
 		Bundle:           aboutBundle(r.Bundle, r.Entries),
+		Requires:         requiresJSON(r.Requires),
 		Signers:          jsonSigners(r.Signers, true),
 		SignatureSkipped: r.SignatureSkipped,
 		Bytes:            jsonBytes{Total: r.Bytes},
@@ -112,6 +135,7 @@ func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 		Verified:      r.Checked,
 		FormatVersion: r.FormatVersion,
 		Bundle:        aboutBundle(r.Bundle, r.Entries),
+		Requires:      requiresJSON(r.Requires),
 		Signers:       jsonSigners(r.Claimed, false),
 		Charts:        jsonCharts(r.Charts),
 		Images:        jsonImageList(r.Images),

@@ -142,7 +142,8 @@ and the parts joined with cat are the bundle again, byte for byte.
 Several folders get parts in turn, and at once. Each part is read back from its
 medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
 		Example: `  bundle split app.bundle.tar --split-size fat32 -o /media/a -o /media/b
-  bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc`,
+  bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc
+  bundle split app.bundle.tar --split-size bd25 --part 2 -o /media/disc`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(f.outputs) == 0 {
@@ -271,8 +272,10 @@ func newRepair() *cobra.Command {
 		Long: `Write the parts of a protected bundle that are lost or damaged into a folder, byte
 for byte as they were. What is there is only read. The result is proved by the
 checksums inside the bundle before it is written.`,
-		Example: `  bundle repair /media/a /media/c -o fixed`,
-		Args:    cobra.MinimumNArgs(1),
+		Example: `  # Of parts on media, one lost; of a single file, where it cannot be read.
+  bundle repair /media/a /media/c -o fixed
+  bundle repair app.bundle.tar -o fixed`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if folder == "" {
 				return &bundle.UsageError{What: "no folder for what is repaired", Advice: "give -o FOLDER: nothing is repaired in place"}

@@ -39,6 +39,10 @@ func newVerify() *cobra.Command {
 				}
 				fmt.Fprintf(w, "%s: %s: %d entries, %s, id %s, created %s\n", report.Path, state, report.Entries, size(report.Bytes),
 					report.ID, report.Created.Format(time.RFC3339))
+				printRequires(w, report.Requires)
+				if report.Lent > 0 {
+					fmt.Fprintf(w, "         %d of them are whole in the bundles beside it\n", report.Lent)
+				}
 				printTrust(w, report.Vouched)
 				printParts(w, report.Parts)
 			}, nil, err)

@@ -68,6 +68,7 @@ type jsonImage struct {
 	Platforms    []string      `json:"platforms"`             // os/arch[/variant]
 	Subject      string        `json:"subject,omitempty"`     // digest of what it is attached to
 	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
+	SignedBy     []string      `json:"signedBy"`              // fingerprints of the keys by whose signatures an export took it, see --verify-images
 	Found        []jsonFinding `json:"found"`
 }
 
@@ -146,12 +147,31 @@ type jsonDisabled struct {
 	Switch []string `json:"switch"` // values keys to set true together
 }
 
+// A jsonRequires says what a delta leaves out. Absent where a bundle is whole.
+type jsonRequires struct {
+	Layers int        `json:"layers"`
+	Bytes  int64      `json:"bytes"` // of those layers
+	Bases  []jsonBase `json:"bases"`
+}
+
+// A jsonBase is what says that the other side has them.
+type jsonBase struct {
+	Path        string          `json:"path,omitempty"` // as it was named at export
+	ID          string          `json:"id"`
+	Kind        bundle.BaseKind `json:"kind"` // bundle, receipt, inventory
+	Created     time.Time       `json:"created"`
+	Fingerprint string          `json:"fingerprint,omitempty"` // of the trusted key that signed it; absent where it was taken as a hint
+	Layers      int             `json:"layers"`                // that it is the first to have
+	Bytes       int64           `json:"bytes"`
+}
+
 // A jsonExport is the report of bundle export.
 type jsonExport struct {
 	DryRun     bool                `json:"dryRun"`
 	Complete   bool                `json:"complete"` // false: exit code 6
 	Bundle     jsonBundle          `json:"bundle"`
 	Signers    []jsonSigner        `json:"signers"`
+	Requires   *jsonRequires       `json:"requires,omitempty"`
 	Bytes      jsonBytes           `json:"bytes"`
 	Blobs      int                 `json:"blobs"`           // that move
 	Count      int                 `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
@@ -184,6 +204,7 @@ type jsonImport struct {
 	DryRun           bool                 `json:"dryRun"`
 	Complete         bool                 `json:"complete"` // false: exit code 6
 	Bundle           jsonBundle           `json:"bundle"`
+	Requires         *jsonRequires        `json:"requires,omitempty"`
 	Signers          []jsonSigner         `json:"signers"`
 	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
 	Registry         string               `json:"registry"`
@@ -212,6 +233,7 @@ type jsonVerify struct {
 	Missing          *bundle.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
 	Parts            *jsonParts           `json:"parts,omitempty"`   // absent for a bundle in one file
 	Bundle           jsonBundle           `json:"bundle"`
+	Requires         *jsonRequires        `json:"requires,omitempty"`
 	Signers          []jsonSigner         `json:"signers"`
 	SignatureSkipped bool                 `json:"signatureSkipped"`
 	Bytes            jsonBytes            `json:"bytes"`
@@ -223,6 +245,7 @@ type jsonInspect struct {
 	Verified      bool          `json:"verified"`        // the signature was checked against trusted keys; false: all below is what the file claims
 	FormatVersion int           `json:"formatVersion"`
 	Bundle        jsonBundle    `json:"bundle"`
+	Requires      *jsonRequires `json:"requires,omitempty"`
 	Signers       []jsonSigner  `json:"signers"`
 	Charts        []jsonChart   `json:"charts"`
 	Images        []jsonImage   `json:"images"`
@@ -308,6 +331,7 @@ func jsonImageList(all []bundle.ImageRecord) []jsonImage {
 			Platforms:    im.Platforms,
 			Subject:      im.Subject.String(),
 			Destination:  im.Destination,
+			SignedBy:     im.SignedBy,
 			Found:        jsonFindings(im.Found),
 		}
 	}

@@ -226,6 +226,8 @@ func (s *Set) match(x *found) (part, score int) {
 		return isHead, byContent
 	case x.id == s.ID:
 		return 1, byContent
+	case x.id == unread && s.parityAt(name) > 0: // where headers cancel each other out, parity looks like a begin
+		return isColumn + 1 - s.parityAt(name), byName
 	case x.id != "":
 		return 0, 0 // another bundle
 	case name == s.Name+HeadSuffix:
@@ -241,12 +243,20 @@ func (s *Set) match(x *found) (part, score int) {
 			return i + 1, byName
 		}
 	}
-	for k := range s.columnsOfParity() {
-		if name == s.ParityName(k+1) {
-			return isColumn - k, byName
-		}
+	if k := s.parityAt(name); k > 0 {
+		return isColumn + 1 - k, byName
 	}
 	return 0, 0
+}
+
+// parityAt says which column of parity a file of this name is, counted from 1; 0: none.
+func (s *Set) parityAt(name string) int {
+	for k := range s.columnsOfParity() {
+		if name == s.ParityName(k+1) {
+			return k + 1
+		}
+	}
+	return 0
 }
 
 func (s *Set) columnsOfParity() int {

@@ -359,4 +359,3 @@ func (f *File) Sums() *parity.Sums {
 	}
 	return f.repair.sums
 }
-

@@ -337,6 +337,9 @@ func identify(path string, size int64) (id string, full bool) {
 	return Identify(f, size)
 }
 
+// unread is the id of what begins like a bundle and cannot be read any further.
+const unread = "?"
+
 // Identify returns the id of the bundle that begins in r, and reports whether all
 // of it is there; an empty id where none does. Where the begin ends within
 // SHA256SUMS, the id stands for no more than that.
@@ -347,7 +350,7 @@ func Identify(r io.ReaderAt, size int64) (id string, full bool) {
 	}
 	sums, err := layout.PeekSums(r, maxSums)
 	if err != nil {
-		return "?", false
+		return unread, false
 	}
 	_, err = layout.NewReader(r, size)
 	return SumsID(sums), err == nil

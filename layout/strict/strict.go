@@ -42,10 +42,11 @@ func (r Rules) Decode(data []byte, into any) error {
 	if err := r.Check(data); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if r.Closed {
-		dec.DisallowUnknownFields()
+	if !r.Closed {
+		return json.Unmarshal(data, into) // a decoder would copy all of it
 	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
 	return dec.Decode(into)
 }
 
@@ -55,8 +56,8 @@ func (r Rules) Check(data []byte) error {
 		return fmt.Errorf("%d bytes are more than the %d allowed", len(data), r.Bytes)
 	}
 	// Syntax first: the token reader below is laxer than this.
-	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
-		return fmt.Errorf("not JSON: %w", err)
+	if !json.Valid(data) {
+		return fmt.Errorf("not JSON: %w", json.Unmarshal(data, new(json.RawMessage)))
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()

@@ -77,11 +77,16 @@ func (c *Chart) died(e *child.Error) error {
 	return limit
 }
 
-// setup is what a child has to know for all renders.
+// setup is what a child has to know for all renders: the chart, the limits, and what
+// is the same in all renders of a process, so that two children do not differ.
 func (c *Chart) setup() string {
-	w := &wireWriter{b: make([]byte, 0, len(c.archive)+32)}
-	w.number(int(maxRenderMemory))
-	w.number(int(maxRenderStack))
+	w := &wireWriter{b: make([]byte, 0, len(c.archive)+4<<10)}
+	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), maxNodes, maxPaths} {
+		w.number(limit)
+	}
+	key, cert := stubKeyPair()
+	w.text(key)
+	w.text(cert)
 	w.text(string(c.archive))
 	return string(w.b)
 }
@@ -89,11 +94,14 @@ func (c *Chart) setup() string {
 // serveRenders is the child's side.
 func serveRenders(setup string) (child.Session, error) {
 	r := &wireReader{s: setup}
-	memory, stack, archive := r.number(), r.number(), r.text()
+	maxRenderMemory, maxRenderStack = int64(r.number()), int64(r.number())
+	maxNodes, maxPaths = r.number(), r.number()
+	key, cert, archive := r.text(), r.text(), r.text()
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	maxRenderMemory, maxRenderStack, maxRenderTime = int64(memory), int64(stack), math.MaxInt64 // the parent looks at the clock
+	stubKeyPair = func() (string, string) { return key, cert }
+	maxRenderTime = math.MaxInt64 // the parent looks at the clock
 	c, err := Open([]byte(archive))
 	if err != nil {
 		return nil, err
@@ -103,8 +111,12 @@ func serveRenders(setup string) (child.Session, error) {
 		var out *Output
 		o, err := decodeRequest(request)
 		if err == nil {
-			o.begins = latest(note)
-			out, err = c.within(context.Background(), o)
+			o.begins = note
+			if o.demands {
+				err = &RenderError{Also: c.demands(o)}
+			} else {
+				out, err = c.within(context.Background(), o)
+			}
 		}
 		if out != nil {
 			out.searchLarge()
@@ -112,17 +124,6 @@ func serveRenders(setup string) (child.Session, error) {
 		var limit *LimitError
 		return child.Answer{Body: func() []byte { return s.answer(out, err) }, Last: errors.As(err, &limit)}
 	}, nil
-}
-
-// latest passes on what is news.
-func latest(note func(string)) func(string) {
-	last := ""
-	return func(s string) {
-		if s != last {
-			last = s
-			note(s)
-		}
-	}
 }
 
 // largeDocument is the size of a document, in bytes, that is searched by the process
@@ -146,8 +147,10 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.text(o.KubeVersion)
 	w.texts(o.APIVersions)
 	w.flag(o.Strict)
+	w.flag(o.Checks)
 	w.flag(o.StubKeys)
 	w.flag(o.Occasions)
+	w.flag(o.demands)
 	values := o.Values
 	if values == nil {
 		values = map[string]any{}
@@ -162,7 +165,8 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		demands: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {
@@ -218,6 +222,12 @@ func (s *sender) answer(out *Output, err error) []byte {
 		if render.Err != nil {
 			text(render.Err.Error())
 			w.flag(errors.Is(render.Err, errDocumentLimit))
+		}
+		w.number(len(render.Also))
+		for _, d := range render.Also {
+			text(d.Template)
+			text(d.Message)
+			text(d.Value)
 		}
 	default:
 		w.byte(wireError)
@@ -326,6 +336,9 @@ func (v *receiver) answer(body string) (any, error) {
 			if r.flag() {
 				e.Err = errDocumentLimit
 			}
+		}
+		for range r.count(3) {
+			e.Also = append(e.Also, Demand{r.text(), r.text(), r.text()})
 		}
 		a.err = e
 	case wireLimitError:

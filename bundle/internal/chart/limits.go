@@ -15,7 +15,7 @@ import (
 // the tests.
 var (
 	watchInterval   = 20 * time.Millisecond
-	maxRenderTime   = time.Minute
+	maxRenderTime   = 30 * time.Second
 	maxRenderMemory = int64(1 << 30)   // bytes that live on the heap beyond what did before
 	maxRenderStack  = int64(300 << 20) // bytes of stacks beyond; Go ends the process at a GB for one
 )
@@ -27,12 +27,13 @@ type LimitError struct {
 	What     string
 }
 
+// Error leaves the name of the chart to those who know its version.
 func (e *LimitError) Error() string {
 	at := ""
 	if e.Template != "" {
 		at = " in " + e.Template
 	}
-	return fmt.Sprintf("chart %s: its templates took %s, and were given up%s", e.Chart, e.What, at)
+	return fmt.Sprintf("its templates took %s, and were given up%s", e.What, at)
 }
 
 // Fault says whose fault it is.

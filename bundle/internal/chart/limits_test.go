@@ -33,7 +33,7 @@ func TestRenderLimits(t *testing.T) {
 			if tc.name == "schema" {
 				f["values.schema.json"] = schemaBomb(18)
 			}
-			_, err := open(t, f).Render(context.Background(), RenderOptions{Strict: tc.name == "schema"})
+			_, err := open(t, f).within(context.Background(), RenderOptions{Strict: tc.name == "schema"})
 			var limit *LimitError
 			if !errors.As(err, &limit) || !strings.Contains(limit.What, tc.what) {
 				t.Errorf("error %v, want a LimitError: %s", err, tc.what)

@@ -26,6 +26,7 @@ type machine struct {
 	rec     *recording // of the template under way
 	stubbed bool       // what templates see may hold stubs
 	begins  func(template string)
+	refused func(message string) // is told what checks that do not count would say; nil for nobody
 }
 
 // machine returns one that nobody uses.
@@ -153,9 +154,21 @@ func (m *machine) seen(id int, values ...any) string {
 func (m *machine) fail(message string) (string, error) {
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return "", errors.New(warnStart + message + warnEnd)
+		return "", refused(message)
 	}
+	m.told(message)
 	return "", nil
+}
+
+// refused is the error of a check that a chart makes.
+func refused(message string) error {
+	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
+}
+
+func (m *machine) told(message string) {
+	if m.refused != nil {
+		m.refused(message)
+	}
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -164,8 +177,9 @@ func (m *machine) required(message string, value any) (any, error) {
 	}
 	m.looksAt(checkLook)
 	if m.mode.checks {
-		return value, errors.New(warnStart + message + warnEnd)
+		return value, refused(message)
 	}
+	m.told(message)
 	return "", nil
 }
 

@@ -1,12 +1,14 @@
 package chart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -37,6 +39,11 @@ type RenderOptions struct {
 	// fail and required all count. Without it none of them does: it is for
 	// probing.
 	Strict bool
+	// Checks asks only whether the chart refuses these values, as far as can be told
+	// fast: schema, kubeVersion and the checks of templates count, and the output has
+	// nothing in it. An error is one of a strict render too; that there is none proves
+	// nothing. Ignored when Strict.
+	Checks bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
@@ -46,7 +53,8 @@ type RenderOptions struct {
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins func(template string) // is called before each template that is executed
+	begins  func(template string) // is called before each template that is executed
+	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -54,7 +62,7 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // It is done by a child of this program, where that can have one (see [Child]). A
-// render that takes more than a minute, a GiB, or 300 MiB in recursion is a
+// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
 // *LimitError, and so is the end of a child that wanted much more at once. When ctx
 // ends first, Render returns at once, and the child is ended soon.
 //
@@ -65,7 +73,7 @@ func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 	if ctx.Err() != nil {
 		return nil, Stopped(ctx, c.Name())
 	}
-	if o.Strict {
+	if o.Strict || o.Checks {
 		o.StubKeys = false
 		if err := c.checkRenderable(); err != nil {
 			return nil, err
@@ -88,11 +96,23 @@ func (c *Chart) within(ctx context.Context, o RenderOptions) (*Output, error) {
 		err error
 	}
 	done := make(chan result, 1)
+	var at atomic.Value // the template at work
+	at.Store("")
+	begins := o.begins
+	o.begins = func(template string) {
+		if at.Swap(template) != template && begins != nil {
+			begins(template)
+		}
+	}
 	go func() {
 		out, err := c.render(o)
 		done <- result{out, err}
 	}()
 	r, err := await(ctx, c.Name(), done)
+	var limit *LimitError
+	if errors.As(err, &limit) && limit.Template == "" && ctx.Err() == nil {
+		limit.Template = at.Load().(string)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +176,13 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 	}
 	out = &Output{}
 	var base *renderings
-	if o.Strict {
+	switch {
+	case o.Strict:
 		err = c.strictly(o, caps, out)
-	} else {
+	case o.Checks:
+		out.Unread, err = c.refuses(o, caps)
+		return out, err
+	default:
 		base, err = c.leniently(o, caps, out)
 	}
 	if err == nil && o.Occasions {
@@ -337,19 +361,17 @@ func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) 
 	return topValues(h, values, o, caps)
 }
 
+// release says what is installed.
+func (o RenderOptions) release() chartutil.ReleaseOptions {
+	return chartutil.ReleaseOptions{
+		Name: cmp.Or(o.ReleaseName, "release-name"), Namespace: cmp.Or(o.Namespace, "default"), Revision: 1, IsInstall: true,
+	}
+}
+
 // topValues returns what templates see of a chart whose dependencies are resolved.
 func topValues(h *helm.Chart, values map[string]any, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
-	release := chartutil.ReleaseOptions{
-		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
-	}
-	if release.Name == "" {
-		release.Name = "release-name"
-	}
-	if release.Namespace == "" {
-		release.Namespace = "default"
-	}
 	// The schema is checked by checkSchema, which stays off the network.
-	return chartutil.ToRenderValuesWithSchemaValidation(h, values, release, caps, true)
+	return chartutil.ToRenderValuesWithSchemaValidation(h, values, o.release(), caps, true)
 }
 
 // Coalesced returns the values as templates see them: the chart's defaults with

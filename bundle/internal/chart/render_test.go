@@ -316,7 +316,7 @@ func TestRenderIsCancelled(t *testing.T) {
 		<-started
 		cancel()
 	}()
-	if _, err := c.Render(ctx, RenderOptions{Values: map[string]any{"block": block}}); !errors.Is(err, context.Canceled) {
+	if _, err := c.within(ctx, RenderOptions{Values: map[string]any{"block": block}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
 	if _, err := c.Render(ctx, RenderOptions{}); !errors.Is(err, context.Canceled) {

@@ -36,7 +36,8 @@ var keyStubs = sync.OnceValue(func() map[string]any {
 	}
 })
 
-// stubKeyPair is one key and self-signed certificate per process, as PEM.
+// stubKeyPair is one key and self-signed certificate per process, as PEM; a child has
+// those of its parent.
 var stubKeyPair = sync.OnceValues(func() (key, cert string) {
 	encode := func(kind string, der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))

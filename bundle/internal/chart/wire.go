@@ -114,11 +114,7 @@ func (r *wireReader) flag() bool {
 }
 
 func (r *wireReader) texts() []string {
-	n := r.count(1)
-	if n == 0 {
-		return nil
-	}
-	list := make([]string, n)
+	list := make([]string, r.count(1))
 	for i := range list {
 		list[i] = r.text()
 	}

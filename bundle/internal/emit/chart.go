@@ -2,6 +2,7 @@ package emit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
@@ -36,6 +38,8 @@ type Chart struct {
 	breaks4     string        // template that Helm 4 cannot hand to a post-renderer
 	unbuildable string        // why kustomize refuses the rendered folder
 
+	generated map[chart.Document]bool // what differs between two renders of the same input
+
 	nulls    bool             // the values hold nulls, and the chart would not be the same without
 	excluded []record.Finding // that stay outside because the user says so
 }
@@ -45,8 +49,9 @@ type Options struct {
 	Registry       place.Registry
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	CA             []byte         // PEM of what nodes have to trust; nil: they do already
 	OutputDir      string         // where values files and reports go
-	OmitSecrets    bool           // leave Secrets out of RenderDir
+	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
 	GitOps         []string       // objects to write too: Flux, ArgoCD, Kustomize
 	Environments   []string       // overlays of Kustomize; none: production and staging
@@ -64,6 +69,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 	}
 	dirs := folders(b.Record.Charts)
 	var all []*Chart
+	var demands error // of charts that do not render
 	for i, rec := range b.Record.Charts {
 		ch, err := b.OpenChart(rec)
 		if err != nil {
@@ -74,14 +80,23 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 		}
 		rec.Set = record.ExactIntegers(rec.Values)
 		c := &Chart{Record: rec, Chart: ch, Naming: names, dir: dirs[i]}
-		if err := c.Derive(ctx, o); err != nil {
-			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
+		err = c.Derive(ctx, o)
+		if err != nil {
+			err = fmt.Errorf("chart %s: %w", rec.Label(), err)
+		}
+		var refused *chart.RenderError
+		if errors.As(err, &refused) { // the next ones may ask for something, too
+			demands = fault.Both(demands, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		c.match(b.Record)
 		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
-	return all, nil
+	return all, demands
 }
 
 // folders gives each chart one of its own: the release's name, with a number
@@ -125,15 +140,9 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 	if err := c.prove(ctx, request, res, o); err != nil {
 		return err
 	}
-	emitted := chart.ValuesFile{Name: "emitted values", Data: c.Values}
-	if render, err = c.Record.RenderOptions(emitted); err != nil {
+	if err := c.final(ctx, res, o); err != nil {
 		return err
 	}
-	render.Strict, render.Occasions = true, true
-	if c.output, err = c.Chart.Render(ctx, render); err != nil {
-		return err
-	}
-	c.output = c.output.Like(res.Before)
 	for _, l := range res.Left {
 		switch {
 		case l.Test && c.Record.SkipTests:
@@ -142,6 +151,27 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 		default:
 			c.leave(l.Finding, l.Reason)
 		}
+	}
+	return nil
+}
+
+// final is the render of the chart with what was emitted, in the way of helm install:
+// the proof of the derivation, if that was with the very same values.
+func (c *Chart) final(ctx context.Context, res *relocate.Result, o Options) error {
+	render, err := c.Record.RenderOptions(chart.ValuesFile{Name: "emitted values", Data: c.Values})
+	if err != nil {
+		return err
+	}
+	render.Strict, render.Occasions = true, true
+	if c.output = res.Proved(render.Values); c.output == nil {
+		out, err := c.Chart.Render(ctx, render)
+		if err != nil {
+			return err
+		}
+		c.output = out.Like(res.Before)
+	}
+	if o.renders() {
+		return c.findGenerated(ctx, render)
 	}
 	return nil
 }
@@ -173,13 +203,17 @@ func alike(a, b *relocate.Result) bool {
 	return len(a.Moved) == len(b.Moved) && len(a.Left) == len(b.Left) && len(a.Altered) == len(b.Altered) && len(a.Changed) == len(b.Changed)
 }
 
-// readBack writes the values as the file that is emitted, and verifies that.
+// readBack writes the values as the file that is emitted, and verifies that: what was
+// proved already is not proved again.
 func (c *Chart) readBack(ctx context.Context, request relocate.Request, res *relocate.Result, o Options) (*relocate.Result, error) {
 	c.result = res
 	c.Values = relocate.FormatYAML(res, c.header(o))
 	overrides, err := chart.MergeValues(chart.ValueSources{Files: []chart.ValuesFile{{Name: "emitted values", Data: c.Values}}})
 	if err != nil {
 		return nil, err
+	}
+	if res.Proved(chart.Merge(request.Render.Values, overrides)) != nil {
+		return res, nil
 	}
 	return relocate.Verify(ctx, request, overrides)
 }

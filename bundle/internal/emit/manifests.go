@@ -91,12 +91,12 @@ func (c *Chart) private(m *chart.Manifest) bool {
 }
 
 // resources is the render with one file for each resource, for GitOps.
-func (c *Chart) resources(omitSecrets bool) map[string]disk.File {
+func (c *Chart) resources(omit Secrets) map[string]disk.File {
 	files := make(map[string]disk.File)
 	next := make(map[string]int) // number of the next file with this name
 	for i := range c.rewritten.Manifests {
 		m := &c.rewritten.Manifests[i]
-		if !installs(m) || omitSecrets && m.Kind == "Secret" {
+		if !installs(m) || c.omitted(m, omit) {
 			continue
 		}
 		base := cmp.Or(fileName(m.Kind, m.Namespace, m.Name), "manifest")
@@ -109,17 +109,6 @@ func (c *Chart) resources(omitSecrets bool) map[string]disk.File {
 		files[name] = disk.File{Content: []byte(text), Private: c.private(m)}
 	}
 	return files
-}
-
-// secrets are the names of the Secrets that the chart renders: what is in them may
-// have been generated for this render, and is for no repository.
-func (c *Chart) secrets() (names []string) {
-	for i := range c.rewritten.Manifests {
-		if m := &c.rewritten.Manifests[i]; m.Kind == "Secret" && !m.Test() {
-			names = append(names, record.Printable(m.Name))
-		}
-	}
-	return names
 }
 
 // fileName joins what is there, in characters and a length that every file

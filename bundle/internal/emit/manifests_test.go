@@ -26,7 +26,7 @@ func TestResourceNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.rewritten = c.output
-	names := slices.Sorted(maps.Keys(c.resources(false)))
+	names := slices.Sorted(maps.Keys(c.resources(KeepSecrets)))
 	if want := []string{
 		"a-.._.._x.yaml", "a-" + long[:238] + "-2.yaml", "a-" + long[:238] + ".yaml", "a-x-2.yaml", "a-x-3.yaml", "a-x.yaml", "manifest-2.yaml", "manifest.yaml",
 	}; !slices.Equal(names, want) {

@@ -2,10 +2,12 @@ package emit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/push"
@@ -43,6 +46,7 @@ type Receipt struct {
 	Registry string         `json:"registry"`
 	Images   []ReceiptImage `json:"images"`
 	Charts   []ReceiptChart `json:"charts"`
+	Layers   []ReceiptLayer `json:"layers"`   // of what arrived: an export with this receipt as its base leaves them out
 	Complete bool           `json:"complete"` // false: references are left that point outside, or that nobody can pull
 }
 
@@ -56,6 +60,15 @@ type ReceiptBundle struct {
 	Expires time.Time     `json:"expires,omitzero"`
 	Tool    string        `json:"tool"`
 	Sums    digest.Digest `json:"sums"` // of SHA256SUMS, and so of everything
+}
+
+// A ReceiptLayer is a layer that the target has.
+type ReceiptLayer struct {
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
+	// Repositories are some of those that it stands in at its source, HOST/PATH; with
+	// the host bundle.invalid, a path below the target that the user chose.
+	Repositories []string `json:"repositories"`
 }
 
 // A ReceiptImage is one name in the target registry.
@@ -248,5 +261,37 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 		r.Charts = append(r.Charts, rc)
 		r.Complete = r.Complete && len(out.Left)+len(out.Altered) == 0
 	}
-	return r, nil
+	return r, r.addLayers(b)
+}
+
+// addLayers lists the layers of images that arrived.
+func (r *Receipt) addLayers(b *open.Bundle) error {
+	arrived := make(map[string]bool)
+	for _, im := range r.Images {
+		arrived[im.Source] = im.Reason == "" && (arrived[im.Source] || im.State != words.Refused)
+	}
+	stock, err := b.Stock(func(ref string) bool { return arrived[ref] })
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	for _, d := range slices.Sorted(maps.Keys(stock)) {
+		r.Layers = append(r.Layers, ReceiptLayer{d, stock[d].Size, stock[d].Repositories})
+	}
+	return nil
+}
+
+// CheckReceipt verifies the signature that lies beside a receipt, and returns the
+// fingerprint of the trusted key that made it.
+func CheckReceipt(ctx context.Context, path string, doc []byte, t *trust.Trust) (string, error) {
+	sig, err := input.File(ctx, path+".sig", checksum.MaxSignatureSize)
+	if err != nil {
+		return "", fmt.Errorf("receipt %s has to be signed where a key is given: %w", path, err)
+	}
+	who := *t
+	who.Namespace = checksum.ReceiptNamespace
+	v, err := who.Check(doc, []checksum.Candidate{{Name: path + ".sig", Armored: sig}}, time.Now())
+	if err != nil || len(v.Signers) == 0 {
+		return "", err
+	}
+	return v.Signers[0].Fingerprint, nil
 }

@@ -95,10 +95,7 @@ func (c *Chart) Report(o Options) ChartReport {
 		r.Warnings = append(r.Warnings, "the values hold nulls out of lists of the chart, which it wants: versions of Helm differ in what they make of them")
 	}
 	c.addWays(&r, o)
-	if names := c.renderedSecrets(o); len(names) > 0 {
-		r.Warnings = append(r.Warnings, "the rendered folder holds Secrets, whose content may be new with each render: "+strings.Join(names, ", ")+
-			"; keep them out of Git: --render-secrets=omit leaves them out")
-	}
+	r.Warnings = append(r.Warnings, c.generatedWarnings(o)...)
 	r.Warnings = append(r.Warnings, c.gitOpsWarnings(o)...)
 	r.GitOps = c.gitOpsNames(o)
 	if c.beside {
@@ -161,14 +158,6 @@ func (c *Chart) remarks() (all []string) {
 		all = append(all, record.Printable(fmt.Sprintf("%s: %s %s: %s: %s", m.Template, m.Kind, m.Path, what, m.Text)))
 	}
 	return all
-}
-
-// renderedSecrets are the Secrets that are written into the folder of manifests.
-func (c *Chart) renderedSecrets(o Options) []string {
-	if o.RenderDir == "" || o.OmitSecrets || c.rewritten == nil {
-		return nil
-	}
-	return c.secrets()
 }
 
 // addWays says how far the command goes, and what goes further.

@@ -66,7 +66,7 @@ func NewImport(b *open.Bundle, target place.Registry, images []push.Image, tool 
 	}
 	for _, repo := range order {
 		c := contents[repo]
-		c.Manifests, c.Blobs = unique(c.Manifests), unique(c.Blobs)
+		c.Manifests, c.Blobs = each(c.Manifests), each(c.Blobs)
 		im.Repositories = append(im.Repositories, *c)
 	}
 	return im, nil
@@ -79,7 +79,7 @@ func add(list []Blob, found []ocispec.Descriptor) []Blob {
 	return list
 }
 
-func unique(list []Blob) []Blob {
+func each(list []Blob) []Blob {
 	slices.SortFunc(list, func(x, y Blob) int { return strings.Compare(string(x.Digest), string(y.Digest)) })
 	return slices.Compact(list)
 }

@@ -74,7 +74,7 @@ func contents(names []Standing) map[string]Content {
 		}
 	}
 	for repo, c := range all {
-		all[repo] = Content{repo, unique(c.Manifests), unique(c.Blobs)}
+		all[repo] = Content{repo, each(c.Manifests), each(c.Blobs)}
 	}
 	return all
 }

@@ -33,6 +33,7 @@ func (im *Image) Record(size int64) record.Image {
 
 		Subject:     im.Subject,
 		Destination: im.Destination,
+		SignedBy:    im.SignedBy,
 	}
 	if im.Source.Digest != im.Root.Digest {
 		r.SourceDigest = im.Source.Digest
@@ -54,6 +55,7 @@ type Image struct {
 	Found     []record.Finding
 
 	Subject     digest.Digest // what it is attached to, where it is a referrer
+	SignedBy    []string      // fingerprints of the keys that a policy wants, and that signed it
 	Destination string        // path:tag on the other side, where the user chose it
 	Files       Files         // where it lies; nil: in the registry of Ref
 

@@ -84,11 +84,17 @@ func (r *Resolver) Referrers(ctx context.Context, images []*Image, leaveOut func
 		}
 	}
 	slices.SortFunc(all, func(a, b *Image) int { return strings.Compare(a.Name(), b.Name()) })
-	return all, r.noAnswers(), nil
+	return all, r.Unasked(), nil
 }
 
-// noAnswers lists the registries that did not answer.
-func (r *Resolver) noAnswers() (all []Unasked) {
+// Attached returns what is attached to what the registry gave for an image, before any
+// choice of platforms, as far as the registry says.
+func (r *Resolver) Attached(ctx context.Context, im *Image) ([]*Image, error) {
+	return r.attachedTo(ctx, im.Ref, im.Source.Digest)
+}
+
+// Unasked lists the registries that did not answer.
+func (r *Resolver) Unasked() (all []Unasked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, host := range slices.Sorted(maps.Keys(r.unasked)) {

@@ -17,7 +17,7 @@ import (
 func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
 	err := b.hashAll(ctx, pr, b.Payload())
 	if ctx.Err() == nil {
-		err = errors.Join(err, b.checkFrames(ctx), b.checkParity(ctx))
+		err = errors.Join(err, b.checkLent(ctx, pr), b.checkFrames(ctx), b.checkParity(ctx))
 	}
 	if err != nil {
 		return ExplainRead(err)

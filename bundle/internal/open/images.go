@@ -97,6 +97,11 @@ func (c *imageCheck) image(im record.Image) error {
 	if err != nil {
 		return err
 	}
+	for _, key := range im.SignedBy {
+		if d := digest.Digest(key); d.Validate() != nil || d.Algorithm() != digest.SHA256 {
+			return fmt.Errorf("it says that it is signed by %q, which is no fingerprint", key)
+		}
+	}
 	switch {
 	case im.MediaType != root.MediaType:
 		return fmt.Errorf("it says media type %q; index.json says %s", im.MediaType, root.MediaType)

@@ -69,6 +69,10 @@ type Bundle struct {
 	Index    ocispec.Index
 	heads    map[string]digest.Digest // of the entries that are not blobs
 	Blobs    []ocispec.Descriptor     // everything reachable, each once
+	absent   []ocispec.Descriptor     // those of them that are not inside: the record of a delta lists them
+	beyond   map[digest.Digest]bool   // of a head alone: blobs that are listed, and lie behind it; else nil
+	extra    error                    // what is inside, and nothing leads to
+	lenders  []*lender                // other bundles that may have those
 }
 
 // File checks the bundle at path in the order of layout/SPEC.md, "Reading":
@@ -76,13 +80,13 @@ type Bundle struct {
 // path and more are files, folders and mount points that have it, or parts of it.
 // Where the begin is damaged on one of several media, that of another is read.
 func File(ctx context.Context, path string, trust *trust.Trust, more ...string) (*Bundle, error) {
-	f, err := parts.Open(ctx, append([]string{path}, more...))
+	f, lenders, err := openAll(ctx, append([]string{path}, more...))
 	if err != nil {
 		return nil, explainParts(err)
 	}
 	beside, err := trust.Beside(f.Beside()...)
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), closeAll(lenders))
 	}
 	b, err := Reader(ctx, f, f.Size(), trust, beside...)
 	for err != nil && ctx.Err() == nil && f.NextHead() {
@@ -98,49 +102,52 @@ func File(ctx context.Context, path string, trust *trust.Trust, more ...string) 
 		if other := otherKind(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
 			err = other
 		}
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), closeAll(lenders))
 	}
-	b.Parts = f
+	b.Parts, b.lenders = f, lenders
+	if err := b.needsLenders(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	return b, nil
 }
 
 // Close closes the files.
-func (b *Bundle) Close() error { return b.Parts.Close() }
+func (b *Bundle) Close() error { return errors.Join(b.Parts.Close(), closeAll(b.lenders)) }
 
 // Reader opens the bundle of size bytes in r. beside are the signatures that
 // were found outside of it.
 func Reader(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
-	b, err := readHead(ctx, r, size, trust, beside...)
+	lr, err := layout.NewReader(r, size)
 	if err != nil {
+		return nil, ExplainRead(err)
+	}
+	b := &Bundle{Reader: lr, Size: size}
+	if err := b.check(ctx, trust, beside...); err != nil {
 		return nil, ExplainRead(err)
 	}
 	return b, trust.CheckAge(b.Record, b.Verified)
 }
 
-func readHead(ctx context.Context, r io.ReaderAt, size int64, trust *trust.Trust, beside ...checksum.Candidate) (*Bundle, error) {
-	lr, err := layout.NewReader(r, size)
-	if err != nil {
-		return nil, err
-	}
-	b := &Bundle{Reader: lr, Size: size}
-	if b.Sums, err = lr.ReadFile(layout.SumsFile, checksum.MaxSize); err != nil {
-		return nil, err
+// check does all that has to be done before anything inside is believed.
+func (b *Bundle) check(ctx context.Context, trust *trust.Trust, beside ...checksum.Candidate) (err error) {
+	if b.Sums, err = b.Reader.ReadFile(layout.SumsFile, checksum.MaxSize); err != nil {
+		return err
 	}
 	inside, err := b.Signature()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.Verified = time.Now().UTC().Truncate(time.Second)
 	if b.Vouched, err = trust.Check(b.Sums, append(inside, beside...), b.Verified); err != nil {
-		return nil, err
+		return err
 	}
 	walk := func() error { return b.walk(ctx) }
-	for _, step := range []func() error{ctx.Err, b.matchEntries, b.readHead, walk, b.readRecord} {
+	for _, step := range []func() error{ctx.Err, b.matchEntries, b.readHead, walk, b.readRecord, b.matchRequired} {
 		if err := step(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return b, nil
+	return nil
 }
 
 // Signature reads the one inside, if there is one.
@@ -181,6 +188,8 @@ func (b *Bundle) matchSum(s checksum.Sum) error {
 	switch {
 	case s.Name == layout.SumsFile || s.Name == layout.SignatureFile:
 		return fault.Damage(s.Name, errors.New("listed in SHA256SUMS, which cannot hold its own checksum"))
+	case !inside && b.beyond != nil && s.Name == layout.BlobName(d):
+		b.beyond[d] = true
 	case !inside:
 		return fault.Damage(s.Name, errors.New("listed in SHA256SUMS, but not in the bundle"))
 	case s.Name == layout.LayoutFile || s.Name == layout.IndexFile:
@@ -195,7 +204,7 @@ func (b *Bundle) matchSum(s checksum.Sum) error {
 // list and once in the bundle, so counting is enough to know, and the list is
 // read again only to say which.
 func (b *Bundle) matchAll(listed int) error {
-	want := b.Reader.Len() - 1
+	want := b.Reader.Len() - 1 + len(b.beyond)
 	if _, signed := b.Reader.Entry(layout.SignatureFile); signed {
 		want--
 	}
@@ -236,11 +245,14 @@ func (b *Bundle) Document(d ocispec.Descriptor) ([]byte, error) {
 // OpenBlob opens a blob of any size. Its last bytes come only if all of them have
 // the digest; else the read fails with a damaged bundle's error.
 func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
+	if l := b.lender(d); l != nil {
+		return l.reader.OpenBlob(d)
+	}
 	return b.Reader.OpenBlob(d)
 }
 
-// readBlob reads a small blob.
-func (b *Bundle) readBlob(d ocispec.Descriptor) ([]byte, error) {
+// Small reads a blob that is no larger than a chart may be.
+func (b *Bundle) Small(d ocispec.Descriptor) ([]byte, error) {
 	return b.readWhole(layout.BlobName(d.Digest), record.MaxChart)
 }
 
@@ -287,7 +299,7 @@ func (b *Bundle) readWhole(name string, max int64) ([]byte, error) {
 }
 
 // walk reads every manifest and requires that what they name, and nothing
-// else, is inside.
+// else, is inside, but for what a delta leaves out.
 func (b *Bundle) walk(ctx context.Context) error {
 	all, err := layout.Reachable(b.Index.Manifests, func(d ocispec.Descriptor) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
@@ -305,7 +317,8 @@ func (b *Bundle) walk(ctx context.Context) error {
 		reached[d.Digest] = true
 		e, ok := b.Reader.Entry(name)
 		if !ok {
-			return fault.Damage(name, fmt.Errorf("named by a manifest as %s, but not in the bundle", d.MediaType))
+			b.absent = append(b.absent, d)
+			continue
 		}
 		if e.Size != d.Size {
 			return fault.Damage(name, fmt.Errorf("%d bytes, but its descriptor says %d", e.Size, d.Size))
@@ -313,10 +326,14 @@ func (b *Bundle) walk(ctx context.Context) error {
 	}
 	for e := range b.Reader.All() {
 		if d, blob := layout.BlobDigest(e.Name); blob && !reached[d] {
-			return fault.Damage(e.Name, errors.New("nothing in index.json leads to this blob"))
+			b.extra = fault.Damage(e.Name, errors.New("nothing in index.json leads to this blob"))
+			break
 		}
 	}
-	return nil
+	if len(b.absent) > 0 {
+		return nil // what lacks says more, once the record says which may
+	}
+	return b.extra
 }
 
 // readRecord finds the one bundle record and requires that it and index.json

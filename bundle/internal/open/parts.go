@@ -80,7 +80,7 @@ func explainParts(err error) error {
 	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrPermission):
 		return fault.Input("bundle "+path.Path, errors.New("no permission to read it"), "")
 	case errors.As(err, &several):
-		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder"}
+		return &fault.UsageError{What: err.Error(), Advice: "name a file of the one that is meant, in place of the folder;\nof a delta and the bundle that has the rest, the delta comes first"}
 	case errors.As(err, &none) && none.Err == nil:
 		return &fault.UsageError{What: err.Error(), Advice: "give the file of a bundle, parts of one, or a folder with them"}
 	case errors.As(err, &special):
@@ -111,10 +111,14 @@ func (b *Bundle) missing(e layout.Entry) []int {
 	return b.Parts.Missing(e.Offset, e.Offset+e.Size)
 }
 
-// Has reports whether all of a blob is there to be read.
+// Has reports whether all of a blob is there to be read, in the bundle or in one
+// that was named beside it.
 func (b *Bundle) Has(d digest.Digest) bool {
 	e, ok := b.Reader.Entry(layout.BlobName(d))
-	return ok && len(b.missing(e)) == 0
+	if !ok {
+		return b.lender(d) != nil
+	}
+	return len(b.missing(e)) == 0
 }
 
 // Reach says how far a blob can be read from an offset on; no further than its end.
@@ -135,7 +139,10 @@ func (b *Bundle) Lacking(blobs []ocispec.Descriptor, sent func(digest.Digest) in
 	m := &MissingError{Of: b.Parts.Count(), Problems: []string{}}
 	lost, cut := make(map[digest.Digest]bool), make(map[digest.Digest]bool)
 	for _, d := range blobs {
-		e, _ := b.Reader.Entry(layout.BlobName(d.Digest))
+		e, inside := b.Reader.Entry(layout.BlobName(d.Digest))
+		if !inside {
+			continue // of a delta
+		}
 		begin := int64(0)
 		if sent != nil {
 			begin = sent(d.Digest)
@@ -242,7 +249,10 @@ func (b *Bundle) locate(ctx context.Context, e layout.Entry, err error) error {
 
 // Locate says of what went wrong with a blob where it lies.
 func (b *Bundle) Locate(ctx context.Context, d digest.Digest, err error) error {
-	e, _ := b.Reader.Entry(layout.BlobName(d))
+	e, inside := b.Reader.Entry(layout.BlobName(d))
+	if l := b.lender(d); l != nil && !inside {
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
 	return b.locate(ctx, e, err)
 }
 

@@ -105,6 +105,26 @@ func (n Names) Target(raw string) string {
 	return t
 }
 
+// Held are the repositories below the target that may be what a delta calls repo: see
+// record.Layer.
+func (n Names) Held(repo string) []string {
+	ref, err := name.Parse(repo)
+	if err != nil {
+		return nil
+	}
+	if ref.Host == name.LocalHost {
+		return []string{n.Registry.String() + "/" + ref.Path}
+	}
+	var all []string
+	if ref.Host == n.Registry.Host {
+		all = append(all, repo)
+	}
+	if there, err := name.Parse(n.Target(repo)); err == nil && there.Host == n.Registry.Host && !slices.Contains(all, there.Repository()) {
+		all = append(all, there.Repository())
+	}
+	return all
+}
+
 // Moves reports whether raw gets that name, and is not excluded.
 func (n Names) Moves(raw string) bool {
 	if len(n.excluded) == 0 {

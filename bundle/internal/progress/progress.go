@@ -47,6 +47,15 @@ func Pause(p Reporter) (resume func()) {
 	return func() {}
 }
 
+// Ready tells that one of the things that [Expect] announced has all its bytes, if the
+// reporter wants to know: it has a method Ready() then. It is done only when it has its
+// name too.
+func Ready(p Reporter) {
+	if e, ok := p.(interface{ Ready() }); ok {
+		e.Ready()
+	}
+}
+
 type silent struct{}
 
 func (silent) Phase(string, int64) {}
@@ -82,6 +91,9 @@ func (s *steady) Expect(n int, thing string) { Expect(s.Reporter, n, thing) }
 
 // Pause implements what [Pause] asks for.
 func (s *steady) Pause() func() { return Pause(s.Reporter) }
+
+// Ready implements what [Ready] asks for.
+func (s *steady) Ready() { Ready(s.Reporter) }
 
 func (s *steady) Add(n int64) {
 	if n = s.forward(n); n > 0 {

@@ -42,7 +42,11 @@ type Pusher struct {
 	// Agree, if set, is shown before the first push which tags would stand for
 	// something else, also in a dry run. An error ends everything.
 	Agree func(ctx context.Context, tags []Image) error
-	Pr    progress.Reporter
+	// Elsewhere, if set, lists repositories of the target that may have a layer which
+	// a delta leaves out. It is called after Agree.
+	Elsewhere func(digest.Digest) []string
+	Deep      bool // read and hash what the registry says that it has
+	Pr        progress.Reporter
 
 	held map[digest.Digest]*held // from one Run to the next
 }
@@ -120,6 +124,9 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 		return nil, err
 	}
 	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	if err := r.prove(ctx, s, all); err != nil {
+		return nil, err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
@@ -132,15 +139,47 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	switch {
 	case dryRun:
 		r.bytes.Sent = r.todo.total()
+		r.bytes.Mounted = r.todo.inside()
 	case lacking != nil:
 		err = r.pushPart(ctx)
 	default:
-		err = r.push(ctx)
+		err = r.push(ctx, func() error { return r.stillThere(ctx, s, all) })
 	}
 	if err != nil {
 		return nil, err
 	}
 	return r.result(s, all), lacking
+}
+
+// Compare finds out what Run would push, without a question whether it may, and
+// whatever of the bundle is there.
+func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result, error) {
+	all, err := goals(p.Bundle, places)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	r.bytes.Sent = r.todo.total()
+	for _, u := range r.todo.absent {
+		r.bytes.Sent += u.desc.Size
+	}
+	r.bytes.Mounted = r.todo.inside()
+	return r.result(s, all), nil
+}
+
+// prove finds what a delta leaves out, before the first push.
+func (r *run) prove(ctx context.Context, s *survey, all []*goal) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if err := r.find(ctx, all[0].Target.Host); err != nil || !r.Deep {
+		return err
+	}
+	return r.deepCheck(ctx, s, all)
 }
 
 // agree shows the tags that would stand for something else.

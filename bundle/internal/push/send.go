@@ -69,12 +69,20 @@ func (r *run) preflight(ctx context.Context) error {
 }
 
 // push sends blobs, then manifests, then tags: first of images and charts, so that
-// nobody waits for a signature.
-func (r *run) push(ctx context.Context) error {
-	r.Pr.Phase("pushing", r.todo.total())
+// nobody waits for a signature. before is asked when all blobs are there.
+func (r *run) push(ctx context.Context, before func() error) error {
+	r.Pr.Phase("pushing", r.todo.total()+r.todo.inside())
 	progress.Expect(r.Pr, len(r.todo.tags), "image")
+	for _, a := range r.todo.arrivals {
+		if a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 	defer r.Pr.End()
 	if err := r.pushBlobs(ctx); err != nil {
+		return err
+	}
+	if err := before(); err != nil {
 		return err
 	}
 	attached := func(m manifestPush) bool { return m.kind == place.Referrer }
@@ -92,7 +100,7 @@ func (r *run) push(ctx context.Context) error {
 
 // pushPart sends the blobs that are there, of a bundle of which others are not.
 func (r *run) pushPart(ctx context.Context) error {
-	r.Pr.Phase("pushing", r.todo.total())
+	r.Pr.Phase("pushing", r.todo.total()+r.todo.inside())
 	defer r.Pr.End()
 	return r.pushBlobs(ctx)
 }
@@ -101,6 +109,14 @@ func (r *run) pushPart(ctx context.Context) error {
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
 	damage := make([]error, len(r.todo.uploads))
+	required, rctx := errgroup.WithContext(ctx)
+	required.SetLimit(r.Jobs)
+	for _, u := range r.todo.required {
+		required.Go(func() error { return r.pushRequired(rctx, u) })
+	}
+	if err := required.Wait(); err != nil {
+		return err
+	}
 	media := make([]string, len(r.todo.uploads))
 	for i, u := range r.todo.uploads {
 		media[i] = r.Bundle.Medium(u.desc.Digest)
@@ -129,10 +145,30 @@ func ofBundle(err error) bool {
 // registry mount it in the others. Progress counts it once: sent, or skipped
 // where the registry had it under another name.
 func (r *run) pushBlob(ctx context.Context, u *upload) error {
+	return r.pushFrom(ctx, u, func() (io.ReadCloser, error) { return r.Bundle.OpenBlob(u.desc.Digest) })
+}
+
+// pushRequired has the registry mount a layer from where it has it. One that does
+// not mount gets it through this machine.
+func (r *run) pushRequired(ctx context.Context, u *upload) error {
+	err := r.pushFrom(ctx, u, func() (io.ReadCloser, error) { return r.fromRegistry(ctx, u) })
+	var gone *goneError
+	if errors.As(err, &gone) {
+		host, _, _ := strings.Cut(u.have, "/")
+		return r.lacking(host, []*upload{u}, true)
+	}
+	var wrong *WrongError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s: %w", u.source, wrong)
+	}
+	return err
+}
+
+func (r *run) pushFrom(ctx context.Context, u *upload, open func() (io.ReadCloser, error)) error {
 	from := u.have
 	for i, repo := range u.missing {
 		src := remote.BlobSource{
-			Open:      func() (io.ReadCloser, error) { return r.Bundle.OpenBlob(u.desc.Digest) },
+			Open:      open,
 			MountFrom: from,
 			Missing:   true, // the survey has asked
 			Chunk:     r.Chunk,
@@ -153,7 +189,19 @@ func (r *run) pushBlob(ctx context.Context, u *upload) error {
 		r.count(u, res)
 		from = repo
 	}
+	r.arrived(u)
 	return nil
+}
+
+// arrived counts the images that a blob was the last one of.
+func (r *run) arrived(u *upload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range u.needed {
+		if a.blobs--; a.blobs == 0 {
+			progress.Ready(r.Pr)
+		}
+	}
 }
 
 func (r *run) count(u *upload, res remote.PushResult) {

@@ -203,7 +203,9 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
-	absent    []*upload // blobs on media that are not there
+	arrivals  []*arrival // one for each tag
+	absent    []*upload  // blobs on media that are not there
+	required  []*upload  // of a delta: layers that only the registry itself can have
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -211,8 +213,12 @@ type upload struct {
 	desc    ocispec.Descriptor
 	missing []string
 	have    string // a repository of the target that has it, if any
+	needed  []*arrival
 	source  string // an image that needs it
 }
+
+// An arrival is one tag whose image waits for blobs.
+type arrival struct{ blobs int }
 
 type manifestPush struct {
 	repo, tag string // without a tag, it is pushed by digest
@@ -243,6 +249,7 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 	}
 	for _, g := range all {
 		tagged := g.Target.Tag != ""
+		var arrives *arrival
 		for _, m := range g.manifests {
 			if s.lacks[manifestKey(g.repo, m.Digest)] && !(tagged && m.Digest == g.Root.Digest) {
 				queue(&plan.manifests, manifestPush{repo: g.repo, desc: m, source: g.Source, kind: g.Kind})
@@ -250,25 +257,39 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 		}
 		if tagged && s.lacksTag(g) {
 			m := manifestPush{repo: g.repo, tag: g.Target.Tag, desc: g.Root, source: g.Source, kind: g.Kind, replaces: s.replaced(g)}
+			if !queued[m.key()] {
+				arrives = new(arrival)
+				plan.arrivals = append(plan.arrivals, arrives)
+			}
 			queue(&plan.tags, m)
 		}
 		for _, d := range g.blobs {
 			key := blobKey(g.repo, d.Digest)
-			if !s.lacks[key] || queued[key] {
+			if !s.lacks[key] {
 				continue
 			}
-			queued[key] = true
 			u := uploads[d.Digest]
 			if u == nil {
 				u = &upload{desc: d, source: g.Source, have: s.have[d.Digest]}
 				uploads[d.Digest] = u
 			}
-			u.missing = append(u.missing, g.repo)
+			if arrives != nil {
+				arrives.blobs++
+				u.needed = append(u.needed, arrives)
+			}
+			if !queued[key] {
+				queued[key] = true
+				u.missing = append(u.missing, g.repo)
+			}
 		}
 	}
 	for _, d := range b.Blobs {
 		if u := uploads[d.Digest]; u != nil {
 			delete(uploads, d.Digest)
+			if b.LeftOut(d.Digest) && !b.Has(d.Digest) {
+				plan.required = append(plan.required, u)
+				continue
+			}
 			if !b.Has(d.Digest) {
 				plan.absent = append(plan.absent, u)
 				continue
@@ -307,6 +328,14 @@ func (p *todo) total() int64 {
 	return n
 }
 
+// inside is the number of bytes that the registry has to take from itself.
+func (p *todo) inside() (n int64) {
+	for _, u := range p.required {
+		n += u.desc.Size
+	}
+	return n
+}
+
 // lacks lists the blobs that are not there to be pushed.
 func (p *todo) lacks() []ocispec.Descriptor {
 	var all []ocispec.Descriptor
@@ -319,7 +348,7 @@ func (p *todo) lacks() []ocispec.Descriptor {
 // repositories are those that something is pushed to, each once.
 func (p *todo) repositories() []string {
 	var all []string
-	for _, u := range p.uploads {
+	for _, u := range slices.Concat(p.uploads, p.required) {
 		all = append(all, u.missing...)
 	}
 	for _, m := range slices.Concat(p.manifests, p.tags) {
@@ -334,9 +363,9 @@ func (p *todo) without(closed map[string]error) {
 	dropped := func(m manifestPush) bool { return closed[m.repo] != nil }
 	p.manifests = slices.DeleteFunc(p.manifests, dropped)
 	p.tags = slices.DeleteFunc(p.tags, dropped)
-	for _, u := range slices.Concat(p.uploads, p.absent) {
+	for _, u := range slices.Concat(p.uploads, p.required, p.absent) {
 		u.missing = slices.DeleteFunc(u.missing, func(repo string) bool { return closed[repo] != nil })
 	}
-	nowhere := func(u *upload) bool { return len(u.missing) == 0 }
-	p.uploads, p.absent = slices.DeleteFunc(p.uploads, nowhere), slices.DeleteFunc(p.absent, nowhere)
+	idle := func(u *upload) bool { return len(u.missing) == 0 }
+	p.uploads, p.required, p.absent = slices.DeleteFunc(p.uploads, idle), slices.DeleteFunc(p.required, idle), slices.DeleteFunc(p.absent, idle)
 }

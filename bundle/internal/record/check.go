@@ -73,7 +73,7 @@ func (r Image) CheckReferrer(inside bool) error {
 		return fmt.Errorf("attached to %q, which is not in the bundle", r.Subject)
 	case !slices.Contains(tags, ref.Tag):
 		return fmt.Errorf("attached to %s, but the tag says something else", r.Subject)
-	case r.Destination != "" || r.SourceDigest != "" || len(r.Found) > 0:
+	case r.Destination != "" || r.SourceDigest != "" || len(r.Found)+len(r.SignedBy) > 0:
 		return errors.New("attached to an image, and an image of its own")
 	}
 	return nil

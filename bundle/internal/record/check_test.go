@@ -103,6 +103,9 @@ func TestTextsVisitsEveryText(t *testing.T) {
 					fill(v.Field(i))
 				}
 			}
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem())
 		case reflect.Slice:
 			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 			fill(v.Index(0))

@@ -57,6 +57,8 @@ type Record struct {
 	Referrers  []Image   `json:"referrers,omitempty"`  // signatures, SBOMs and the like, attached to images
 	Unresolved []Finding `json:"unresolved,omitempty"` // seen in a chart, but not to be pulled as it stands
 	Accepted   []Finding `json:"accepted,omitempty"`   // the same, but the user knows of it: with an answer, or ignored
+
+	Requires *Requires `json:"requires,omitempty"` // of a delta: what it leaves out; nil: it is whole
 }
 
 // A Chart is one chart and the inputs it was rendered with; the far side
@@ -88,6 +90,7 @@ type Image struct {
 	Platforms    []string      `json:"platforms,omitempty"`
 	Subject      digest.Digest `json:"subject,omitempty"`     // of a referrer: what it is attached to
 	Destination  string        `json:"destination,omitempty"` // path:tag below the target registry, where the user chose it
+	SignedBy     []string      `json:"signedBy,omitempty"`    // fingerprints of the public keys by whose signatures the export took it, sha256:HEX of the DER form
 	Found        []Finding     `json:"found,omitempty"`
 }
 

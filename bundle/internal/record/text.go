@@ -36,14 +36,17 @@ func (r *Record) texts(visit func(*string)) {
 			for _, s := range []*string{&im.Reference, &im.MediaType, &im.Destination, (*string)(&im.Digest), (*string)(&im.SourceDigest), (*string)(&im.Subject)} {
 				visit(s)
 			}
-			for j := range im.Platforms {
-				visit(&im.Platforms[j])
+			for _, list := range [][]string{im.Platforms, im.SignedBy} {
+				for j := range list {
+					visit(&list[j])
+				}
 			}
 			for j := range im.Found {
 				finding(&im.Found[j])
 			}
 		}
 	}
+	r.Requires.texts(visit)
 	for _, list := range [][]Finding{r.Unresolved, r.Accepted} {
 		for i := range list {
 			finding(&list[i])

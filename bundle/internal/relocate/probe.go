@@ -62,6 +62,16 @@ func (p *prober) strict(ctx context.Context, o overlay) (*chart.Output, error) {
 	return p.render(ctx, opt, o)
 }
 
+// check tells whether the chart refuses the values, as far as that can be told without
+// a strict render. The output has nothing in it.
+func (p *prober) check(ctx context.Context, o overlay) (*chart.Output, error) {
+	opt := p.options
+	opt.Strict, opt.Checks = false, true
+	p.renders++
+	opt.Values = chart.Merge(opt.Values, o.values(p.base))
+	return p.chart.Render(ctx, opt)
+}
+
 // probe renders leniently and fast, until there were enough renders.
 func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
 	if p.renders >= maxRenders {

@@ -52,61 +52,75 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 
 // prove renders the plan strictly. When the chart refuses it, a value named in its
 // message is switched on if it does no more than have the chart accept other images;
-// when that does not help, the keys that it refuses are returned.
+// when that does not help, the keys that it refuses are returned. Which ones is told by
+// the checks, or where those know of no refusal by strict renders.
 func (d *derivation) prove(ctx context.Context, p *plan) (proved *plan, refused []string, err error) {
-	unlocks := overlay{}
-	if p.out, _, err = d.accept(ctx, p.overlay, unlocks); err == nil {
-		return p, nil, d.lockAgain(ctx, p, unlocks)
+	for _, ask := range []asker{d.check, d.strict} {
+		unlocks := overlay{}
+		if _, err = d.accept(ctx, p.overlay, unlocks, ask); err == nil {
+			if proved, err = d.unlock(ctx, p, unlocks, ask); refusal(err) == nil {
+				return proved, nil, err
+			}
+			continue
+		}
+		if refusal(err) == nil {
+			return nil, nil, err
+		}
+		if _, err := ask(ctx, nil); err != nil {
+			return nil, nil, err // the overrides are not to blame
+		}
+		refused, err = d.culprits(ctx, suspicion{p.overlay, unlocks, ask}, sortedKeys(p.overlay))
+		return nil, refused, err
 	}
-	if refusal(err) == nil {
-		return nil, nil, err
-	}
-	if _, err := d.strict(ctx, nil); err != nil {
-		return nil, nil, err // the overrides are not to blame
-	}
-	refused, err = d.culprits(ctx, p.overlay, unlocks, sortedKeys(p.overlay))
-	return nil, refused, err
+	return nil, nil, err
 }
 
-// accept renders strictly, and adds values to unlocks that the chart's messages ask
-// for as long as they are harmless. With its refusal comes what it asks for then.
-func (d *derivation) accept(ctx context.Context, o, unlocks overlay) (out *chart.Output, asks path, err error) {
+// An asker tells whether the chart refuses an overlay, by its error.
+type asker func(context.Context, overlay) (*chart.Output, error)
+
+// accept asks, and adds values to unlocks that the chart's messages ask for as long as
+// they are harmless. With its refusal comes what it asks for then.
+func (d *derivation) accept(ctx context.Context, o, unlocks overlay, ask asker) (asks path, err error) {
 	for {
-		out, err := d.strict(ctx, o.with(unlocks))
+		_, err := ask(ctx, o.with(unlocks))
 		if refusal(err) == nil {
-			return out, nil, err
+			return nil, err
 		}
 		key := d.lock(err.Error(), o.with(unlocks))
 		if key == nil {
-			return nil, nil, err
+			return nil, err
 		}
 		harmless, failed := d.harmless(ctx, key, o.with(unlocks))
 		if failed != nil {
-			return nil, nil, failed
+			return nil, failed
 		}
 		if !harmless {
-			return nil, key, err
+			return key, err
 		}
 		unlocks[key.String()] = setting{key, true}
 	}
 }
 
-// lockAgain adds to a plan those of unlocks that it needs.
-func (d *derivation) lockAgain(ctx context.Context, p *plan, unlocks overlay) error {
+// unlock adds to a plan those of unlocks that it needs, and renders it strictly.
+func (d *derivation) unlock(ctx context.Context, p *plan, unlocks overlay, ask asker) (*plan, error) {
 	for _, key := range sortedKeys(unlocks) {
 		if len(unlocks) == 1 {
 			break // without it, the chart refused
 		}
-		_, err := d.strict(ctx, p.overlay.with(unlocks.without(key)))
+		_, err := ask(ctx, p.overlay.with(unlocks.without(key)))
 		switch {
 		case err == nil:
 			unlocks = unlocks.without(key)
 		case refusal(err) == nil:
-			return err
+			return nil, err
 		}
 	}
+	var err error
+	if p.out, err = d.strict(ctx, p.overlay.with(unlocks)); err != nil {
+		return nil, err
+	}
 	p.overlay, p.unlocked = p.overlay.with(unlocks), sortedKeys(unlocks)
-	return nil
+	return p, nil
 }
 
 // dotted matches a path of values in a message.
@@ -164,14 +178,20 @@ func (d *derivation) harmless(ctx context.Context, key path, o overlay) (bool, e
 	return !slices.ContainsFunc(before.Differences(after), func(x chart.Difference) bool { return !d.random[x.Position] }), nil
 }
 
-// culprits halves keys until it has those that the chart refuses strictly. When
-// it refuses only some of them together, all of those are returned.
-func (d *derivation) culprits(ctx context.Context, all, unlocks overlay, keys []string) ([]string, error) {
+// A suspicion is an overlay that the chart refuses, and who tells.
+type suspicion struct {
+	all, unlocks overlay
+	ask          asker
+}
+
+// culprits halves keys until it has those that the chart refuses. When it refuses only
+// some of them together, all of those are returned.
+func (d *derivation) culprits(ctx context.Context, s suspicion, keys []string) ([]string, error) {
 	o := overlay{}
 	for _, k := range keys {
-		o[k] = all[k]
+		o[k] = s.all[k]
 	}
-	_, asks, err := d.accept(ctx, o, unlocks)
+	asks, err := d.accept(ctx, o, s.unlocks, s.ask)
 	if err == nil {
 		return nil, nil
 	}
@@ -185,11 +205,11 @@ func (d *derivation) culprits(ctx context.Context, all, unlocks overlay, keys []
 		return keys, nil
 	}
 	half := len(keys) / 2
-	a, err := d.culprits(ctx, all, unlocks, keys[:half])
+	a, err := d.culprits(ctx, s, keys[:half])
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.culprits(ctx, all, unlocks, keys[half:])
+	b, err := d.culprits(ctx, s, keys[half:])
 	if err != nil {
 		return nil, err
 	}
