@@ -41,6 +41,7 @@ type bench struct {
 	self   string // this program, for the limit
 	source string // host of the registry that one.tar came from
 	work   workload
+	served process // the last server that was started
 }
 
 func main() {
@@ -68,7 +69,7 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards or inventory alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, inventory or serve alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -119,6 +120,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"again", b.again},
 		{"shards", b.shards},
 		{"inventory", b.inventory},
+		{"serve", b.serves},
 	} {
 		if b.only != "" && b.only != part.name {
 			continue
