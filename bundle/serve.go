@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/disk"
@@ -52,6 +53,8 @@ type ServedBundle struct {
 	Bundle ReceiptBundle
 	Vouched
 	Charts, Images int
+	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
+	LacksBytes     int64 // of those
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -79,7 +82,10 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, ServedBundle{Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)})
+	}
+	for i, b := range bundles {
+		report.Bundles[i].lacks(b, bundles)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
@@ -109,6 +115,16 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// lacks counts what a delta leaves out and no other bundle has.
+func (s *ServedBundle) lacks(b *open.Bundle, all []*open.Bundle) {
+	for _, d := range b.Required() {
+		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
+			s.Lacks++
+			s.LacksBytes += d.Size
+		}
+	}
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
@@ -177,14 +193,14 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 }
 
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. older is one that was there before, or nil.
-func WritePage(path string, r, older *InspectReport) error {
+// not at all. d says what is new in it since an older one; nil: nothing is told of that.
+func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
 	}
-	if older != nil {
-		b.Older = older.Record
+	if d != nil {
+		b.Older, b.Changes = d.Old.Record, d.Changes
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {

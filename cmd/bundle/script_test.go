@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"bundle/bundle"
 	"bundle/testdata/judge"
 	"bundle/testdata/regtest"
 )
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
 //	odd NAME REF KIND                     push a Windows image with a layer that is foreign, has urls, or is absent
+//	key NAME                              make the key pair NAME and NAME.pub, as bundle keygen does
 //	fill NAME                             push everything that testdata/charts/operator needs
 //	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
 //	heal NAME                             take all faults away
@@ -61,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"repo":     cmdRepo,
 			"image":    cmdImage,
 			"index":    cmdIndex,
+			"key":      cmdKey,
 			"fill":     cmdFill,
 			"odd":      cmdOdd,
 			"fault":    cmdFault,
@@ -168,7 +171,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		case "referrers":
 			start = regtest.StartReferrers
 		case "process":
-			start = regtest.StartProcess
+			start, o.Dir = regtest.StartProcess, ts.MkAbs(args[0]+".storage") // which collect needs
 		default:
 			ts.Fatalf("registry: %s?", a)
 		}
@@ -228,6 +231,11 @@ func cmdIndex(ts *testscript.TestScript, neg bool, args []string) {
 		}})
 	}
 	_, err := registry(ts, args[0]).PushIndex(context.Background(), args[1], ix)
+	ts.Check(err)
+}
+
+func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
+	_, err := bundle.Keygen(ts.MkAbs(args[0]), "bundle", nil)
 	ts.Check(err)
 }
 

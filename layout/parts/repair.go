@@ -72,6 +72,12 @@ func (f *File) readSums(s *scan) *parity.Sums {
 		if !strings.HasSuffix(x.name(), BlocksSuffix) {
 			continue
 		}
+		if x.size != f.set.sumsSize() {
+			if x.name() == f.set.Name+BlocksSuffix {
+				f.problems = append(f.problems, &PartError{x.path, fmt.Errorf("%d bytes, and not %d", x.size, f.set.sumsSize())})
+			}
+			continue // of another bundle
+		}
 		more, err := readSums(x.path)
 		if err == nil && !f.describes(more) {
 			continue // of another bundle
@@ -91,6 +97,11 @@ func (f *File) readSums(s *scan) *parity.Sums {
 func (f *File) describes(sums *parity.Sums) bool {
 	p := f.set.Parity
 	return hex.EncodeToString(sums.ID[:]) == f.set.ID && sums.Data == p.Data && sums.Parity == p.Parity && sums.Blocks == p.Blocks
+}
+
+// sumsSize is what a list of blocks of the set has, in bytes.
+func (s *Set) sumsSize() int64 {
+	return parity.SumsSize(s.Parity.Data+s.Parity.Parity, s.Parity.Blocks)
 }
 
 func readSums(path string) (*parity.Sums, error) {
@@ -377,6 +388,7 @@ func (f *File) surveyColumn(ctx context.Context, c int, d *Damage, told func(int
 		switch {
 		case errors.As(err, &missing):
 			d.Missing = true
+			return nil // nothing of it is behind that
 		case err != nil:
 			f.repair.note(id, err)
 			d.Blocks = append(d.Blocks, b)

@@ -144,6 +144,16 @@ func (e *engine) process(h *helm.Chart, o RenderOptions, caps *chartutil.Capabil
 		e.processed[id] = p
 		e.mu.Unlock()
 	}
-	top, err := topValues(p.chart, values, o, caps)
-	return p, top, err
+	all, err := coalesce(p.chart, values)
+	if err != nil {
+		return nil, nil, err
+	}
+	release := o.release()
+	return p, chartutil.Values{
+		"Chart": p.chart.Metadata, "Capabilities": caps, "Values": chartutil.Values(all),
+		"Release": map[string]any{
+			"Name": release.Name, "Namespace": release.Namespace, "Service": "Helm",
+			"IsUpgrade": release.IsUpgrade, "IsInstall": release.IsInstall, "Revision": release.Revision,
+		},
+	}, nil
 }

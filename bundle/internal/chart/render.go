@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,8 @@ type RenderOptions struct {
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins func(template string) // is called before each template that is executed
+	begins  func(template string) // is called before each template that is executed
+	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -359,19 +361,17 @@ func renderValues(h *helm.Chart, o RenderOptions, caps *chartutil.Capabilities) 
 	return topValues(h, values, o, caps)
 }
 
+// release says what is installed.
+func (o RenderOptions) release() chartutil.ReleaseOptions {
+	return chartutil.ReleaseOptions{
+		Name: cmp.Or(o.ReleaseName, "release-name"), Namespace: cmp.Or(o.Namespace, "default"), Revision: 1, IsInstall: true,
+	}
+}
+
 // topValues returns what templates see of a chart whose dependencies are resolved.
 func topValues(h *helm.Chart, values map[string]any, o RenderOptions, caps *chartutil.Capabilities) (chartutil.Values, error) {
-	release := chartutil.ReleaseOptions{
-		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1, IsInstall: true,
-	}
-	if release.Name == "" {
-		release.Name = "release-name"
-	}
-	if release.Namespace == "" {
-		release.Namespace = "default"
-	}
 	// The schema is checked by checkSchema, which stays off the network.
-	return chartutil.ToRenderValuesWithSchemaValidation(h, values, release, caps, true)
+	return chartutil.ToRenderValuesWithSchemaValidation(h, values, o.release(), caps, true)
 }
 
 // Coalesced returns the values as templates see them: the chart's defaults with

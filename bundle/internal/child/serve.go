@@ -56,6 +56,7 @@ func Main(open func(setup string) (Session, error)) (code int, ok bool) {
 	debug.SetTraceback("none")
 	debug.SetMaxStack(stack)
 	debug.SetMemoryLimit(memory / 4 * 3)
+	debug.SetGCPercent(200) // it does not live long, and renders make much garbage
 	if err := limitMemory(memory); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1, true
