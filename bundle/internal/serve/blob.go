@@ -233,8 +233,7 @@ func (c *content) Read(p []byte) (n int, err error) {
 	}
 	c.off += int64(n)
 	if err != nil && err != io.EOF {
-		c.err = err
-		c.store.refuse(c.at, err)
+		c.fail(err)
 	}
 	return n, err
 }
@@ -273,8 +272,15 @@ func (c *content) note(p []byte) {
 }
 
 func (c *content) readPart(p []byte) (int, error) {
+	ready, err := c.ready()
+	return copy(p, ready), err
+}
+
+// ready is what is right from here to the end of the block. It holds until the next
+// call.
+func (c *content) ready() ([]byte, error) {
 	if c.off >= c.size {
-		return 0, io.EOF
+		return nil, io.EOF
 	}
 	if i := c.off / block; c.buf == nil || c.begin != i*block {
 		c.begin = i * block
@@ -283,13 +289,37 @@ func (c *content) readPart(p []byte) (int, error) {
 		}
 		c.buf = c.buf[:min(block, c.size-c.begin)]
 		if err := c.at.bundle.Reader.ReadBlobAt(c.at.digest, c.buf, c.begin); err != nil {
-			return 0, err
+			return nil, err
 		}
 		if maphash.Bytes(c.store.seed, c.buf) != c.sums[i] {
-			return 0, fault.Damage(layout.BlobName(c.at.digest), errors.New("its content changed while it was served"))
+			return nil, fault.Damage(layout.BlobName(c.at.digest), errors.New("its content changed while it was served"))
 		}
 	}
-	return copy(p, c.buf[c.off-c.begin:]), nil
+	return c.buf[c.off-c.begin:], nil
+}
+
+// send writes the next n bytes, at most piece at a time, without copying them.
+func (c *content) send(w io.Writer, n, piece int64) (sent int64, err error) {
+	for sent < n && c.err == nil {
+		p, err := c.ready()
+		if err != nil {
+			c.fail(err)
+			break
+		}
+		m, err := w.Write(p[:min(int64(len(p)), n-sent, piece)])
+		sent += int64(m)
+		c.off += int64(m)
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, c.err
+}
+
+// fail notes an error that was met by reading.
+func (c *content) fail(err error) {
+	c.err = err
+	c.store.refuse(c.at, err)
 }
 
 // blocks are buffers of contents.
