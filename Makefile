@@ -98,6 +98,10 @@ bench: build judges ## measure against the limit and other programs (BENCH=-larg
 	$(GO) build -o .bench/bench ./cmd/bench
 	.bench/bench -bundle bin/bundle $(BENCH)
 
+.PHONY: page
+page: build ## judge the page for people in chromium with axe, and take its pictures into .bench/page
+	.page/run $(CURDIR)/bin/bundle $(CURDIR)/.bench/page
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@for pkg in $$($(GO) list ./...); do \
