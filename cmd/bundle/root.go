@@ -93,6 +93,16 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	return e
 }
 
+// misspelt refuses a word before --help that is no command: cobra would show the help of
+// bundle itself.
+func misspelt(root *cobra.Command, args []string) error {
+	found, rest, err := root.Find(args)
+	if err != nil || found != root || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || strings.HasPrefix(rest[0], cobra.ShellCompRequestCmd) || rest[0] == "help" || rest[0] == "completion" {
+		return nil
+	}
+	return knownCommand(root, rest)
+}
+
 // usageArgs makes a wrong number of arguments a usage error.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
