@@ -53,12 +53,12 @@ race: ## look for data races in the packages that run things side by side
 JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
 
 .PHONY: judges
-judges: $(BIN)/.judges ## build helm, crane, oras and kustomize into .bin, to judge our output
+judges: $(BIN)/.judges ## build helm, crane, oras, kustomize and the conformance tests of OCI registries into .bin, to judge our output
 
 $(BIN)/.judges: .judges/go.mod | build
 	mkdir -p $(BIN)
 	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm github.com/google/go-containerregistry/cmd/crane \
-		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5
+		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5 github.com/opencontainers/distribution-spec/conformance
 	touch $@
 
 .PHONY: helm4

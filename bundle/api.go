@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
@@ -100,6 +101,15 @@ type (
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
+// What differs between two bundles.
+type (
+	Changes     = diff.Report
+	ChartChange = diff.Chart
+	ImageChange = diff.Image
+	ValueChange = diff.Value
+	DiffWeight  = diff.Weight
+)
+
 // Errors that a caller may want to tell apart.
 type (
 	Kind            = fault.Kind
@@ -137,6 +147,7 @@ const (
 	WayPostRender4 = emit.WayPostRender4
 	WayKustomize   = emit.WayKustomize
 	WayMirror      = emit.WayMirror
+	WayMirrorOther = emit.WayMirrorOther
 )
 
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
@@ -147,6 +158,13 @@ func NameOf(path string) string { return parts.Stem(filepath.Base(path)) }
 
 // PartSizes are the sizes of parts that have a name: those of media.
 func PartSizes() map[string]PartSize { return transfer.Presets }
+
+// States of what differs between two bundles.
+const (
+	Added   = words.Added
+	Removed = words.Removed
+	Changed = words.Changed
+)
 
 // FormatVersion is the bundle format this package writes, and the newest it
 // reads (layout/SPEC.md).

@@ -232,6 +232,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 // find loads the charts and searches them. The first gives the bundle its name,
 // where it has none.
 func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
+	var demands error
 	for _, spec := range o.Charts {
 		c, err := source.Load(ctx, client, spec)
 		if err != nil {
@@ -241,6 +242,10 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 			return nil, nil, &fault.UsageError{What: err.Error(), Advice: "change it in its Chart.yaml; helm push does not take it either"}
 		}
 		found, err := source.FindImages(ctx, c)
+		if all, refused := AlsoRefused(demands, err); refused {
+			demands = all
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -248,6 +253,8 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		findings = append(findings, found...)
 	}
 	switch {
+	case demands != nil:
+		return nil, nil, demands
 	case o.Output != "":
 		return charts, findings, nil
 	case len(charts) > 0:
@@ -256,6 +263,17 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		o.Output = "images.bundle.tar"
 	}
 	return charts, findings, o.checkOutput()
+}
+
+// AlsoRefused adds err to what charts before have asked for, and reports whether it is
+// that a chart does not render: the next one may ask for something, too, and a person
+// wants to hear all of it at once.
+func AlsoRefused(before, err error) (all error, refused bool) {
+	var e *chart.RenderError
+	if !errors.As(err, &e) {
+		return err, false
+	}
+	return fault.Both(before, err), true
 }
 
 // resolve reads what is small about the images and what is attached to them.

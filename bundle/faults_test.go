@@ -39,6 +39,20 @@ const quiet = 2 * time.Second
 // patient bears many faults, without pausing between them.
 var patient = Retry{Attempts: 10, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, MaxRetryAfter: time.Second, Stall: 20 * time.Second}
 
+// short is such a limit for one who tries so often that it does no harm where a
+// machine is busier than that.
+const short = 300 * time.Millisecond
+
+// often is patient where ten times in a row without one that gets through do happen.
+func often(stall time.Duration) Retry {
+	r := patient
+	r.Attempts = 40
+	if stall > 0 {
+		r.Stall = stall
+	}
+	return r
+}
+
 // third strikes at a third of all requests, without a rhythm: an upload takes
 // three requests, and every third would hit the same one each time.
 func third() func(*http.Request) bool {
@@ -96,8 +110,8 @@ func TestExportUnderFaults(t *testing.T) {
 		{"storm of 429", 0, []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{"503 at a third of all requests", 0, []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
 		{"408", 0, []regtest.Fault{{Times: 3, Do: regtest.Status(408)}}},
-		{"silence mid-body", quiet, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
-		{"a byte now and then", quiet, []regtest.Fault{blobs(2, drip)}},
+		{"silence mid-body", short, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
+		{"a byte now and then", short, []regtest.Fault{blobs(2, drip)}},
 		{"token expired", 0, []regtest.Fault{{Class: regtest.Blob, Skip: 1, Times: 1, Do: regtest.WithoutHeader("Authorization")}}},
 	}
 	var once sync.Once
@@ -121,10 +135,7 @@ func TestExportUnderFaults(t *testing.T) {
 					Images: []string{"acme/a:1", "acme/b:1"}, Unsigned: true, Created: time.Unix(1e9, 0), Registry: through(pub), Progress: p,
 				}
 				o.Registry.Credentials = map[string]Credential{pub.Host(): {Username: "u", Password: "p"}}
-				o.Registry.Retry = patient
-				if tt.stall > 0 {
-					o.Registry.Retry.Stall = tt.stall
-				}
+				o.Registry.Retry = often(tt.stall)
 				var stream bytes.Buffer
 				if to == "stream" {
 					o.Output, o.Stream = transfer.StreamOutput, &stream
@@ -151,7 +162,7 @@ type target struct {
 }
 
 var targets = []target{
-	{"distribution 3", func(t *testing.T) *regtest.Registry { return startOnDisk(t) }},
+	{"distribution 3", func(t *testing.T) *regtest.Registry { return startRegistry(t) }},
 	{"docker-registry 2.8", func(t *testing.T) *regtest.Registry {
 		back, err := regtest.StartProcess(regtest.Options{})
 		if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {
@@ -211,7 +222,7 @@ func TestImportUnderFaults(t *testing.T) {
 		{name: "answers lost", faults: []regtest.Fault{put(3, regtest.LoseAnswer())}},
 		{name: "storm of 429", faults: []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{name: "503 at a third of all requests", faults: []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
-		{name: "silence mid-body", stall: quiet, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
+		{name: "silence mid-body", stall: short, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
 		{name: "no HEAD on blobs", faults: []regtest.Fault{{Method: "HEAD", Class: regtest.Blob, Do: regtest.Status(405)}}},
 		{name: "no mount", faults: []regtest.Fault{{Method: "POST", Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			r = r.Clone(r.Context())
@@ -237,13 +248,7 @@ func TestImportUnderFaults(t *testing.T) {
 				}
 				p := &watcher{t: t}
 				o := onto(reg, trust.TrustAnyone())
-				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = patient, tt.chunk, p
-				// An upload takes several requests: at a third, ten in a row without one that
-				// gets through do happen.
-				o.RegistryOptions.Retry.Attempts = 40
-				if tt.stall > 0 {
-					o.RegistryOptions.Retry.Stall = tt.stall
-				}
+				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = often(tt.stall), tt.chunk, p
 				r := mustImport(t, file, o)
 				reg.ClearFaults()
 				for ref, d := range images {

@@ -58,10 +58,12 @@ type ImportOptions struct {
 	Environments                    []string // overlays of them
 	ValueFiles                      []string
 	Set, SetString                  []string
-	Jobs                            int   // transfers at once; 0: DefaultJobs
+	Jobs                            int   // transfers at once; 0: DefaultJobs, or two for each medium
 	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions                 RegistryOptions
 	Progress                        progress.Reporter
+
+	nodeCA []byte // PEM of what nodes have to trust to pull from Registry
 }
 
 // An ImportReport says what was verified, pushed and written.
@@ -100,20 +102,23 @@ type ImportReport struct {
 // report: the same call with other media goes on, since the registry knows what it
 // has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
-	if o.Jobs <= 0 {
-		o.Jobs = DefaultJobs
-	}
 	o.Progress = progress.OrSilent(o.Progress)
 	b, err := open.File(ctx, path, o.Trust, o.media()...)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
+	if o.Jobs <= 0 { // while one blob of a medium is ended, the next is read
+		o.Jobs = max(DefaultJobs, 2*b.Media())
+	}
 	client, err := remote.New(o.RegistryOptions)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
+	if o.nodeCA, err = client.CAs(o.Registry.Host); err != nil {
+		return nil, err
+	}
 	if err := o.renderFor(b.Record); err != nil {
 		return nil, err
 	}
@@ -155,12 +160,13 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	if refused != nil && fault.KindOf(refused) != fault.Incomplete {
 		return nil, refused
 	}
-	emit.Ways(charts, arrived(places, pushed.Images), o.emit())
+	places = arrived(places, pushed.Images)
+	emit.Ways(charts, places, o.emit())
 	o.putBeside(charts, pushed.Images)
 	report := importReport(path, b, charts, o)
 	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
 	if !o.DryRun {
-		if err := o.write(path, b, charts, report); err != nil {
+		if err := o.write(path, b, charts, places, report); err != nil {
 			return nil, err
 		}
 		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
@@ -258,6 +264,7 @@ func (o *ImportOptions) emit() emit.Options {
 		Registry:  o.Registry,
 		Names:     o.Names,
 		Access:    o.RegistryOptions,
+		CA:        o.nodeCA,
 		OutputDir: o.OutputDir,
 		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
 
@@ -280,8 +287,8 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 }
 
 // write puts files where the user wants them, the receipt last.
-func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, report *ImportReport) error {
-	changed, err := emit.Write(b.Record, charts, report.Images, o.emit())
+func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, places []place.Placement, report *ImportReport) error {
+	changed, err := emit.Write(charts, places, report.Images, o.emit())
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 // somebody to ask.
 func (o *ImportOptions) pushAll(ctx context.Context, p *push.Pusher, places []place.Placement) (*push.Result, error) {
 	var sum push.Bytes
+	p.Hold = o.Swap != nil && o.Scratch == ""
 	for {
 		res, err := p.Run(ctx, places, o.DryRun)
 		var missing *open.MissingError
@@ -59,6 +60,12 @@ func (o *ImportOptions) nextMedium(ctx context.Context, f *parts.File, missing *
 		if f.Begins() {
 			return nil
 		}
+		again := *missing
+		again.Problems = nil
+		for _, err := range f.Problems() {
+			again.Problems = append(again.Problems, err.Error())
+		}
+		missing = &again
 	}
 }
 

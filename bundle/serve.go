@@ -6,11 +6,14 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/input"
+	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/nodes"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/page"
 	"bundle/bundle/internal/serve"
@@ -39,17 +42,26 @@ type ServeReport struct {
 	Fingerprint string // SHA-256 of a fresh certificate
 	Certificate []byte // a fresh certificate, PEM
 	Bundles     []ServedBundle
+	NodeFiles   []NodeFile // by which nodes pull from here what they know by its source
 }
+
+// A NodeFile is one that the container runtime of a node needs.
+type NodeFile = nodes.File
 
 // A ServedBundle is one of them.
 type ServedBundle struct {
 	Bundle ReceiptBundle
 	Vouched
 	Charts, Images int
+	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
+	LacksBytes     int64 // of those
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
 const maxHtpasswd = 1 << 20
+
+// maxChain bounds a certificate with its chain, in bytes.
+const maxChain = 1 << 20
 
 // Serve answers the OCI distribution API and shows a page until ctx ends, which is no
 // error. Before it listens, all that Open checks of each bundle has been checked, and no
@@ -70,7 +82,10 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, ServedBundle{Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)})
+	}
+	for i, b := range bundles {
+		report.Bundles[i].lacks(b, bundles)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
@@ -88,13 +103,28 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	if l.TLS, err = o.tls(report); err != nil {
 		return err
 	}
+	ca, err := o.nodeCA(ctx, report)
+	if err != nil {
+		return err
+	}
 	l.Ready = func(addr string) {
 		report.Address = addr
+		report.NodeFiles = o.nodeConfig(bundles, addr, ca).Files()
 		if o.Ready != nil {
 			o.Ready(report)
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// lacks counts what a delta leaves out and no other bundle has.
+func (s *ServedBundle) lacks(b *open.Bundle, all []*open.Bundle) {
+	for _, d := range b.Required() {
+		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
+			s.Lacks++
+			s.LacksBytes += d.Size
+		}
+	}
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
@@ -126,6 +156,33 @@ func (o ServeOptions) tls(report *ServeReport) (*tls.Config, error) {
 	return config, err
 }
 
+// nodeConfig has nodes ask for what is in the bundles, behind the host that it is from.
+func (o ServeOptions) nodeConfig(bundles []*open.Bundle, addr string, ca []byte) *nodes.Config {
+	var moves []nodes.Move
+	for _, b := range bundles {
+		for _, im := range b.Record.Images {
+			if ref, err := name.Parse(im.Reference); err == nil && ref.Host != name.LocalHost {
+				moves = append(moves, nodes.Move{Host: ref.Host, Path: ref.Path, To: serve.Behind(ref.Host, ref.Path)})
+			}
+		}
+	}
+	behind := func(host string) (string, bool) { return serve.Behind(host, ""), true }
+	return nodes.New(nodes.Registry{Host: serve.Reached(addr, o.Hosts), Plain: o.PlainHTTP, CA: ca, Asked: true}, behind, moves)
+}
+
+// nodeCA is what nodes have to trust: a fresh certificate, or the authority at the end
+// of a chain that was given; nil where there is neither.
+func (o ServeOptions) nodeCA(ctx context.Context, report *ServeReport) ([]byte, error) {
+	if o.TLSCert == "" {
+		return report.Certificate, nil
+	}
+	text, err := input.File(ctx, o.TLSCert, maxChain)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return serve.Authority(text), nil
+}
+
 // pages are open bundles as the page shows them.
 func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 	all := make([]page.Bundle, len(bundles))
@@ -136,14 +193,14 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 }
 
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. older is one that was there before, or nil.
-func WritePage(path string, r, older *InspectReport) error {
+// not at all. d says what is new in it since an older one; nil: nothing is told of that.
+func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
 	}
-	if older != nil {
-		b.Older = older.Record
+	if d != nil {
+		b.Older, b.Changes = d.Old.Record, d.Changes
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {

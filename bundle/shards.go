@@ -69,7 +69,8 @@ func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions)
 		return nil, err
 	}
 	past := newMemory(client, &o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o), Deep: o.Deep}
+	p.Elsewhere = past.elsewhere(b.Record.Requires, names)
 	lot, err := p.RunBlobs(ctx, places, share, o.DryRun)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived: the same command goes on from there")

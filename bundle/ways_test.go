@@ -24,15 +24,17 @@ func TestMirrorServes(t *testing.T) {
 	pub := startRegistry(t)
 	pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
 	pushImage(t, pub, "acme/chosen:1", small(5))
+	pushImage(t, pub, "acme/retagged:1", small(4))
 	pushImage(t, pub, "acme/fixed:1", small(6))
 	pushImage(t, pub, "library/web:1", small(9))
 	reduced := pushIndex(t, pub, "acme/reduced:1", platforms("linux/amd64", "linux/arm64"))
 	whole := pushImage(t, pub, "acme/whole:1", small(7))
 	chart := podChart + "-- templates/hard.yaml --\nkind: Pod\napiVersion: v1\nmetadata: {name: hard}\nspec:\n  containers:\n"
-	wants := map[string]bool{ // reference → a mirror serves it
-		"ghcr.io/acme/chosen:1": false, "ghcr.io/acme/fixed:1": true, "web:1": true,
-		"ghcr.io/acme/reduced@" + reduced.Digest.String(): false, "ghcr.io/acme/whole@" + whole.Digest.String(): true,
-		"ghcr.io/acme/left-out:1": false,
+	wants := map[string]string{ // reference → the way by which it is served
+		"ghcr.io/acme/chosen:1": emit.WayMirrorOther, "ghcr.io/acme/fixed:1": emit.WayMirror, "web:1": emit.WayMirror,
+		"ghcr.io/acme/retagged:1":                         "",
+		"ghcr.io/acme/reduced@" + reduced.Digest.String(): "", "ghcr.io/acme/whole@" + whole.Digest.String(): emit.WayMirror,
+		"ghcr.io/acme/left-out:1": "",
 	}
 	for ref := range wants {
 		chart += "  - {name: x, image: \"" + ref + "\"}\n"
@@ -42,7 +44,8 @@ func TestMirrorServes(t *testing.T) {
 	r := mustExport(t, ExportOptions{
 		Charts: []source.ChartSpec{{Ref: regtest.Folder(t, chart)}}, Signer: signer, Registry: through(pub),
 		Platforms: []image.Platform{{OS: "linux", Architecture: "amd64"}}, Exclude: []string{"ghcr.io/acme/left-out:1"},
-		Destinations: map[string]string{"ghcr.io/acme/chosen:1": "reg.plant.local/web/chosen:1"}, Images: []string{"ghcr.io/acme/chosen:1"},
+		Destinations: map[string]string{"ghcr.io/acme/chosen:1": "reg.plant.local/web/chosen:1", "ghcr.io/acme/retagged:1": "reg.plant.local/acme/retagged:2"},
+		Images:       []string{"ghcr.io/acme/chosen:1", "ghcr.io/acme/retagged:1"},
 	})
 	for _, naming := range []place.Naming{place.Full, place.Host, place.Flat} {
 		priv := startRegistry(t)
@@ -57,10 +60,15 @@ func TestMirrorServes(t *testing.T) {
 			if _, ok := wants[l.Raw]; !ok {
 				continue // registry and path stand apart in the values, and a flat name has them in one
 			}
-			serves := wants[l.Raw] && naming != place.Flat
-			if got := slices.Contains(l.Needs, emit.WayMirror); got != serves {
-				t.Errorf("%s: mirror %v, want %v", l.Raw, got, serves)
+			want := wants[l.Raw]
+			if naming == place.Flat && want != "" {
+				want = emit.WayMirrorOther
 			}
+			got := slices.DeleteFunc(slices.Clone(l.Needs), func(w string) bool { return !strings.HasPrefix(w, "mirror") })
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s: %s: mirrors %q, want %q", naming, l.Raw, got, want)
+			}
+			serves := want == emit.WayMirror
 			host, rest, _ := strings.Cut(l.Raw, "/")
 			if host == "web:1" {
 				host, rest = "docker.io", "library/web:1"

@@ -70,7 +70,7 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards or inventory alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, update or inventory alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.StringVar(&b.charts, "charts", "", "measure bundle values against helm template for the charts in this `folder`, in place of bytes")
 	flag.Parse()
@@ -122,7 +122,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"import", b.imports},
 		{"verify", b.verifies},
 		{"again", b.again},
+		{"sets", func(ctx context.Context) error { return b.sets(ctx, source.Host()) }},
+		{"media", b.media},
 		{"shards", b.shards},
+		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
 		{"inventory", b.inventory},
 	} {
 		if b.only != "" && b.only != part.name {

@@ -98,8 +98,13 @@ list for those tools, charts included, or as plain text.`,
 // listImages lists those of several charts, and others that are named.
 func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, disabled bool, o bundle.RegistryOptions) (*bundle.ImagesReport, error) {
 	all := new(bundle.ImagesReport)
+	var demands error // of charts that do not render
 	for _, spec := range specs {
 		r, err := bundle.Images(ctx, spec, disabled, o)
+		if all, refused := bundle.AlsoRefused(demands, err); refused {
+			demands = all
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +117,7 @@ func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, d
 	for _, ref := range named {
 		all.Found = append(all.Found, bundle.Finding{Raw: ref, Confidence: "image"})
 	}
-	return all, nil
+	return all, demands
 }
 
 // otherLists are what -o prints, where it names no file.

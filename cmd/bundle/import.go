@@ -118,8 +118,7 @@ func newImport() *cobra.Command {
 	addRefusing(fl, &o)
 	fl.BoolVar(&o.Deep, "deep", false, "read and hash what the registry says that it has already")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once")
+	fl.Var((*jobsFlag)(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")

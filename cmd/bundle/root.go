@@ -19,7 +19,7 @@ const exitCodes = `Exit codes:
   4    damaged bundle
   5    registry refused: credentials, permission or TLS; or it took nothing
   6    done, but not complete: references that values cannot move or nobody can pull,
-       or names that the registry refused
+       or names that the registry refused; with diff --exit-code: something differs
   7    needs more: parts of the bundle are on media that are not there
   8    an older bundle would replace what a newer one put there
   130  interrupted`
@@ -68,7 +68,7 @@ and emits the values with which Helm pulls everything from there.
 	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newServe(), newStatus(), newInventory(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newDiff(), newServe(), newStatus(), newInventory(), newMerge(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
 		complete(c)
 		c.Args = usageArgs(c.Args)

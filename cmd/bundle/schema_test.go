@@ -28,11 +28,13 @@ const schemaFile = "help/report.schema.json"
 // reports are the objects that commands print, by command.
 var reports = map[string]any{
 	"check":     jsonCheck{},
+	"diff":      jsonDiff{},
 	"export":    jsonExport{},
 	"images":    jsonImages{},
 	"import":    jsonImport{},
 	"inspect":   jsonInspect{},
 	"inventory": jsonInventory{},
+	"merge":     jsonMerge{},
 	"keygen":    jsonKeygen{},
 	"sign":      jsonSign{},
 	"status":    jsonStatus{},
@@ -103,7 +105,7 @@ func (s *schemer) of(t reflect.Type) schemaOf {
 	case reflect.TypeFor[time.Time]():
 		return schemaOf{"type": "string", "format": "date-time"}
 	case reflect.TypeFor[bundle.State]():
-		return schemaOf{"enum": []string{"present", "pushed", "replaced", "refused", "missing", "changed", "outside", "would push", "would replace"}}
+		return schemaOf{"enum": []string{"present", "pushed", "replaced", "refused", "missing", "changed", "outside", "added", "removed", "would push", "would replace"}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -174,7 +176,7 @@ func (s *schemer) object(t reflect.Type) schemaOf {
 // comments reads what stands beside the fields and above the types.
 func comments(t *testing.T) map[string]string {
 	docs := make(map[string]string)
-	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
+	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "diffjson.go", "merge.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
 		"../../bundle/internal/fault/items.go", "../../bundle/internal/media/media.go", "../../bundle/internal/image/referrers.go", "../../bundle/internal/chart/repository.go", "../../bundle/internal/trust/trust.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"bundle/bundle"
 	"bundle/testdata/judge"
 	"bundle/testdata/regtest"
 )
@@ -27,11 +28,12 @@ func TestMain(m *testing.M) {
 // behaviour, in testdata/scripts. They run the real program against real
 // registries in this process. What they have beside testscript's own commands:
 //
-//	registry NAME [tls] [auth] [process]  start a registry; $NAME is its host; with tls $NAME.pem its CA
+//	registry NAME [tls] [auth] [process] [cache=URL]  start a registry; $NAME is its host; with tls $NAME.pem its CA
 //	repo NAME CHART.tgz… [auth]           start an HTTP chart repository; $NAME is its URL
 //	image NAME REF [SIZE [SEED]]          push an image of one layer
 //	index NAME REF PLATFORM…              push a multi-platform image that shares a base
 //	odd NAME REF KIND                     push a Windows image with a layer that is foreign, has urls, or is absent
+//	key NAME                              make the key pair NAME and NAME.pub, as bundle keygen does
 //	fill NAME                             push everything that testdata/charts/operator needs
 //	fault NAME CLASS KIND [SKIP]          make blobs, manifests or uploads of NAME go wrong, but for the first SKIP
 //	heal NAME                             take all faults away
@@ -45,6 +47,7 @@ func TestMain(m *testing.M) {
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
 //	serve NAME ARG…                       start bundle serve; $NAME is its address, NAME.pem its certificate, NAME.log what it says
+//	containerd                            start containerd, as root; $CTR is its socket
 //	ends NAME                             end it with SIGTERM, and require that it ends well
 //	count PATTERN N                       the last stdout holds the text N times
 //	validate                              the last stdout is JSON as bundle help schema says, without null
@@ -60,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"repo":     cmdRepo,
 			"image":    cmdImage,
 			"index":    cmdIndex,
+			"key":      cmdKey,
 			"fill":     cmdFill,
 			"odd":      cmdOdd,
 			"fault":    cmdFault,
@@ -77,6 +81,8 @@ func TestScripts(t *testing.T) {
 			"validate": cmdValidate,
 			"serve":    cmdServe,
 			"ends":     cmdEnds,
+
+			"containerd": cmdContainerd,
 		},
 	})
 }
@@ -85,6 +91,9 @@ func TestScripts(t *testing.T) {
 // developer's machine a missing one skips the script; in CI it fails.
 func hasProgram(name string) (bool, error) {
 	program, ok := strings.CutPrefix(name, "has:")
+	if program == "root" {
+		return hasRoot()
+	}
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
@@ -148,6 +157,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	o := regtest.Options{}
 	start := regtest.Start
 	for _, a := range args[1:] {
+		if of, ok := strings.CutPrefix(a, "cache="); ok {
+			o.CacheOf = of
+			continue
+		}
 		switch a {
 		case "tls":
 			o.TLS = true
@@ -158,7 +171,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		case "referrers":
 			start = regtest.StartReferrers
 		case "process":
-			start = regtest.StartProcess
+			start, o.Dir = regtest.StartProcess, ts.MkAbs(args[0]+".storage") // which collect needs
 		default:
 			ts.Fatalf("registry: %s?", a)
 		}
@@ -218,6 +231,11 @@ func cmdIndex(ts *testscript.TestScript, neg bool, args []string) {
 		}})
 	}
 	_, err := registry(ts, args[0]).PushIndex(context.Background(), args[1], ix)
+	ts.Check(err)
+}
+
+func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
+	_, err := bundle.Keygen(ts.MkAbs(args[0]), "bundle", nil)
 	ts.Check(err)
 }
 

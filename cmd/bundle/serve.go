@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ func newServe() *cobra.Command {
 		o       bundle.ServeOptions
 		names   string
 		verbose bool
+		nodes   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE... --key FILE.pub",
@@ -27,6 +29,10 @@ is a page for people.
 It listens on this machine only, unless --listen says otherwise, and with a fresh
 self-signed certificate, unless there are --tls-cert and --tls-key. Damage that is found
 while a layer is sent breaks that response, and the layer is not served any more.
+
+--print-node-config prints to standard output what makes the container runtimes of nodes
+pull from here by the names of the source: each file after its name, with where it goes
+and what to restart. With a fresh certificate, that is another at each start.
 
 A socket that systemd hands over goes before --listen; /healthz and /metrics are for
 programs.`,
@@ -48,7 +54,12 @@ programs.`,
 			}
 			var werr error
 			o.Ready = func(r *bundle.ServeReport) {
-				werr = output(cmd, serveJSON(r), func(v view) { printServe(v.err, r, o) }, nil, nil)
+				config := func(w io.Writer) {
+					if nodes {
+						printNodes(w, r)
+					}
+				}
+				werr = output(cmd, serveJSON(r), func(v view) { config(v.out); printServe(v.err, r, o) }, config, nil)
 			}
 			if err := bundle.Serve(cmd.Context(), args, o); err != nil {
 				return err
@@ -65,6 +76,7 @@ programs.`,
 	fl.BoolVar(&o.PlainHTTP, "plain-http", false, "serve without TLS")
 	fl.StringVar(&o.Htpasswd, "htpasswd", "", "answer only the users in this `FILE`, as htpasswd -B makes it")
 	fl.StringVar(&names, "names", "full", "name images by `full` path, by host and path, or flat")
+	fl.BoolVar(&nodes, "print-node-config", false, "print files for containerd, CRI-O, k3s, RKE2 and OpenShift, and serve")
 	fl.BoolVar(&verbose, "verbose", false, "print a line for each request")
 	return cmd
 }
@@ -73,6 +85,9 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 	for _, b := range r.Bundles {
 		fmt.Fprintf(w, "%s: id %s, %s, %s\n", b.Bundle.Path, b.Bundle.ID, count(b.Charts, "chart"), count(b.Images, "image"))
 		printTrust(w, b.Vouched)
+		if b.Lacks > 0 {
+			fmt.Fprintf(w, "warning: it is a delta, and %s (%s) of its images are in no bundle here: they are not found; name the older bundle too\n", count(b.Lacks, "layer"), size(b.LacksBytes))
+		}
 	}
 	if r.Fingerprint != "" {
 		fmt.Fprintf(w, "certificate with SHA-256 fingerprint %s\n%s", r.Fingerprint, r.Certificate)
@@ -83,6 +98,13 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 	fmt.Fprintf(w, "serving on %s://%s\n", r.Scheme, r.Address)
 }
 
+// printNodes prints the files as a stream, each after a line with its name.
+func printNodes(w io.Writer, r *bundle.ServeReport) {
+	for _, f := range r.NodeFiles {
+		fmt.Fprintf(w, "==> %s <==\n%s\n", f.Path, f.Content)
+	}
+}
+
 // A jsonServe is printed when requests are answered.
 type jsonServe struct {
 	Address     string       `json:"address"`               // host:port that is listened on
@@ -90,6 +112,15 @@ type jsonServe struct {
 	Fingerprint string       `json:"fingerprint,omitempty"` // SHA-256 of a fresh certificate
 	Certificate string       `json:"certificate,omitempty"` // a fresh certificate, PEM
 	Bundles     []jsonServed `json:"bundles"`
+	NodeFiles   []jsonNode   `json:"nodeFiles"` // by which nodes pull from here what they know by its source
+}
+
+// A jsonNode is a file that the container runtime of a node needs.
+type jsonNode struct {
+	Path    string `json:"path"`   // a name for it
+	GoesTo  string `json:"goesTo"` // where it goes on the node; empty: it is applied to the cluster
+	Then    string `json:"then"`   // what to do when it is there
+	Content string `json:"content"`
 }
 
 // A jsonServed is one bundle that is served.
@@ -97,12 +128,16 @@ type jsonServed struct {
 	Bundle           jsonBundle   `json:"bundle"`
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
+	Lacks            int          `json:"lacks"`            // layers that a delta leaves out, and that are in no bundle here: they are not found
 }
 
 func serveJSON(r *bundle.ServeReport) *jsonServe {
-	j := &jsonServe{Address: r.Address, Scheme: r.Scheme, Fingerprint: r.Fingerprint, Certificate: string(r.Certificate)}
+	j := &jsonServe{Address: r.Address, Scheme: r.Scheme, Fingerprint: r.Fingerprint, Certificate: string(r.Certificate), NodeFiles: []jsonNode{}}
+	for _, f := range r.NodeFiles {
+		j.NodeFiles = append(j.NodeFiles, jsonNode{f.Path, f.To, f.Then, string(f.Content)})
+	}
 	for _, b := range r.Bundles {
-		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped})
+		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks})
 	}
 	return j
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -21,7 +22,8 @@ type server struct {
 }
 
 // cmdServe starts bundle serve on a free port: serve NAME ARG…; $NAME is its address,
-// NAME.pem its certificate and NAME.log its standard error.
+// NAME.pem its certificate, NAME.nodes a folder with its files for nodes, and NAME.log
+// its standard error.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := os.Create(ts.MkAbs(args[0] + ".log"))
 	ts.Check(err)
@@ -42,6 +44,11 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	go io.Copy(io.Discard, out) //nolint:errcheck // it ends with the process
 	ts.Setenv(args[0], r.Address)
+	for _, f := range r.NodeFiles {
+		path := ts.MkAbs(filepath.Join(args[0]+".nodes", filepath.FromSlash(f.Path)))
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+		ts.Check(os.WriteFile(path, []byte(f.Content), 0o644))
+	}
 	if r.Certificate != "" {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), []byte(r.Certificate), 0o644))
 	}

@@ -195,8 +195,11 @@ func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *b
 	return func(ctx context.Context, m *bundle.MissingError) error {
 		w := plainText{out}
 		fmt.Fprintf(w, "\n%v\n", m)
+		for _, line := range m.Problems {
+			fmt.Fprintf(w, "this medium is of no use: %s\n", line)
+		}
 		if len(m.Cut) > 0 && !kept {
-			fmt.Fprintf(w, "a layer of %s is cut: its parts have to be there at once, or begin again with --scratch FOLDER\n", strings.Join(m.Cut, ", "))
+			fmt.Fprintf(w, "a layer of %s is cut, and is sent piece by piece: part %d is the next for that\n", strings.Join(m.Cut, ", "), m.Next)
 		}
 		if m.Any > 0 {
 			with := " with --scratch FOLDER"

@@ -3,16 +3,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"bundle/testdata/regtest"
@@ -170,14 +176,111 @@ func TestOneDrive(t *testing.T) {
 		swaps++
 	}
 	insert("")
-	out, err = atTerminal(t, insert, "import", "--progress", "none", d.path, "--insecure-skip-signature", "--plain-http", target.Host(),
-		"--registry", target.Host(), "--output-dir", filepath.Join(dir, "out"), "--scratch", filepath.Join(dir, "scratch"))
+	importArgs := func(reg *regtest.Registry, more ...string) []string {
+		return append([]string{"import", "--progress", "none", d.path, "--insecure-skip-signature", "--plain-http", reg.Host(),
+			"--registry", reg.Host(), "--output-dir", filepath.Join(dir, "out")}, more...)
+	}
+	out, err = atTerminal(t, insert, importArgs(target, "--scratch", filepath.Join(dir, "scratch"))...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	wholeOrAbsent(t, target, true)
+	once, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer once.Close()
+	killed(t, never, "SOURCE_DATE_EPOCH=1700000000", "import", "-q", whole, "--insecure-skip-signature", "--plain-http", once.Host(),
+		"--registry", once.Host(), "--output-dir", filepath.Join(dir, "out-once"))
+	want := content(t, once)
+	if got := content(t, target); got != want || strings.Count(want, "\n") < 6 {
+		t.Errorf("one drive:\n%s\none file:\n%s", got, want)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "scratch")); !os.IsNotExist(err) {
 		t.Errorf("the scratch folder is left: %v", err)
 	}
 	t.Logf("order %v\n%s", order, out)
+
+	// Without a folder on this machine, and without the help of parity, layers that are
+	// cut come piece by piece, as the program asks for them.
+	direct, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.Close()
+	d.insert(media[rand.IntN(len(media))])
+	swaps = 0
+	asked := func(seen string) {
+		if swaps++; swaps > 3*len(media) {
+			t.Fatalf("it asks and asks:\n%s", seen)
+		}
+		d.insert(media[wanted(t, seen)-1])
+	}
+	out, err = atTerminal(t, asked, importArgs(direct)...)
+	if err != nil || !strings.Contains(out, "is sent piece by piece") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wholeOrAbsent(t, direct, true)
+	if got := content(t, direct); got != want {
+		t.Errorf("piece by piece:\n%s\none file:\n%s", got, want)
+	}
+	t.Logf("%s", out)
+}
+
+// content lists what a registry has of what was carried: tags, and what each stands
+// for. Of the records of imports, which have the time in them, it is the id.
+func content(t *testing.T, reg *regtest.Registry) string {
+	t.Helper()
+	get := func(path string, into any) {
+		resp, err := http.Get("http://" + reg.Host() + "/v2/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	repos := []string{"bundle-records"}
+	for ref := range carried(0) {
+		repo, _, _ := strings.Cut(ref, ":")
+		repos = append(repos, repo)
+	}
+	slices.Sort(repos)
+	var all strings.Builder
+	for _, repo := range repos {
+		var list struct{ Tags []string }
+		get(repo+"/tags/list", &list)
+		slices.Sort(list.Tags)
+		for _, tag := range list.Tags {
+			_, manifest, err := reg.Manifest(context.Background(), repo+":"+tag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			what := digest.FromBytes(manifest).String()
+			if repo == "bundle-records" {
+				_, what, _ = strings.Cut(tag, "-")
+				tag = ""
+			}
+			fmt.Fprintf(&all, "%s:%s %s\n", repo, tag, what)
+		}
+	}
+	return all.String()
+}
+
+// wanted is the part that a prompt asks for: that with which a layer goes on, or any
+// that is missing.
+func wanted(t *testing.T, seen string) (part int) {
+	t.Helper()
+	for _, pattern := range []string{`part (\d+) is the next`, `parts? (\d+)`} {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(seen); m != nil {
+			part, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return part
+		}
+	}
+	t.Fatalf("it asks for nothing:\n%s", seen)
+	return 0
 }

@@ -80,22 +80,32 @@ func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartS
 	}
 	var all []*bundle.ValuesReport
 	var left []error
+	var demands error // of charts that do not render
 	for _, spec := range specs {
 		o.Chart = spec
 		report, err := bundle.Values(cmd.Context(), o)
+		if all, refused := bundle.AlsoRefused(demands, err); refused {
+			demands = all
+			continue
+		}
 		if report == nil {
 			return err
 		}
+		all = append(all, report)
+		if err != nil {
+			left = append(left, err)
+		}
+	}
+	if demands != nil {
+		return demands
+	}
+	for _, report := range all {
 		to := file
 		if folder && file != "" {
 			to = filepath.Join(file, report.Release+".yaml")
 		}
 		if err := writeValues(cmd, to, report.Values); err != nil {
 			return err
-		}
-		all = append(all, report)
-		if err != nil {
-			left = append(left, err)
 		}
 	}
 	err := errors.Join(left...)

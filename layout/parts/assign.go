@@ -113,7 +113,7 @@ func (f *File) scan(ctx context.Context, id string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.extents, f.columns, f.repair, f.problems = nil, nil, nil, s.bad
+	f.extents, f.columns, f.heads, f.repair, f.problems = nil, nil, nil, nil, s.bad
 	if f.lists == nil {
 		f.lists = s.lists
 	}
@@ -222,10 +222,12 @@ func (s *Set) match(x *found) (part, score int) {
 	switch {
 	case x.id == s.ID && x.full:
 		return 1, byContent // all of it
-	case x.id == s.ID && x.size == s.Head && s.Parts[0].Size != s.Head:
+	case x.id == s.ID && (x.size == s.Head && s.Parts[0].Size != s.Head || name == s.Name+HeadSuffix):
 		return isHead, byContent
 	case x.id == s.ID:
 		return 1, byContent
+	case x.id == unread && s.parityAt(name) > 0: // where headers cancel each other out, parity looks like a begin
+		return isColumn + 1 - s.parityAt(name), byName
 	case x.id != "":
 		return 0, 0 // another bundle
 	case name == s.Name+HeadSuffix:
@@ -241,12 +243,20 @@ func (s *Set) match(x *found) (part, score int) {
 			return i + 1, byName
 		}
 	}
-	for k := range s.columnsOfParity() {
-		if name == s.ParityName(k+1) {
-			return isColumn - k, byName
-		}
+	if k := s.parityAt(name); k > 0 {
+		return isColumn + 1 - k, byName
 	}
 	return 0, 0
+}
+
+// parityAt says which column of parity a file of this name is, counted from 1; 0: none.
+func (s *Set) parityAt(name string) int {
+	for k := range s.columnsOfParity() {
+		if name == s.ParityName(k+1) {
+			return k + 1
+		}
+	}
+	return 0
 }
 
 func (s *Set) columnsOfParity() int {
@@ -291,6 +301,12 @@ func (f *File) assign(ctx context.Context, s *scan) error {
 		slices.SortStableFunc(all, func(a, b claim) int {
 			return cmp.Or(b.score-a.score, cmp.Compare(b.file.size, a.file.size))
 		})
+		if part == isHead {
+			if err := f.takeHeads(ctx, all); err != nil {
+				return err
+			}
+			continue
+		}
 		best, err := f.best(ctx, part, all)
 		if err != nil {
 			return err
@@ -298,7 +314,10 @@ func (f *File) assign(ctx context.Context, s *scan) error {
 		f.take(part, best)
 	}
 	slices.SortFunc(f.extents, func(a, b *extent) int { return cmp.Or(compare(a.from, b.from), compare(b.to, a.to)) })
-	return f.protect(s)
+	if err := f.protect(s); err != nil {
+		return err
+	}
+	return f.findHead(ctx)
 }
 
 // take makes a file an extent, or a column of parity.
@@ -332,12 +351,15 @@ func (f *File) take(part int, c claim) {
 func (f *File) best(ctx context.Context, part int, all []claim) (claim, error) {
 	first := all[0]
 	for _, c := range all[1:] {
-		if c.score < first.score {
-			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
-			continue
+		if first.file.full && !c.file.full && part == 1 && c.file.size == f.set.Parts[0].Size {
+			continue // the first part, beside the whole bundle
 		}
 		if c.file.size != first.file.size { // it was cut short
 			f.problems = append(f.problems, &PartError{c.file.path, fmt.Errorf("%d bytes; %s is the same part, and has %d", c.file.size, first.file.path, first.file.size)})
+			continue
+		}
+		if c.score < first.score {
+			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
 			continue
 		}
 		sums, err := hashBoth(ctx, first.file, c.file)

@@ -73,29 +73,30 @@ func (f *File) compare(want []byte, at int64) error {
 	return nil
 }
 
-// compareHeads is called with mu held.
+// compareHeads compares the copies of the head with that which is read. It is called
+// with mu held.
 func (f *File) compareHeads() error {
-	i := slices.IndexFunc(f.extents, func(x *extent) bool { return x.part == 0 })
-	if i < 0 {
-		return nil
+	var errs []error
+	for _, x := range append(slices.Clone(f.extents), f.heads...) {
+		if x.from == 0 && x.to >= f.set.Head {
+			errs = append(errs, f.compareHead(x))
+		}
 	}
-	head, buf := f.extents[i], make([]byte, 256<<10)
-	for at := int64(0); at < head.to; {
-		n, err := head.readAt(buf[:min(int64(len(buf)), head.to-at)], at)
-		if err != nil {
+	return errors.Join(errs...)
+}
+
+func (f *File) compareHead(x *extent) error {
+	right, buf := make([]byte, 256<<10), make([]byte, 256<<10)
+	for at := int64(0); at < f.set.Head; {
+		n, err := f.held(right[:min(int64(len(right)), f.set.Head-at)], at)
+		if n == 0 {
 			return err
 		}
-		for _, x := range f.extents {
-			if x == head || x.from > 0 || x.to < at+int64(n) {
-				continue
-			}
-			other := make([]byte, n)
-			if _, err := x.readAt(other, at); err != nil {
-				return err
-			}
-			if !bytes.Equal(buf[:n], other) {
-				return &FrameError{head.path, at}
-			}
+		if _, err := x.readAt(buf[:n], at); err != nil {
+			return err
+		}
+		if !bytes.Equal(buf[:n], right[:n]) {
+			return &FrameError{x.path, at}
 		}
 		at += int64(n)
 	}
@@ -237,7 +238,7 @@ func (f *File) Begins() bool {
 	if f.set != nil {
 		head = f.set.Head
 	}
-	return len(f.Missing(0, min(head, f.size))) == 0
+	return !f.headless && len(f.Missing(0, min(head, f.size))) == 0
 }
 
 // Suspects says which parts, in which files, have a range that turned out to be

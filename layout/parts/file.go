@@ -26,6 +26,11 @@ type File struct {
 	problems []error
 	small    map[string]string // paths of set.json and the list of blocks, by suffix
 	repair   *repairer         // nil: nothing to repair with
+
+	heads    []*extent // copies of the head that differ from the one among extents
+	headAt   int       // which of the other heads is read, counted from 1; 0: none of them
+	headSum  string    // SHA-256 of the head that is right; empty: not known yet
+	headless bool      // no file has that
 }
 
 // An extent is a range of the bundle that a file has from its first byte on.
@@ -133,7 +138,7 @@ func (f *File) Release() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var errs []error
-	for _, x := range slices.Concat(f.extents, f.columns) {
+	for _, x := range slices.Concat(f.extents, f.columns, f.heads) {
 		if x != nil {
 			errs = append(errs, x.close())
 		}
@@ -183,7 +188,19 @@ func (f *File) readSome(p []byte, offset int64) (int, error) {
 func (f *File) content(p []byte, offset int64) (int, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.repair != nil {
+	return f.held(p, offset)
+}
+
+// held is called with mu held.
+func (f *File) held(p []byte, offset int64) (int, error) {
+	switch {
+	case f.headAt > 0 && offset < f.set.Head:
+		x := f.otherHeads()[f.headAt-1]
+		if offset < x.to {
+			return x.readAt(p[:min(int64(len(p)), f.set.Head-offset)], offset)
+		}
+		return 0, &MissingError{[]int{1}}
+	case f.repair != nil:
 		return f.repair.readAt(f, p, offset)
 	}
 	return f.plain(p, offset)
@@ -294,6 +311,25 @@ func (f *File) Missing(from, to int64) []int {
 		at = end
 	}
 	return missing
+}
+
+// PathAt is the file that a byte is read from; empty where none has it.
+func (f *File) PathAt(offset int64) string {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, x := range f.extents {
+		if x.from <= offset && offset < x.to {
+			return x.path
+		}
+	}
+	return ""
+}
+
+// Reach says how far a range can be read from its begin on, as files have it.
+func (f *File) Reach(from, to int64) int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return min(f.covered(from), to)
 }
 
 // covered says how far the bytes from at on are in files.

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"bundle/layout/parity"
 )
@@ -69,6 +72,12 @@ func (f *File) readSums(s *scan) *parity.Sums {
 		if !strings.HasSuffix(x.name(), BlocksSuffix) {
 			continue
 		}
+		if x.size != f.set.sumsSize() {
+			if x.name() == f.set.Name+BlocksSuffix {
+				f.problems = append(f.problems, &PartError{x.path, fmt.Errorf("%d bytes, and not %d", x.size, f.set.sumsSize())})
+			}
+			continue // of another bundle
+		}
 		more, err := readSums(x.path)
 		if err == nil && !f.describes(more) {
 			continue // of another bundle
@@ -88,6 +97,11 @@ func (f *File) readSums(s *scan) *parity.Sums {
 func (f *File) describes(sums *parity.Sums) bool {
 	p := f.set.Parity
 	return hex.EncodeToString(sums.ID[:]) == f.set.ID && sums.Data == p.Data && sums.Parity == p.Parity && sums.Blocks == p.Blocks
+}
+
+// sumsSize is what a list of blocks of the set has, in bytes.
+func (s *Set) sumsSize() int64 {
+	return parity.SumsSize(s.Parity.Data+s.Parity.Parity, s.Parity.Blocks)
 }
 
 func readSums(path string) (*parity.Sums, error) {
@@ -225,20 +239,26 @@ func (r *repairer) compute(f *File, id blockID, into []byte) error {
 	n := r.code.Data + r.code.Parity
 	stripe := r.scratch.Get(n)
 	defer r.scratch.Put(stripe)
+	var reading errgroup.Group
+	reading.SetLimit(atOnce)
 	for c := range n {
-		other := blockID{c, id.block}
-		size := f.blockSize(other)
-		err := error(&MissingError{})
-		if c != id.column {
-			err = r.raw(f, other, stripe[c][:size])
-		}
-		if err != nil {
-			r.note(other, err)
-			stripe[c] = stripe[c][:0]
-			continue
-		}
-		clear(stripe[c][size:])
+		reading.Go(func() error {
+			other := blockID{c, id.block}
+			size := f.blockSize(other)
+			err := error(&MissingError{})
+			if c != id.column {
+				err = r.raw(f, other, stripe[c][:size])
+			}
+			if err != nil {
+				r.note(other, err)
+				stripe[c] = stripe[c][:0]
+				return nil // what that leads to is said by Reconstruct
+			}
+			clear(stripe[c][size:])
+			return nil
+		})
 	}
+	_ = reading.Wait()
 	if err := r.code.Reconstruct(stripe); err != nil {
 		return err
 	}
@@ -331,43 +351,51 @@ type Damage struct {
 	Blocks  []int64 `json:"blocks,omitempty"`  // that are damaged, or cannot be read
 }
 
-// Survey reads every block that is there, and says which columns are not whole.
+// Survey reads every block that is there, columns beside each other, and says which
+// columns are not whole.
 func (f *File) Survey(ctx context.Context, told func(int64)) ([]Damage, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.repair == nil {
 		return nil, errors.New("nothing protects this bundle")
 	}
-	var all []Damage
-	p := f.set.Parity
-	buf := make([]byte, parity.BlockSize)
-	for c := range p.Data + p.Parity {
-		d := Damage{Column: c, Name: f.set.ColumnName(c), Path: f.columnPath(c)}
-		for b := range p.Blocks {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			id := blockID{c, b}
-			data := buf[:f.blockSize(id)]
-			if len(data) == 0 {
-				break
-			}
-			err := f.repair.raw(f, id, data)
-			var missing *MissingError
-			switch {
-			case errors.As(err, &missing):
-				d.Missing = true
-			case err != nil:
-				f.repair.note(id, err)
-				d.Blocks = append(d.Blocks, b)
-			}
-			told(int64(len(data)))
-		}
-		if d.Missing || len(d.Blocks) > 0 {
-			all = append(all, d)
-		}
+	found := make([]Damage, f.set.Parity.Data+f.set.Parity.Parity)
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for c := range found {
+		g.Go(func() error { return f.surveyColumn(ctx, c, &found[c], told) })
 	}
-	return all, nil
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(d Damage) bool { return !d.Missing && len(d.Blocks) == 0 }), nil
+}
+
+func (f *File) surveyColumn(ctx context.Context, c int, d *Damage, told func(int64)) error {
+	*d = Damage{Column: c, Name: f.set.ColumnName(c), Path: f.columnPath(c)}
+	buf := make([]byte, parity.BlockSize)
+	for b := range f.set.Parity.Blocks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		id := blockID{c, b}
+		data := buf[:f.blockSize(id)]
+		if len(data) == 0 {
+			break
+		}
+		err := f.repair.raw(f, id, data)
+		var missing *MissingError
+		switch {
+		case errors.As(err, &missing):
+			d.Missing = true
+			return nil // nothing of it is behind that
+		case err != nil:
+			f.repair.note(id, err)
+			d.Blocks = append(d.Blocks, b)
+		}
+		told(int64(len(data)))
+	}
+	return nil
 }
 
 func (f *File) columnPath(c int) string {
@@ -438,19 +466,15 @@ func (f *File) CheckParity(ctx context.Context) error {
 	if f.repair == nil {
 		return nil
 	}
-	data := make([]byte, parity.BlockSize)
+	var g errgroup.Group
+	g.SetLimit(atOnce)
 	for c := range f.columnList() {
-		for b := range f.set.Parity.Blocks {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			id := blockID{f.set.Parity.Data + c, b}
-			if err := f.repair.raw(f, id, data[:f.blockSize(id)]); err != nil {
-				f.repair.note(id, err)
-			}
-		}
+		g.Go(func() error {
+			var d Damage
+			return f.surveyColumn(ctx, f.set.Parity.Data+c, &d, func(int64) {})
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // Repaired lists what was damaged and could be computed all the same, by file.

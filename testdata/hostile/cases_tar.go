@@ -184,7 +184,7 @@ var ends = []Case{
 
 func zipped(b []byte) []byte {
 	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
+	zw := must(gzip.NewWriterLevel(&buf, gzip.BestSpeed))
 	must(zw.Write(b))
 	if err := zw.Close(); err != nil {
 		panic(err)

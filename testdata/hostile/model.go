@@ -126,7 +126,7 @@ func (a attack) make() func() Content { return a.content }
 func (a attack) putImage(b blobs) ocispec.Descriptor {
 	layer := a.layer
 	if layer == nil {
-		layer = []byte("a layer, which need not be one")
+		layer = theLayer
 	}
 	root := b.putManifest(ocispec.Manifest{
 		Config: b.put(ocispec.MediaTypeImageConfig, imageConfig),
@@ -266,7 +266,7 @@ func chartFiles(more ...file) []file {
 // packed is a chart archive.
 func packed(files ...file) []byte {
 	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
+	zw := must(gzip.NewWriterLevel(&buf, gzip.BestSpeed))
 	tw := tar.NewWriter(zw)
 	for _, f := range files {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: 0o644, Size: int64(len(f.data)), ModTime: modTime}

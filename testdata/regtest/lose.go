@@ -32,11 +32,11 @@ func (r *Registry) lose(ctx context.Context, repo, path string) error {
 }
 
 // GarbageCollect runs the clean-up of docker-registry on the storage of a registry
-// that StartProcess has started. With untagged it takes manifests without a tag,
+// with a folder that StartProcess has started. With untagged it takes manifests without a tag,
 // the children of tagged indexes among them.
 func (r *Registry) GarbageCollect(ctx context.Context, untagged bool) error {
-	if r.config == "" {
-		return errors.New("regtest: no process")
+	if r.config == "" || r.opts.Dir == "" {
+		return errors.New("regtest: no process with a folder")
 	}
 	args := []string{"garbage-collect"}
 	if untagged {

@@ -67,6 +67,9 @@ func (r *Registry) startProcess(bin string) error {
 	r.config = config
 	cmd := exec.Command(bin, "serve", config)
 	cmd.Dir = dir
+	// It makes a buffer of 4 MB for each blob that is read; by default that is a
+	// garbage collection each.
+	cmd.Env = append(os.Environ(), "GOGC=400")
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return fmt.Errorf("regtest: %w", err)
@@ -101,20 +104,24 @@ func (r *Registry) startProcess(bin string) error {
 
 // processConfig writes the configuration with everything it names into dir.
 func (r *Registry) processConfig(dir string) (string, error) {
-	storage := r.opts.Dir
-	if storage == "" {
-		storage = filepath.Join(dir, "storage")
-	}
 	web := map[string]any{"addr": "127.0.0.1:0", "secret": "not a secret"}
+	storage := map[string]any{
+		"delete":      map[string]any{"enabled": true},
+		"maintenance": map[string]any{"uploadpurging": map[string]any{"enabled": false}},
+	}
 	config := map[string]any{
 		"version": 0.1,
 		"log":     map[string]any{"level": "info", "accesslog": map[string]any{"disabled": true}},
-		"storage": map[string]any{
-			"filesystem":  map[string]any{"rootdirectory": storage},
-			"delete":      map[string]any{"enabled": true},
-			"maintenance": map[string]any{"uploadpurging": map[string]any{"enabled": false}},
-		},
-		"http": web,
+		"storage": storage,
+		"http":    web,
+	}
+	if r.opts.Dir == "" {
+		storage["inmemory"] = map[string]any{}
+	} else {
+		storage["filesystem"] = map[string]any{"rootdirectory": r.opts.Dir}
+	}
+	if r.opts.CacheOf != "" {
+		config["proxy"] = map[string]any{"remoteurl": r.opts.CacheOf}
 	}
 	var pair *tls.Certificate
 	if r.opts.TLS {

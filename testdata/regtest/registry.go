@@ -22,7 +22,6 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/auth/token"    // access controller "token"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // driver "filesystem"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"   // driver "inmemory"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/sirupsen/logrus"
 )
@@ -30,7 +29,7 @@ import (
 // Options say how a registry is started. The zero value is an in-memory
 // registry that anybody may read and write over plain HTTP.
 type Options struct {
-	Dir  string // storage folder; empty: in memory (StartProcess: a temporary folder)
+	Dir  string // storage folder; empty: in memory
 	Addr string // address to listen on; empty: 127.0.0.1 and a free port
 
 	TLS   bool // serve HTTPS with a certificate for 127.0.0.1 and localhost, signed by Registry.CA
@@ -45,6 +44,8 @@ type Options struct {
 	Token         bool
 	TokenTTL      time.Duration // rounded up to full seconds; 0: five minutes
 	AnonymousPull bool
+
+	CacheOf string // StartProcess: URL of the registry that it is a pull-through cache of
 
 	Wrap func(http.Handler) http.Handler // placed around the whole registry, outside log and faults
 }
@@ -179,7 +180,7 @@ func (r *Registry) distribution() (h http.Handler, err error) {
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 	}
 	if r.opts.Dir == "" {
-		cfg.Storage["inmemory"] = configuration.Parameters{}
+		cfg.Storage[memory] = configuration.Parameters{}
 	} else {
 		cfg.Storage["filesystem"] = configuration.Parameters{"rootdirectory": r.opts.Dir}
 	}

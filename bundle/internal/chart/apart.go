@@ -112,7 +112,11 @@ func serveRenders(setup string) (child.Session, error) {
 		o, err := decodeRequest(request)
 		if err == nil {
 			o.begins = note
-			out, err = c.within(context.Background(), o)
+			if o.demands {
+				err = &RenderError{Also: c.demands(o)}
+			} else {
+				out, err = c.within(context.Background(), o)
+			}
 		}
 		if out != nil {
 			out.searchLarge()
@@ -147,6 +151,7 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.flag(o.StubKeys)
 	w.flag(o.SameRandom)
 	w.flag(o.Occasions)
+	w.flag(o.demands)
 	values := o.Values
 	if values == nil {
 		values = map[string]any{}
@@ -162,6 +167,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
 		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
+		demands: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {
@@ -217,6 +223,12 @@ func (s *sender) answer(out *Output, err error) []byte {
 		if render.Err != nil {
 			text(render.Err.Error())
 			w.flag(errors.Is(render.Err, errDocumentLimit))
+		}
+		w.number(len(render.Also))
+		for _, d := range render.Also {
+			text(d.Template)
+			text(d.Message)
+			text(d.Value)
 		}
 	default:
 		w.byte(wireError)
@@ -325,6 +337,9 @@ func (v *receiver) answer(body string) (any, error) {
 			if r.flag() {
 				e.Err = errDocumentLimit
 			}
+		}
+		for range r.count(3) {
+			e.Also = append(e.Also, Demand{r.text(), r.text(), r.text()})
 		}
 		a.err = e
 	case wireLimitError:

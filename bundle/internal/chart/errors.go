@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -19,11 +20,12 @@ var ErrLibrary = errors.New("a library chart has nothing to render: use a chart 
 // RenderError says why a chart does not render.
 type RenderError struct {
 	Chart    string
-	Template string // chart/templates/x.yaml, empty when no single template is to blame
-	Line     int    // in Template, 0 when not known
-	Message  string // what the chart or Helm says, without Helm's prefixes
-	Value    string // the values path that the error names, from the root chart, without ".Values."; often empty
-	Err      error  // the error as Helm returned it
+	Template string   // chart/templates/x.yaml, empty when no single template is to blame
+	Line     int      // in Template, 0 when not known
+	Message  string   // what the chart or Helm says, without Helm's prefixes
+	Value    string   // the values path that the error names, from the root chart, without ".Values."; often empty
+	Err      error    // the error as Helm returned it
+	Also     []Demand // what else the chart asks for, see [Chart.Demands]
 }
 
 // Error leaves the name of the chart to those who know its version.
@@ -37,6 +39,12 @@ func (e *RenderError) Error() string {
 		}
 	}
 	fmt.Fprintf(&b, ": %s", e.Message)
+	if len(e.Also) > 0 {
+		b.WriteString("\n  it asks for more:")
+	}
+	for _, d := range e.Also {
+		fmt.Fprintf(&b, "\n    %s: %s", d.Template, strings.ReplaceAll(d.Message, "\n", "\n      "))
+	}
 	return b.String()
 }
 
@@ -50,10 +58,31 @@ func (e *RenderError) Fault() (fault.Kind, string) {
 		return fault.Failed, ""
 	case e.Template == "" && e.Err == nil: // not a word of the chart's
 		return fault.Failed, cluster
-	case e.Value != "":
-		return fault.Failed, fmt.Sprintf("give it a value with --set %s=VALUE or -f FILE; %s", e.Value, cluster)
+	case len(e.named()) == 1 && len(e.Also) == 0:
+		return fault.Failed, fmt.Sprintf("give it a value with --set %s=VALUE or -f FILE\n%s", e.Value, cluster)
+	case len(e.named()) > 0:
+		return fault.Failed, fmt.Sprintf("give it values with -f FILE, or with --set %s=VALUE\n%s", strings.Join(e.named(), "=VALUE --set "), cluster)
 	}
-	return fault.Failed, "values that it wants are given with -f FILE or --set KEY=VALUE;\n" + cluster
+	return fault.Failed, "values that it wants are given with -f FILE or --set KEY=VALUE\n" + cluster
+}
+
+// named are the values paths that the error names, each once.
+func (e *RenderError) named() (all []string) {
+	for _, d := range append([]Demand{{Value: e.Value}}, e.Also...) {
+		if d.Value != "" && !slices.Contains(all, d.Value) {
+			all = append(all, d.Value)
+		}
+	}
+	return all
+}
+
+// Listed returns everything that the chart asks for.
+func (e *RenderError) Listed() []fault.Item {
+	all := []fault.Item{{Subject: e.Value, State: "missing", Reason: e.Message, Where: e.Template}}
+	for _, d := range e.Also {
+		all = append(all, fault.Item{Subject: d.Value, State: "missing", Reason: d.Message, Where: d.Template})
+	}
+	return all
 }
 
 // MissingDependency is a dependency that Chart.yaml declares, charts/ lacks

@@ -27,6 +27,7 @@ type machine struct {
 	rec     *recording // of the template under way
 	stubbed bool       // what templates see may hold stubs
 	begins  func(template string)
+	refused func(message string) // is told what checks that do not count would say; nil for nobody
 }
 
 // machine returns one that nobody uses.
@@ -163,12 +164,19 @@ func (m *machine) fail(message string) (string, error) {
 	if m.mode.checks {
 		return "", refused(message)
 	}
+	m.told(message)
 	return "", nil
 }
 
 // refused is the error of a check that a chart makes.
 func refused(message string) error {
 	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
+}
+
+func (m *machine) told(message string) {
+	if m.refused != nil {
+		m.refused(message)
+	}
 }
 
 func (m *machine) required(message string, value any) (any, error) {
@@ -179,6 +187,7 @@ func (m *machine) required(message string, value any) (any, error) {
 	if m.mode.checks {
 		return value, refused(message)
 	}
+	m.told(message)
 	return "", nil
 }
 

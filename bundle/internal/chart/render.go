@@ -57,7 +57,8 @@ type RenderOptions struct {
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins func(template string) // is called before each template that is executed
+	begins  func(template string) // is called before each template that is executed
+	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart

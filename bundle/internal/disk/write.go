@@ -47,7 +47,16 @@ func WriteFile(path string, content []byte) error {
 		return err
 	}
 	defer root.Close()
-	return write(root, filepath.Base(path), File{Content: content})
+	return about(path, write(root, filepath.Base(path), File{Content: content}))
+}
+
+// about names the whole path, of which what is done below a root knows the end.
+func about(path string, err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return &fs.PathError{Op: "write", Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // WriteFrom is WriteFile for content that is read.
@@ -57,7 +66,7 @@ func WriteFrom(path string, content io.Reader) error {
 		return err
 	}
 	defer root.Close()
-	return write(root, filepath.Base(path), File{From: content})
+	return about(path, write(root, filepath.Base(path), File{From: content}))
 }
 
 // write does it below root, and follows no link out of it.

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
@@ -47,6 +49,7 @@ type Options struct {
 	Registry       place.Registry
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
+	CA             []byte         // PEM of what nodes have to trust; nil: they do already
 	OutputDir      string         // where values files and reports go
 	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere
@@ -66,6 +69,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 	}
 	dirs := folders(b.Record.Charts)
 	var all []*Chart
+	var demands error // of charts that do not render
 	for i, rec := range b.Record.Charts {
 		ch, err := b.OpenChart(rec)
 		if err != nil {
@@ -76,14 +80,23 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 		}
 		rec.Set = record.ExactIntegers(rec.Values)
 		c := &Chart{Record: rec, Chart: ch, Naming: names, dir: dirs[i]}
-		if err := c.Derive(ctx, o); err != nil {
-			return nil, fmt.Errorf("chart %s: %w", rec.Label(), err)
+		err = c.Derive(ctx, o)
+		if err != nil {
+			err = fmt.Errorf("chart %s: %w", rec.Label(), err)
+		}
+		var refused *chart.RenderError
+		if errors.As(err, &refused) { // the next ones may ask for something, too
+			demands = fault.Both(demands, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		c.match(b.Record)
 		c.Left = slices.DeleteFunc(c.Left, func(l Left) bool { return b.Record.Accepts(l.Chart, l.Raw) })
 		all = append(all, c)
 	}
-	return all, nil
+	return all, demands
 }
 
 // folders gives each chart one of its own: the release's name, with a number

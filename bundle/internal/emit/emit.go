@@ -9,7 +9,7 @@
 //	charts, err := emit.Relocate(ctx, b, names, o)
 //	places, err := place.All(b, names, emit.Seen(charts), true)
 //	emit.Ways(charts, places, o)
-//	changed, err := emit.Write(b.Record, charts, images, o)
+//	changed, err := emit.Write(charts, places, images, o)
 package emit
 
 import (
@@ -21,17 +21,18 @@ import (
 	"text/tabwriter"
 
 	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/push"
-	"bundle/bundle/internal/record"
 )
 
 // Write writes what the far side needs: for each chart its values and, where
 // values do not move everything, the other ways; the list of images, old and
-// new; configuration for nodes. Each file appears whole or not at all. What an
-// earlier import wrote into the folders, and this one does not, is taken away;
-// names of such files that somebody changed are returned, and they stay.
-func Write(rec *record.Record, charts []*Chart, images []push.Image, o Options) (changed []string, err error) {
-	files := o.mirrors(rec)
+// new; configuration for nodes, for what the registry has at places. Each file
+// appears whole or not at all. What an earlier import wrote into the folders, and
+// this one does not, is taken away; names of such files that somebody changed are
+// returned, and they stay.
+func Write(charts []*Chart, places []place.Placement, images []push.Image, o Options) (changed []string, err error) {
+	files := nodeFiles(o.mirrors(places))
 	files["images.txt"] = disk.File{Content: imageList(images)}
 	rendered := make(map[string]disk.File)
 	for _, c := range charts {
@@ -136,7 +137,10 @@ func imageList(images []push.Image) []byte {
 // Check finds out before anything is pushed whether there is room for the
 // files, and whether links would lead them elsewhere.
 func Check(charts []*Chart, o Options) error {
-	below := []string{"nodes", "nodes/containerd", "nodes/containerd/certs.d", "nodes/registries.conf.d", plugins, filepath.Dir(pluginName)}
+	below := []string{plugins, filepath.Dir(pluginName)}
+	for _, dir := range []string{"", "containerd", "containerd/certs.d", "registries.conf.d", "certs.d", "k3s", "rke2", "openshift"} {
+		below = append(below, filepath.Join(nodesDir, dir))
+	}
 	var dirs []string
 	for _, c := range charts {
 		for _, below := range []string{"", "kustomize", Flux, ArgoCD, "overlays"} {

@@ -73,7 +73,7 @@ func emitFixture(t *testing.T, dir string, change ...func(*Chart, *Options)) (*C
 		t.Fatal(err)
 	}
 	Ways([]*Chart{c}, nil, o)
-	if _, err := Write(&record.Record{}, []*Chart{c}, nil, o); err != nil {
+	if _, err := Write([]*Chart{c}, nil, nil, o); err != nil {
 		t.Fatal(err)
 	}
 	return c, o
@@ -335,7 +335,7 @@ func TestWays(t *testing.T) {
 func TestWriteAgain(t *testing.T) {
 	c, o := emitFixture(t, "../../../testdata/charts/hardcoded")
 	first := regtest.Files(t, o.OutputDir)
-	changed, err := Write(&record.Record{}, []*Chart{c}, nil, o)
+	changed, err := Write([]*Chart{c}, nil, nil, o)
 	if err != nil || changed != nil {
 		t.Fatal(changed, err)
 	}

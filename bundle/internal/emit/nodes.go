@@ -1,81 +1,50 @@
 package emit
 
 import (
-	"bytes"
-	"fmt"
 	"path"
 	"strings"
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/nodes"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/record"
 )
 
-// mirrors is configuration for container runtimes: whatever a node pulls from
-// one of the source registries comes from the target instead. They know prefixes
-// only, and so nothing of flat names.
-func (o Options) mirrors(rec *record.Record) map[string]disk.File {
-	hosts := make(map[string]bool)
-	if o.Names == place.Flat {
-		return make(map[string]disk.File)
+// mirrors is how the nodes' container runtimes find in the target what they pull by
+// the names of the source.
+func (o Options) mirrors(places []place.Placement) *nodes.Config {
+	r := nodes.Registry{
+		Host: o.Registry.Host, Plain: o.Access.Plain(o.Registry.Host), Insecure: o.Access.Insecure(o.Registry.Host), CA: o.CA,
 	}
-	for _, im := range rec.Images {
-		if ref, err := name.Parse(im.Reference); err == nil {
-			hosts[ref.Host] = true
+	var moves []nodes.Move
+	for _, p := range places {
+		if ref, err := name.Parse(p.Source); err == nil && p.Kind == place.Image {
+			moves = append(moves, nodes.Move{Host: ref.Host, Path: ref.Path, To: p.Target.Path})
 		}
 	}
-	plain := o.Access.Plain(o.Registry.Host)
-	insecure := o.Access.Insecure(o.Registry.Host)
+	return nodes.New(r, o.mirrorPrefix, moves)
+}
+
+// mirrorPrefix is the path in the target below which a mirror of host finds what it
+// is asked for. Flat names are below none.
+func (o Options) mirrorPrefix(host string) (string, bool) {
+	switch o.Names {
+	case place.Flat:
+		return "", false
+	case place.Host:
+		return path.Join(o.Registry.Prefix, strings.ReplaceAll(host, ":", "-")), true
+	}
+	return o.Registry.Prefix, true
+}
+
+// nodeFiles are the files of a configuration, below the output folder.
+func nodeFiles(c *nodes.Config) map[string]disk.File {
 	files := make(map[string]disk.File)
-	for host := range hosts {
-		prefix := o.mirrorPrefix(host)
-		toml, conf := hostsTOML(o.Registry.Host, prefix, plain, insecure), registriesConf(host, path.Join(o.Registry.Host, prefix), plain || insecure)
-		files[path.Join("nodes/containerd/certs.d", host, "hosts.toml")] = disk.File{Content: toml}
-		files["nodes/registries.conf.d/50-"+fileName(host)+".conf"] = disk.File{Content: conf}
+	for _, f := range c.Files() {
+		files[path.Join(nodesDir, f.Path)] = disk.File{Content: f.Content}
 	}
 	return files
 }
 
-// mirrorPrefix is the path in the target below which a mirror of host finds what it
-// is asked for.
-func (o Options) mirrorPrefix(host string) string {
-	if o.Names == place.Host {
-		return path.Join(o.Registry.Prefix, strings.ReplaceAll(host, ":", "-"))
-	}
-	return o.Registry.Prefix
-}
-
-// hostsTOML is containerd's configuration for one source registry (containerd,
-// docs/hosts.md); the folder's name says which.
-func hostsTOML(host, prefix string, plain, insecure bool) []byte {
-	scheme := "https"
-	if plain {
-		scheme = "http"
-	}
-	var b bytes.Buffer
-	if prefix == "" {
-		fmt.Fprintf(&b, "[host.%q]\n", scheme+"://"+host)
-	} else {
-		fmt.Fprintf(&b, "[host.%q]\n", scheme+"://"+host+"/v2/"+prefix)
-	}
-	b.WriteString("  capabilities = [\"pull\", \"resolve\"]\n")
-	if prefix != "" {
-		b.WriteString("  override_path = true\n")
-	}
-	if insecure {
-		b.WriteString("  skip_verify = true\n")
-	}
-	return b.Bytes()
-}
-
-// registriesConf is the same for CRI-O and Podman
-// (containers-registries.conf(5)).
-func registriesConf(source, location string, insecure bool) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "[[registry]]\nprefix = %q\nlocation = %q\n\n[[registry.mirror]]\nlocation = %q\n", source, source, location)
-	if insecure {
-		b.WriteString("insecure = true\n")
-	}
-	return b.Bytes()
-}
+// nodesDir is where they are.
+const nodesDir = "nodes"

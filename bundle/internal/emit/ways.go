@@ -3,7 +3,6 @@ package emit
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/nodes"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/relocate"
 	"bundle/bundle/internal/rewrite"
@@ -23,7 +23,8 @@ const (
 	WayPostRender3 = "post-renderer of Helm 3" // where what Helm 4 hands on is broken
 	WayPostRender4 = "post-renderer of Helm 4" // hooks, which Helm 3 does not hand on
 	WayKustomize   = "kustomize"               // the rendered folder
-	WayMirror      = "mirror"                  // configuration of the nodes' container runtime
+	WayMirror      = "mirror"                  // configuration of the nodes' container runtime, whichever it is
+	WayMirrorOther = "mirror (not hosts.toml)" // the same, but not containerd's, which knows no repositories
 )
 
 // Ways finds out what moves the references that values do not, and proves each way:
@@ -31,12 +32,13 @@ const (
 // position reads the target then. The nodes' configuration counts where the registry
 // will serve what a node asks for; places are what it will have.
 func Ways(charts []*Chart, places []place.Placement, o Options) {
+	mirrors := o.mirrors(places)
 	for _, c := range charts {
-		c.proveWays(places, o)
+		c.proveWays(mirrors, places, o)
 	}
 }
 
-func (c *Chart) proveWays(places []place.Placement, o Options) {
+func (c *Chart) proveWays(mirrors *nodes.Config, places []place.Placement, o Options) {
 	lines := c.rewrites()
 	c.rewritten = c.output.Rewritten(func(m *chart.Manifest) string {
 		out, _ := lines.Rewrite([]byte(m.Raw))
@@ -54,9 +56,7 @@ func (c *Chart) proveWays(places []place.Placement, o Options) {
 		if reads, ok := c.rewritten.Lookup(l.position); ok && reads == l.Target && m != nil {
 			l.Needs = c.rewriters(m)
 		}
-		if c.mirrored(l.Raw, places, o) {
-			l.Needs = append(l.Needs, WayMirror)
-		}
+		l.Needs = append(l.Needs, c.mirrored(l.Raw, mirrors, places)...)
 	}
 	c.Values = relocate.FormatYAML(c.result, c.header(o)) // the command above them is complete now
 }
@@ -134,24 +134,32 @@ func (c *Chart) notForKustomize() string {
 	return ""
 }
 
-// mirrored tells whether a node that asks the mirror for a reference is served the
-// image that is in the bundle for it.
-func (c *Chart) mirrored(raw string, places []place.Placement, o Options) bool {
+// mirrored are the ways by which a node that asks for a reference is served the image
+// that is in the bundle for it.
+func (c *Chart) mirrored(raw string, mirrors *nodes.Config, places []place.Placement) []string {
 	ref, err := name.Parse(raw)
 	source, inside := c.seen[raw]
-	if err != nil || !inside || o.Names == place.Flat { // see mirrors
-		return false
+	if err != nil || !inside {
+		return nil
 	}
-	repository := path.Join(o.Registry.Host, o.mirrorPrefix(ref.Host), ref.Path)
-	return slices.ContainsFunc(places, func(p place.Placement) bool {
-		if p.Source != source || p.Target.Repository() != repository {
-			return false
-		}
-		if ref.Digest != "" {
-			return ref.Digest == p.Root.Digest
-		}
-		return ref.Tag == p.Target.Tag
-	})
+	serves := func(path string, ok bool) bool {
+		return ok && slices.ContainsFunc(places, func(p place.Placement) bool {
+			if p.Source != source || p.Target.Path != path {
+				return false
+			}
+			if ref.Digest != "" {
+				return ref.Digest == p.Root.Digest
+			}
+			return ref.Tag == p.Target.Tag
+		})
+	}
+	switch {
+	case !serves(mirrors.Others(ref.Host, ref.Path)):
+		return nil
+	case serves(mirrors.Containerd(ref.Host, ref.Path)):
+		return []string{WayMirror}
+	}
+	return []string{WayMirrorOther}
 }
 
 // rewrites maps every reference that values do not move, as written, to its target.

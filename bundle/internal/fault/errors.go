@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -224,7 +225,13 @@ func (e *both) Error() string   { return e.a.Error() + "\n" + e.b.Error() }
 func (e *both) Unwrap() []error { return []error{e.a, e.b} }
 
 func (e *both) Fault() (Kind, string) {
-	return KindOf(e.a), strings.TrimPrefix(Hint(e.a)+"\n"+Hint(e.b), "\n")
+	hints := strings.Split(Hint(e.a), "\n")
+	for _, line := range strings.Split(Hint(e.b), "\n") {
+		if !slices.Contains(hints, line) {
+			hints = append(hints, line)
+		}
+	}
+	return KindOf(e.a), strings.TrimPrefix(strings.Join(hints, "\n"), "\n")
 }
 
 // Size writes a number of bytes for people, in powers of 1000 as disks are sold.

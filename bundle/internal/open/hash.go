@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/progress"
 	"bundle/layout"
@@ -38,7 +37,7 @@ func (b *Bundle) CheckAll(ctx context.Context, pr progress.Reporter) error {
 		}
 		opened[a] = true
 	}
-	return b.Lacking(b.Blobs)
+	return b.Lacking(b.Blobs, nil)
 }
 
 // Payload is the number of bytes that have a checksum and are there.
@@ -52,36 +51,36 @@ func (b *Bundle) Payload() (n int64) {
 }
 
 // hashAll reads every entry through a verifying reader, as many at once as
-// there are cores.
+// there are cores, or media.
 func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64) error {
 	pr.Phase("verifying", total)
 	defer pr.End()
-	entries := b.Reader.Entries()
-	damage := make([]error, len(entries))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, e := range entries {
-		want, listed := b.digest(e.Name)
-		if !listed || len(b.missing(e)) > 0 {
-			continue // CheckAll says so
+	var entries []layout.Entry
+	var media []string
+	for _, e := range b.Reader.Entries() {
+		if _, listed := b.digest(e.Name); listed && len(b.missing(e)) == 0 { // else CheckAll says so
+			entries, media = append(entries, e), append(media, b.mediumOf(e))
 		}
-		g.Go(func() error {
-			rc, err := b.Reader.OpenFile(e.Name, want)
-			if err != nil {
-				return err
-			}
-			defer rc.Close()
-			err = drain(ctx, rc, pr)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				damage[i] = b.locate(ctx, e, asDamagedEntry(e, err))
-			}
-			return nil
-		})
 	}
-	if err := g.Wait(); err != nil {
+	damage := make([]error, len(entries))
+	err := ByMedium(ctx, max(runtime.GOMAXPROCS(0), distinct(media)), media, func(ctx context.Context, i int) error {
+		e := entries[i]
+		want, _ := b.digest(e.Name)
+		rc, err := b.Reader.OpenFile(e.Name, want)
+		if err != nil {
+			return err
+		}
+		defer rc.Close()
+		err = drain(ctx, rc, pr)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			damage[i] = b.locate(ctx, e, asDamagedEntry(e, err))
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	return errors.Join(damage...)

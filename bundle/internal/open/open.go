@@ -78,6 +78,7 @@ type Bundle struct {
 // File checks the bundle at path in the order of layout/SPEC.md, "Reading":
 // nothing is parsed that the signature does not vouch for, but the tar headers.
 // path and more are files, folders and mount points that have it, or parts of it.
+// Where the begin is damaged on one of several media, that of another is read.
 func File(ctx context.Context, path string, trust *trust.Trust, more ...string) (*Bundle, error) {
 	f, lenders, err := openAll(ctx, append([]string{path}, more...))
 	if err != nil {
@@ -88,6 +89,14 @@ func File(ctx context.Context, path string, trust *trust.Trust, more ...string) 
 		return nil, errors.Join(err, f.Close(), closeAll(lenders))
 	}
 	b, err := Reader(ctx, f, f.Size(), trust, beside...)
+	for err != nil && ctx.Err() == nil && f.NextHead() {
+		if other, oerr := Reader(ctx, f, f.Size(), trust, beside...); oerr == nil {
+			b, err = other, nil
+		}
+	}
+	if err == nil {
+		err = f.HeadFound(ctx)
+	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, explainParts(err))
 		if other := otherKind(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
@@ -242,8 +251,8 @@ func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 	return b.Reader.OpenBlob(d)
 }
 
-// readBlob reads a small blob.
-func (b *Bundle) readBlob(d ocispec.Descriptor) ([]byte, error) {
+// Small reads a blob that is no larger than a chart may be.
+func (b *Bundle) Small(d ocispec.Descriptor) ([]byte, error) {
 	return b.readWhole(layout.BlobName(d.Digest), record.MaxChart)
 }
 

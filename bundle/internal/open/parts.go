@@ -23,12 +23,15 @@ import (
 // A MissingError says which parts of a bundle are on no medium that was given, and
 // what needs them.
 type MissingError struct {
-	Parts  []int    `json:"parts"`         // numbers from 1 on
-	Of     int      `json:"of"`            // how many there are
-	Images []string `json:"images"`        // that cannot be had whole without them
-	Bytes  int64    `json:"bytes"`         // of blobs
-	Any    int      `json:"any,omitempty"` // with parity: how many media are enough, whichever they are
-	Cut    []string `json:"cut"`           // images with a layer that is cut, and of which a piece is here
+	Parts  []int    `json:"parts"`          // numbers from 1 on
+	Of     int      `json:"of"`             // how many there are
+	Images []string `json:"images"`         // that cannot be had whole without them
+	Bytes  int64    `json:"bytes"`          // of blobs
+	Any    int      `json:"any,omitempty"`  // with parity: how many media are enough, whichever they are
+	Cut    []string `json:"cut"`            // images with a layer that is cut, and of which a piece is here
+	Next   int      `json:"next,omitempty"` // the part with which a layer that is cut goes on
+
+	Problems []string `json:"problems"` // with the medium that came last, where it was of no use
 }
 
 func (e *MissingError) Error() string {
@@ -46,7 +49,7 @@ func (e *MissingError) Fault() (fault.Kind, string) {
 		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
 	}
 	if len(e.Cut) > 0 {
-		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile"
+		hint += "\na layer of " + strings.Join(e.Cut, ", ") + " is cut: its parts have to be there at once,\nor --scratch FOLDER keeps them on this machine meanwhile; at a terminal, one run asks for medium after medium"
 	}
 	return fault.NeedsMore, hint
 }
@@ -118,25 +121,41 @@ func (b *Bundle) Has(d digest.Digest) bool {
 	return len(b.missing(e)) == 0
 }
 
-// Lacking returns a [*MissingError] where some of the blobs are not there.
-func (b *Bundle) Lacking(blobs []ocispec.Descriptor) error {
+// Reach says how far a blob can be read from an offset on; no further than its end.
+func (b *Bundle) Reach(d digest.Digest, from int64) int64 {
+	e, ok := b.Reader.Entry(layout.BlobName(d))
+	if !ok || b.Parts == nil {
+		return e.Size
+	}
+	return b.Parts.Reach(e.Offset+from, e.Offset+e.Size) - e.Offset
+}
+
+// Lacking returns a [*MissingError] where some of the blobs are not there. sent, if
+// set, says how many bytes of a blob are not needed any longer.
+func (b *Bundle) Lacking(blobs []ocispec.Descriptor, sent func(digest.Digest) int64) error {
 	if b.Parts == nil || len(b.Parts.Absent()) == 0 {
 		return nil
 	}
-	m := &MissingError{Of: b.Parts.Count()}
+	m := &MissingError{Of: b.Parts.Count(), Problems: []string{}}
 	lost, cut := make(map[digest.Digest]bool), make(map[digest.Digest]bool)
 	for _, d := range blobs {
 		e, inside := b.Reader.Entry(layout.BlobName(d.Digest))
 		if !inside {
 			continue // of a delta
 		}
-		list := b.missing(e)
+		begin := int64(0)
+		if sent != nil {
+			begin = sent(d.Digest)
+		}
+		list := b.Parts.Missing(e.Offset+begin, e.Offset+e.Size)
 		if len(list) == 0 || lost[d.Digest] {
 			continue
 		}
 		lost[d.Digest] = true
-		cut[d.Digest] = b.Parts.Spans(e.Offset, e.Offset+e.Size) > len(list)
-		m.Bytes += d.Size
+		if cut[d.Digest] = begin > 0 || b.Parts.Spans(e.Offset, e.Offset+e.Size) > len(list); cut[d.Digest] && (m.Next == 0 || list[0] < m.Next) {
+			m.Next = list[0]
+		}
+		m.Bytes += d.Size - begin
 		m.Parts = append(m.Parts, list...)
 	}
 	if len(lost) == 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/net/html"
 
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 )
@@ -29,10 +30,15 @@ func hostile(s string) Bundle {
 	im := record.Image{Reference: s, Digest: digest.Digest(s), SourceDigest: digest.Digest(s), MediaType: s, Platforms: []string{s}, Destination: s, SignedBy: []string{s},
 		Found: []record.Finding{f, f, f, f, {Raw: s}}}
 	older := &record.Record{ID: s, Images: []record.Image{{Reference: "x" + s}, {Reference: s, Digest: "sha256:0"}}}
+	setting := []diff.Value{{Key: s, State: "changed", Value: s, Previous: []any{s, map[string]any{s: s}}}, {Key: s, State: "added", Value: s}}
+	changes := &diff.Report{
+		Images: []diff.Image{{Reference: s, State: "added", Instead: s, Digest: digest.Digest(s), Previous: digest.Digest(s)}},
+		Charts: []diff.Chart{{Name: s, State: "changed", Version: s, PreviousVersion: s, AppVersion: s, PreviousAppVersion: s + "x", Inputs: setting, Given: setting, Defaults: setting}},
+	}
 	attached := im
 	attached.Subject = im.Digest
 	return Bundle{Path: s, Signed: true, Signers: []trust.Voucher{{Fingerprint: s, KeyType: s, Comment: s, Authority: s}, {Fingerprint: "SHA256:" + s, Principals: s}},
-		Older: older, Record: &record.Record{
+		Older: older, Changes: changes, Record: &record.Record{
 			Tool: s, ID: s, Images: []record.Image{im}, Referrers: []record.Image{attached}, Unresolved: []record.Finding{f}, Accepted: []record.Finding{f},
 			Charts: []record.Chart{{Name: s, Version: s, AppVersion: s, Source: s, Digest: digest.Digest(s), Release: s, Namespace: s, KubeVersion: s,
 				Values: map[string]any{s: s, "list": []any{s}}, LeftOut: []string{s}}},
@@ -141,23 +147,6 @@ func TestAge(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
-	t.Parallel()
-	im := func(ref, content string) record.Image {
-		return record.Image{Reference: ref, Digest: digest.FromString(content)}
-	}
-	older := &record.Record{Images: []record.Image{im("a:1", "a"), im("b:1", "b"), im("c:1", "c")}, Charts: []record.Chart{{Name: "app", Version: "1"}}}
-	newer := &record.Record{Images: []record.Image{im("a:1", "a"), im("b:1", "B"), im("d:1", "d")}, Charts: []record.Chart{{Name: "app", Version: "2"}}}
-	var got []string
-	c := compare(older, newer)
-	for _, d := range c.Different {
-		got = append(got, d.State+" "+d.Name)
-	}
-	if want := "gone c:1, gone chart app 1, new chart app 2, new d:1, replaced b:1"; strings.Join(got, ", ") != want || c.Same != 1 {
-		t.Errorf("%q and %d the same, want %s", got, c.Same, want)
-	}
-}
-
 // Commands on the page can be pasted into a shell.
 func TestShell(t *testing.T) {
 	t.Parallel()
@@ -196,6 +185,21 @@ func TestMany(t *testing.T) {
 	for _, m := range regexp.MustCompile(` (?:href="#|aria-labelledby=")([^"]*)"`).FindAllStringSubmatch(doc, -1) {
 		if !seen[m[1]] {
 			t.Errorf("nothing has the id %s", m[1])
+		}
+	}
+}
+
+// A delta is said to be one, and what it stands on is no markup.
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	d := digest.FromString("layer")
+	doc := write(t, Options{}, Bundle{Record: &record.Record{Requires: &record.Requires{
+		Bases:  []record.Base{{ID: "<b>x", Kind: record.BaseBundle, Created: time.Unix(1700000000, 0).UTC()}},
+		Layers: []record.Layer{{Digest: d, Size: 2_500_000, Base: "<b>x"}},
+	}}})
+	for _, want := range []string{"This is a delta: 1 layer (2.5 MB)", "bundle &lt;b&gt;x of 2023-11-14T22:13:20Z"} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("the page does not say %q", want)
 		}
 	}
 }

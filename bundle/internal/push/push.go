@@ -36,6 +36,9 @@ type Pusher struct {
 	Jobs     int
 	Chunk    int64 // largest body of a request of an upload; 0: no limit
 	FailFast bool  // the first refusal ends the run
+	// Hold says that Run is called again when media were changed: a blob that is cut
+	// is sent piece by piece then, as its media come.
+	Hold bool
 	// Agree, if set, is shown before the first push which tags would stand for
 	// something else, also in a dry run. An error ends everything.
 	Agree func(ctx context.Context, tags []Image) error
@@ -44,6 +47,8 @@ type Pusher struct {
 	Elsewhere func(digest.Digest) []string
 	Deep      bool // read and hash what the registry says that it has
 	Pr        progress.Reporter
+
+	held map[digest.Digest]*held // from one Run to the next
 }
 
 // An Image is one reference, old and new.
@@ -125,7 +130,12 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	lacking := p.Bundle.Lacking(r.todo.absent)
+	if !dryRun {
+		if err := r.pushPieces(ctx); err != nil {
+			return nil, err
+		}
+	}
+	lacking := p.Bundle.Lacking(r.todo.lacks(), p.sent)
 	switch {
 	case dryRun:
 		r.bytes.Sent = r.todo.total()
@@ -139,6 +149,26 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 		return nil, err
 	}
 	return r.result(s, all), lacking
+}
+
+// Compare finds out what Run would push, without a question whether it may, and
+// whatever of the bundle is there.
+func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result, error) {
+	all, err := goals(p.Bundle, places)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	r.bytes.Sent = r.todo.total()
+	for _, u := range r.todo.absent {
+		r.bytes.Sent += u.desc.Size
+	}
+	r.bytes.Mounted = r.todo.inside()
+	return r.result(s, all), nil
 }
 
 // prove finds what a delta leaves out, before the first push.

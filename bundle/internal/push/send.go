@@ -109,21 +109,26 @@ func (r *run) pushPart(ctx context.Context) error {
 // keeps no other from being sent: all that are so are in the error.
 func (r *run) pushBlobs(ctx context.Context) error {
 	damage := make([]error, len(r.todo.uploads))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.Jobs)
+	required, rctx := errgroup.WithContext(ctx)
+	required.SetLimit(r.Jobs)
 	for _, u := range r.todo.required {
-		g.Go(func() error { return r.pushRequired(ctx, u) })
+		required.Go(func() error { return r.pushRequired(rctx, u) })
 	}
+	if err := required.Wait(); err != nil {
+		return err
+	}
+	media := make([]string, len(r.todo.uploads))
 	for i, u := range r.todo.uploads {
-		g.Go(func() error {
-			err := r.pushBlob(ctx, u)
-			if ofBundle(err) {
-				damage[i], err = err, nil
-			}
-			return err
-		})
+		media[i] = r.Bundle.Medium(u.desc.Digest)
 	}
-	if err := g.Wait(); err != nil {
+	err := open.ByMedium(ctx, r.Jobs, media, func(ctx context.Context, i int) error {
+		err := r.pushBlob(ctx, r.todo.uploads[i])
+		if ofBundle(err) {
+			damage[i], err = err, nil
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return errors.Join(damage...)
@@ -151,6 +156,10 @@ func (r *run) pushRequired(ctx context.Context, u *upload) error {
 	if errors.As(err, &gone) {
 		host, _, _ := strings.Cut(u.have, "/")
 		return r.lacking(host, []*upload{u}, true)
+	}
+	var wrong *WrongError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s: %w", u.source, wrong)
 	}
 	return err
 }

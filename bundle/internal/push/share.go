@@ -107,12 +107,15 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	}
 	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	r.todo.manifests, r.todo.tags = nil, nil
+	if err := r.prove(ctx, s, all); err != nil {
+		return nil, err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	lot := &Lot{Index: cmp.Or(share.Index, share.Of, 1), Of: max(share.Of, 1), Blobs: len(mine), Total: len(p.Bundle.Blobs), Lacks: len(r.todo.uploads)}
+	lot := &Lot{Index: cmp.Or(share.Index, share.Of, 1), Of: max(share.Of, 1), Blobs: len(mine), Total: len(p.Bundle.Blobs), Lacks: len(r.todo.uploads) + len(r.todo.required)}
 	if dryRun {
-		r.bytes.Sent = r.todo.total()
+		r.bytes.Sent, r.bytes.Mounted = r.todo.total(), r.todo.inside()
 	} else if err := r.pushPart(ctx); err != nil {
 		return nil, err
 	}
@@ -126,5 +129,5 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	if refused.lost > 0 {
 		lot.refused = refused
 	}
-	return lot, p.Bundle.Lacking(r.todo.absent)
+	return lot, p.Bundle.Lacking(r.todo.lacks(), nil)
 }

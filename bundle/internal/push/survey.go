@@ -203,9 +203,9 @@ type todo struct {
 	uploads   []*upload
 	manifests []manifestPush // children before the indexes that name them
 	tags      []manifestPush
-	arrivals  []*arrival           // one for each tag
-	absent    []ocispec.Descriptor // blobs that it lacks, on media that are not there
-	required  []*upload            // of a delta: layers that only the registry itself can have
+	arrivals  []*arrival // one for each tag
+	absent    []*upload  // blobs on media that are not there
+	required  []*upload  // of a delta: layers that only the registry itself can have
 }
 
 // An upload is one blob and the repositories that lack it.
@@ -235,8 +235,8 @@ func (m manifestPush) key() string {
 	return manifestKey(m.repo, m.desc.Digest)
 }
 
-// todo lists what has to be pushed, blobs in the order of the bundle, so that its
-// media is read from front to back.
+// todo lists what has to be pushed, blobs in the order of the bundle, so that each
+// medium of it is read from front to back.
 func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 	plan := &todo{}
 	queued := make(map[string]bool)
@@ -291,7 +291,7 @@ func (s *survey) todo(b *open.Bundle, all []*goal) *todo {
 				continue
 			}
 			if !b.Has(d.Digest) {
-				plan.absent = append(plan.absent, d)
+				plan.absent = append(plan.absent, u)
 				continue
 			}
 			plan.uploads = append(plan.uploads, u)
@@ -336,6 +336,15 @@ func (p *todo) inside() (n int64) {
 	return n
 }
 
+// lacks lists the blobs that are not there to be pushed.
+func (p *todo) lacks() []ocispec.Descriptor {
+	var all []ocispec.Descriptor
+	for _, u := range p.absent {
+		all = append(all, u.desc)
+	}
+	return all
+}
+
 // repositories are those that something is pushed to, each once.
 func (p *todo) repositories() []string {
 	var all []string
@@ -354,9 +363,9 @@ func (p *todo) without(closed map[string]error) {
 	dropped := func(m manifestPush) bool { return closed[m.repo] != nil }
 	p.manifests = slices.DeleteFunc(p.manifests, dropped)
 	p.tags = slices.DeleteFunc(p.tags, dropped)
-	for _, u := range slices.Concat(p.uploads, p.required) {
+	for _, u := range slices.Concat(p.uploads, p.required, p.absent) {
 		u.missing = slices.DeleteFunc(u.missing, func(repo string) bool { return closed[repo] != nil })
 	}
 	idle := func(u *upload) bool { return len(u.missing) == 0 }
-	p.uploads, p.required = slices.DeleteFunc(p.uploads, idle), slices.DeleteFunc(p.required, idle)
+	p.uploads, p.required, p.absent = slices.DeleteFunc(p.uploads, idle), slices.DeleteFunc(p.required, idle), slices.DeleteFunc(p.absent, idle)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,40 @@ type identity struct {
 	show []tls.Certificate // the client's, to servers that ask
 }
 
+// CAs are the certificates, as PEM, that a host's is verified with beside the
+// system's; nil where there are none, or where nothing is verified.
+func (c *Client) CAs(host string) ([]byte, error) {
+	if c.opts.Plain(host) || c.opts.Insecure(host) {
+		return nil, nil
+	}
+	files, _, err := readFolder(c.transport.certsFolder(wireHost(host)))
+	if err != nil {
+		return nil, err
+	}
+	all := certificates(c.transport.identity.cas)
+	for _, name := range files {
+		text, err := readCAs(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, certificates(text)...)
+	}
+	return all, nil
+}
+
+// certificates are the certificates of a PEM file, and nothing else that it has.
+func certificates(text []byte) (all []byte) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return all
+		}
+		if block.Type == "CERTIFICATE" {
+			all = append(all, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+}
+
 // readIdentity reads the files that the options name, once: they may be pipes.
 func readIdentity(o Options) (id identity, err error) {
 	if (o.ClientCert == "") != (o.ClientKey == "") {
@@ -98,11 +133,11 @@ func (id identity) tlsConfig(files tlsFiles) (*tls.Config, error) {
 	config.Certificates = append(config.Certificates, id.show...)
 	cas := bytes.Clone(id.cas)
 	for _, name := range caFiles {
-		pem, err := readCAs(name)
+		text, err := readCAs(name)
 		if err != nil {
 			return nil, err
 		}
-		cas = append(append(cas, '\n'), pem...)
+		cas = append(append(cas, '\n'), text...)
 	}
 	if len(cas) == 0 {
 		return config, nil // crypto/tls takes the system's
@@ -141,14 +176,14 @@ func readFolder(folder string) (cas []string, pairs [][2]string, err error) {
 
 // readCAs reads a file with certificates.
 func readCAs(name string) ([]byte, error) {
-	pem, err := readPEM(name)
+	text, err := readPEM(name)
 	if err != nil {
 		return nil, fmt.Errorf("CA file: %w", err)
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("CA file %s: no PEM certificate inside", name)
 	}
-	return pem, nil
+	return text, nil
 }
 
 // appendPair reads a client's certificate and its key.

@@ -52,6 +52,9 @@ func (m *meter) source(src BlobSource, offset int64) (io.ReadCloser, error) {
 	if rc != nil {
 		_ = rc.Close() // nothing was written
 	}
+	if src.OpenAt != nil {
+		return src.OpenAt(offset)
+	}
 	rc, err := src.Open()
 	if err != nil {
 		return nil, err
@@ -106,6 +109,13 @@ func (m *meter) failed() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.err
+}
+
+// forgive forgets what went wrong with a source: there is another.
+func (m *meter) forgive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = nil
 }
 
 func (m *meter) fail(err error) error {

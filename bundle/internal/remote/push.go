@@ -21,6 +21,10 @@ type BlobSource struct {
 	// ends the push, and PushBlob's error wraps it.
 	Open func() (io.ReadCloser, error)
 
+	// OpenAt, if set, takes the place of Open for content that is not all there: it
+	// returns what follows offset.
+	OpenAt func(offset int64) (io.ReadCloser, error)
+
 	// MountFrom is a repository of the same registry that has the blob, or empty.
 	MountFrom string
 
@@ -408,6 +412,11 @@ func (u *upload) sendRest(ctx context.Context) error {
 			return err
 		}
 	}
+	return u.complete(ctx)
+}
+
+// complete ends a session that has the whole blob.
+func (u *upload) complete(ctx context.Context) error {
 	resp, err := u.send(ctx, http.MethodPut, u.desc.Size, u.desc.Size)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,6 +235,43 @@ func TestTLSFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(second)
+}
+
+// Nodes are told a host that reaches this machine, and what to trust.
+func TestReached(t *testing.T) {
+	t.Parallel()
+	self, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		address string
+		hosts   []string
+		want    string
+	}{
+		{"127.0.0.1:5000", nil, "127.0.0.1:5000"}, {"10.0.0.7:5000", nil, "10.0.0.7:5000"}, {"0.0.0.0:5000", nil, self + ":5000"},
+		{"[::]:5000", nil, self + ":5000"}, {"0.0.0.0:5000", []string{"reg.lab", "x"}, "reg.lab:5000"}, {"[fe80::1]:5000", nil, "[fe80::1]:5000"},
+	} {
+		if got := Reached(tc.address, tc.hosts); got != tc.want {
+			t.Errorf("%s is reached by %s, want %s", tc.address, got, tc.want)
+		}
+	}
+	_, c, err := SelfSigned("127.0.0.1:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := SelfSigned("127.0.0.1:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Authority(slices.Concat(other.PEM, []byte("x\n"), c.PEM)); !bytes.Equal(got, c.PEM) {
+		t.Errorf("%s", got)
+	}
+	for _, none := range []string{"", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+		if got := Authority([]byte(none)); got != nil {
+			t.Errorf("%q: %s", none, got)
+		}
+	}
 }
 
 func TestUsers(t *testing.T) {

@@ -84,7 +84,7 @@ func (n *names) addSources(b *open.Bundle) error {
 		if ref.Host == name.LocalHost {
 			continue
 		}
-		if err := add(n.hosts, behind(ref.Host, ref.Path), ref.Tag, d.Digest); err != nil {
+		if err := add(n.hosts, Behind(ref.Host, ref.Path), ref.Tag, d.Digest); err != nil {
 			return err
 		}
 	}
@@ -108,8 +108,15 @@ func add(all map[string]repository, path, tag string, d digest.Digest) error {
 	return nil
 }
 
-// behind is a path below a host. Colons are not allowed in paths.
-func behind(host, path string) string { return strings.ReplaceAll(host, ":", "-") + "/" + path }
+// Behind is a path below a host, or the path of the host itself. Colons are not allowed
+// in paths.
+func Behind(host, path string) string {
+	host = strings.ReplaceAll(host, ":", "-")
+	if path == "" {
+		return host
+	}
+	return host + "/" + path
+}
 
 // find returns the repository of a path. ns is the host whose mirror we are asked as,
 // or empty: then nothing of another host is given.
@@ -131,7 +138,7 @@ func (n *names) find(path, ns string) (repository, bool) {
 	case "registry-1.docker.io", "index.docker.io":
 		ns = "docker.io"
 	}
-	if prefix := behind(ns, ""); !strings.HasPrefix(path, prefix) {
+	if prefix := Behind(ns, "") + "/"; !strings.HasPrefix(path, prefix) {
 		path = prefix + path
 	}
 	repo, ok := n.hosts[path]

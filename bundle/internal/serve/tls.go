@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -92,6 +93,46 @@ func namesOf(host string) []string {
 		}
 	}
 	return all
+}
+
+// Reached is how other machines reach what listens on an address: by the first of hosts,
+// or by the address itself, or by the name of this machine where that stands for all.
+func Reached(address string, hosts []string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if len(hosts) > 0 {
+		host = hosts[0]
+	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if h, err := os.Hostname(); err == nil {
+			host = h
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Authority is the last certificate of a chain, as PEM, if it is signed by itself: what
+// clients have to trust. Otherwise it is nil.
+func Authority(chain []byte) []byte {
+	var last *pem.Block
+	for {
+		var block *pem.Block
+		if block, chain = pem.Decode(chain); block == nil {
+			break
+		}
+		if block.Type == "CERTIFICATE" {
+			last = block
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	c, err := x509.ParseCertificate(last.Bytes)
+	if err != nil || !bytes.Equal(c.RawIssuer, c.RawSubject) {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: last.Bytes})
 }
 
 // TLSFiles reads certificate and key from PEM files, and again when they change. New

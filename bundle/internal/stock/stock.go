@@ -26,6 +26,7 @@ import (
 
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/inventory"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
@@ -79,6 +80,7 @@ func (a Asker) Tagged(ctx context.Context, repos []string, gone bool) (*Found, e
 	for i, repo := range repos {
 		g.Go(func() (err error) {
 			tags[i], err = a.Client.Tags(gctx, a.full(repo))
+			tags[i] = slices.DeleteFunc(tags[i], func(tag string) bool { return !isName(a.full(repo) + ":" + tag) })
 			if missing(err) && gone {
 				return nil
 			}
@@ -110,7 +112,7 @@ func (a Asker) All(ctx context.Context) ([]string, error) {
 	below := strings.TrimPrefix(a.Registry.Prefix+"/", "/")
 	var repos []string
 	for _, full := range list {
-		if repo, ok := strings.CutPrefix(full, below); ok && repo != "" && repo != history.Repository {
+		if repo, ok := strings.CutPrefix(full, below); ok && repo != history.Repository && isRepository(a.full(repo)) {
 			repos = append(repos, repo)
 		}
 	}
@@ -145,6 +147,9 @@ func (s *search) add(repo string, d digest.Digest, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.blobs[d]
+	if b == nil && len(s.blobs) > inventory.MaxBlobs {
+		return // told of by prove
+	}
 	if b == nil {
 		b = &inventory.Blob{Digest: d, Size: size}
 		s.blobs[d] = b
@@ -265,6 +270,15 @@ func (s *search) where(ctx context.Context, b inventory.Blob) (string, error) {
 	}
 	return "", nil
 }
+
+// isName says whether a registry can be asked for a name, which it may have told
+// itself.
+func isName(s string) bool {
+	ref, err := name.Parse(s)
+	return err == nil && ref.String() == s
+}
+
+func isRepository(s string) bool { return isName(s + ":x") }
 
 func missing(err error) bool {
 	var e *remote.Error
