@@ -126,8 +126,8 @@ func serveRenders(setup string) (child.Session, error) {
 	}, nil
 }
 
-// largeDocument is the size of a document, in bytes, that is searched by the process
-// that may die of it first.
+// largeDocument is the size of a document, in bytes, that is searched for references by
+// the process that may die of it first.
 const largeDocument = 1 << 20
 
 func (o *Output) searchLarge() {
@@ -135,7 +135,6 @@ func (o *Output) searchLarge() {
 		if d := o.Manifests[i].doc; len(d.raw) >= largeDocument {
 			d.allLeaves()
 			d.findings()
-			d.allRemarks()
 		}
 	}
 }
