@@ -44,6 +44,8 @@ type RenderOptions struct {
 	// nothing in it. An error is one of a strict render too; that there is none proves
 	// nothing. Ignored when Strict.
 	Checks bool
+	// Demands, with Checks, has the error list everything else that the chart asks for.
+	Demands bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
@@ -57,8 +59,7 @@ type RenderOptions struct {
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins  func(template string) // is called before each template that is executed
-	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
+	begins func(template string) // is called before each template that is executed
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -185,6 +186,9 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 		err = c.strictly(o, caps, out)
 	case o.Checks:
 		out.Unread, err = c.refuses(o, caps)
+		if o.Demands {
+			c.demands(o, caps, err)
+		}
 		return out, err
 	default:
 		base, err = c.leniently(o, caps, out)
