@@ -1,8 +1,10 @@
 // Package bundle is the whole of what the bundle program does, as a library:
 // [Export] writes Helm charts and every image they need into one signed file,
 // [Verify] and [Inspect] read it, and [Import] pushes it into a registry and
-// emits the values with which Helm pulls everything from there. What reports
-// consist of is in package reports.
+// emits the values with which Helm pulls everything from there. [Status] and
+// [Inventory] ask a registry what imports left there, and [Diff] and [DiffRegistry] say
+// what the next one changes.
+// What reports consist of is in package reports.
 //
 // The contract:
 //

@@ -193,6 +193,9 @@ func printChartChange(w paper, c reports.ChartChange) {
 	if c.PreviousVersion != "" && c.AppVersion != c.PreviousAppVersion {
 		fmt.Fprintf(w, "  application: %s, was %s\n", orNone(c.AppVersion), orNone(c.PreviousAppVersion))
 	}
+	if c.Short {
+		fmt.Fprintln(w, "  the defaults of its dependencies are too many to be compared")
+	}
 	for _, part := range []struct {
 		title  string
 		values []reports.ValueChange
@@ -220,13 +223,20 @@ func orNone(s string) string {
 	return s
 }
 
+// maxValueText is how much of a setting people are shown, in characters; --json has
+// all of it.
+const maxValueText = 300
+
 // valueText is a setting as JSON, so that a text is told from a number.
 func valueText(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
+	text := fmt.Sprint(v)
+	if b, err := json.Marshal(v); err == nil {
+		text = string(b)
 	}
-	return string(b)
+	if r := []rune(text); len(r) > maxValueText {
+		return fmt.Sprintf("%s… (%d characters in all)", string(r[:maxValueText]), len(r))
+	}
+	return text
 }
 
 func printImageChanges(w paper, images []reports.ImageChange) {

@@ -42,6 +42,7 @@ type jsonChangedChart struct {
 	Inputs             []jsonChangedValue `json:"inputs"`   // release, namespace and the like
 	Given              []jsonChangedValue `json:"given"`    // values given at export
 	Defaults           []jsonChangedValue `json:"defaults"` // of the chart and its dependencies
+	Short              bool               `json:"short"`    // dependencies have too many defaults to be compared
 }
 
 // A jsonChangedValue is a setting that differs.
@@ -88,7 +89,7 @@ func diffJSON(r *bundle.DiffReport) *jsonDiff {
 		j.Charts = append(j.Charts, jsonChangedChart{
 			Name: ch.Name, State: ch.State, Version: ch.Version, PreviousVersion: ch.PreviousVersion,
 			AppVersion: ch.AppVersion, PreviousAppVersion: ch.PreviousAppVersion, Digest: ch.Digest.String(), Previous: ch.PreviousDigest.String(),
-			Inputs: changedValues(ch.Inputs), Given: changedValues(ch.Given), Defaults: changedValues(ch.Defaults),
+			Inputs: changedValues(ch.Inputs), Given: changedValues(ch.Given), Defaults: changedValues(ch.Defaults), Short: ch.Short,
 		})
 	}
 	for _, im := range c.Images {

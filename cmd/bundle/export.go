@@ -36,6 +36,29 @@ const exportExample = `  # A key once; then what would be fetched, and the bundl
   bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
   bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
 
+const exportLong = `Write a chart and every image it needs into one signed bundle.
+
+CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
+of a chart in an HTTP chart repository. Images are found by rendering the chart
+with the values given. Without CHART, --image alone makes a bundle too.
+
+With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
+An import takes it where the registry has those layers, or beside the earlier bundle.
+
+With --verify-images, a policy says which cosign public keys have to have signed which
+images; the first rule that matches HOST/PATH decides:
+
+  images:
+    - match: ghcr.io/acme/**    # * within a part of the path, ** any number of parts
+      keys: [acme.pub]          # files beside the policy; any one of them
+      otherwise: report         # exit code 6; without it, the export ends with 3
+    - match: docker.io/library/*
+      unsigned: allowed
+
+The file appears only when it is complete. A run that was killed, interrupted or
+cut off leaves FILE.partial when it holds something worth keeping: the same
+command goes on from there, and the result is the same.`
+
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
@@ -49,24 +72,13 @@ func newExport() *cobra.Command {
 		config    string
 	)
 	cmd := &cobra.Command{
-		Use:   "export [CHART] [-o FILE] --key FILE",
-		Short: "Write a chart and every image it needs into one signed bundle",
-		Long: `Write a chart and every image it needs into one signed bundle.
-
-CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
-of a chart in an HTTP chart repository. Images are found by rendering the chart
-with the values given. Without CHART, --image alone makes a bundle too.
-
-With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
-An import takes it where the registry has those layers, or beside the earlier bundle.
-
-The file appears only when it is complete. A run that was killed, interrupted or
-cut off leaves FILE.partial when it holds something worth keeping: the same
-command goes on from there, and the result is the same.`,
+		Use:     "export [CHART] [-o FILE] --key FILE",
+		Short:   "Write a chart and every image it needs into one signed bundle",
+		Long:    exportLong,
 		Example: exportExample,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order"}}); err != nil {
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}, {"split-size", "force"}}); err != nil {
 				return err
 			}
 			if err := chart.needed(cmd, args); err != nil {
@@ -102,6 +114,7 @@ command goes on from there, and the result is the same.`,
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
+	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")

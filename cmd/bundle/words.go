@@ -118,6 +118,7 @@ type jsonMovedChart struct {
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
 	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
 	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
+	Renders  int            `json:"renders"`           // of the chart, until they were found and proved
 	GitOps   []string       `json:"gitOps"`            // files for GitOps
 	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
 	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
@@ -390,7 +391,7 @@ func jsonMovedCharts(all []reports.ImportChart) []jsonMovedChart {
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
 			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
-			Short: c.Short, GitOps: c.GitOps,
+			Short: c.Short, Renders: c.Renders, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {
