@@ -58,7 +58,7 @@ type ImportOptions struct {
 	Environments                    []string // overlays of them
 	ValueFiles                      []string
 	Set, SetString                  []string
-	Jobs                            int   // transfers at once; 0: DefaultJobs
+	Jobs                            int   // transfers at once; 0: DefaultJobs, or two for each medium
 	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions                 RegistryOptions
 	Progress                        progress.Reporter
@@ -102,15 +102,15 @@ type ImportReport struct {
 // report: the same call with other media goes on, since the registry knows what it
 // has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
-	if o.Jobs <= 0 {
-		o.Jobs = DefaultJobs
-	}
 	o.Progress = progress.OrSilent(o.Progress)
 	b, err := open.File(ctx, path, o.Trust, o.media()...)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
+	if o.Jobs <= 0 { // while one blob of a medium is ended, the next is read
+		o.Jobs = max(DefaultJobs, 2*b.Media())
+	}
 	client, err := remote.New(o.RegistryOptions)
 	if err != nil {
 		return nil, err

@@ -42,6 +42,11 @@ func Inspect(ctx context.Context, path string, t *trust.Trust, more ...string) (
 		return nil, err
 	}
 	defer b.Close()
+	return inspect(path, b)
+}
+
+// inspect shows an open bundle.
+func inspect(path string, b *open.Bundle) (*InspectReport, error) {
 	r := &InspectReport{Bundle: emit.About(path, b), Entries: b.Reader.Len(), Path: path, Checked: !b.SignatureSkipped, Signers: b.Signers, Record: b.Record, Blobs: len(b.Blobs), Size: b.Size, Parts: b.PartsReport()}
 	inside, err := b.Signature()
 	if err != nil || len(inside) == 0 {

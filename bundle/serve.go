@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bundle/bundle/internal/disk"
@@ -16,6 +17,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/page"
 	"bundle/bundle/internal/serve"
+	"bundle/bundle/reports"
 )
 
 // ServeOptions say which bundles are served, to whom, and where.
@@ -40,18 +42,8 @@ type ServeReport struct {
 	Scheme      string // http or https
 	Fingerprint string // SHA-256 of a fresh certificate
 	Certificate []byte // a fresh certificate, PEM
-	Bundles     []ServedBundle
-	NodeFiles   []NodeFile // by which nodes pull from here what they know by its source
-}
-
-// A NodeFile is one that the container runtime of a node needs.
-type NodeFile = nodes.File
-
-// A ServedBundle is one of them.
-type ServedBundle struct {
-	Bundle ReceiptBundle
-	Vouched
-	Charts, Images int
+	Bundles     []reports.Served
+	NodeFiles   []nodes.File // by which nodes pull from here what they know by its source
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -79,7 +71,12 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{emit.About(path, b), b.Vouched, len(b.Record.Charts), len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, reports.Served{
+			Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
+		})
+	}
+	for i, b := range bundles {
+		countLacks(&report.Bundles[i], b, bundles)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
@@ -109,6 +106,16 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// countLacks counts what a delta leaves out and no other bundle has.
+func countLacks(s *reports.Served, b *open.Bundle, all []*open.Bundle) {
+	for _, d := range b.Required() {
+		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
+			s.Lacks++
+			s.LacksBytes += d.Size
+		}
+	}
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
@@ -177,14 +184,14 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 }
 
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. older is one that was there before, or nil.
-func WritePage(path string, r, older *InspectReport) error {
+// not at all. d says what is new in it since an older one; nil: nothing is told of that.
+func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
 	}
-	if older != nil {
-		b.Older = older.Record
+	if d != nil {
+		b.Older, b.Changes = d.Old.Record, d.Changes
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/trust"
 )
 
 // A Share is one of several lots of the blobs of a bundle, see [ImportBlobs].
@@ -30,7 +31,7 @@ type BlobsReport struct {
 	Bundle  emit.ReceiptBundle
 	ID      string
 	Created time.Time
-	Vouched
+	trust.Vouched
 	Registry string
 	push.Lot
 	Warnings []string
@@ -69,7 +70,8 @@ func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions)
 		return nil, err
 	}
 	past := newMemory(client, &o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o)}
+	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o), Deep: o.Deep}
+	p.Elsewhere = past.elsewhere(b.Record.Requires, names)
 	lot, err := p.RunBlobs(ctx, places, share, o.DryRun)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived: the same command goes on from there")

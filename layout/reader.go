@@ -293,6 +293,13 @@ func (r *Reader) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 	return r.OpenFile(BlobName(d), d)
 }
 
+// Section is the content of the blob d, unverified: it is meant for who checks it
+// anyway.
+func (r *Reader) Section(d digest.Digest) (*io.SectionReader, bool) {
+	e, ok := r.Entry(BlobName(d))
+	return r.section(e), ok
+}
+
 // ReadBlobAt reads len(p) bytes of the blob d from off on, unverified: it is meant
 // for those who know checksums of parts. A blob that the bundle does not have gives
 // fs.ErrNotExist, and a part that goes beyond the end io.ErrUnexpectedEOF.

@@ -7,6 +7,7 @@
 //	go run ./cmd/bench -bundle bin/bundle
 //	go run ./cmd/bench -large            # 10 GB, one layer of 4 GB
 //	go run ./cmd/bench -growth           # many small things, in place of large ones
+//	go run ./cmd/bench -charts DIR       # bundle values against helm template
 //
 // It makes deterministic images, runs registries itself (docker-registry as a
 // process where it is installed, else distribution in this process, which is not
@@ -37,10 +38,12 @@ type bench struct {
 	rounds int
 	only   string
 	growth bool
+	charts string
 
 	self   string // this program, for the limit
 	source string // host of the registry that one.tar came from
 	work   workload
+	served process // the last server that was started
 }
 
 func main() {
@@ -68,8 +71,9 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards or inventory alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, sets, media, shards, update, inventory or serve alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
+	flag.StringVar(&b.charts, "charts", "", "measure bundle values against helm template for the charts in this `folder`, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -93,6 +97,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	switch {
+	case b.charts != "":
+		return b.values(ctx)
 	case b.growth:
 		return b.grow(ctx)
 	case b.only == "inventory": // needs no large images
@@ -117,8 +123,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"import", b.imports},
 		{"verify", b.verifies},
 		{"again", b.again},
+		{"sets", func(ctx context.Context) error { return b.sets(ctx, source.Host()) }},
+		{"media", b.media},
 		{"shards", b.shards},
+		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
 		{"inventory", b.inventory},
+		{"serve", b.serves},
 	} {
 		if b.only != "" && b.only != part.name {
 			continue

@@ -66,14 +66,14 @@ replaced or gone.`,
 
 // writePage writes the page of a bundle to a file, whole or not at all.
 func writePage(ctx context.Context, path string, report *bundle.InspectReport, against string) error {
-	var older *bundle.InspectReport
+	var changes *bundle.DiffReport
 	if against != "" {
 		var err error
-		if older, err = bundle.Inspect(ctx, against, nil); err != nil {
+		if changes, err = bundle.Diff(ctx, against, report.Path, nil); err != nil {
 			return err
 		}
 	}
-	return bundle.WritePage(path, report, older)
+	return bundle.WritePage(path, report, changes)
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -53,6 +54,82 @@ func TestKillParts(t *testing.T) {
 			}
 		}
 		wantParts(t, undisturbed, medium)
+	}
+}
+
+// Killed in the middle of part 3 of several, an export goes on there: what is before
+// stays as it is.
+func TestKillPartThree(t *testing.T) {
+	reg, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reg.Close()
+	args := []string{"export", "-q", "--unsigned", "--plain-http", reg.Host(), "--split-size", "3M", "--parity", "1"}
+	for ref, im := range carried(largest / 2) {
+		if _, err := reg.PushImage(context.Background(), ref, im); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--image", reg.Host()+"/"+ref)
+	}
+	const date = "SOURCE_DATE_EPOCH=1700000000"
+	undisturbed := t.TempDir()
+	killed(t, never, date, append(args, "-o", undisturbed)...)
+	for try := 0; ; try++ {
+		if try == 100 {
+			t.Fatal("part 3 was never seen while it was written")
+		}
+		dir := t.TempDir()
+		third := filepath.Join(dir, "images.bundle.tar.003")
+		if !killedWhen(t, third+".partial", date, append(args, "-o", dir)...) {
+			continue
+		}
+		before := modTime(t, filepath.Join(dir, "images.bundle.tar.001"))
+		killed(t, never, date, append(args, "-o", dir)...)
+		if !before.Equal(modTime(t, filepath.Join(dir, "images.bundle.tar.001"))) {
+			t.Error("part 1 was written again")
+		}
+		wantParts(t, undisturbed, dir)
+		return
+	}
+}
+
+func modTime(t *testing.T, path string) time.Time {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
+}
+
+// killedWhen runs the program and kills it when a file is there. It reports whether it
+// was killed then.
+func killedWhen(t *testing.T, path, env string, args ...string) bool {
+	t.Helper()
+	cmd := exec.Command("bundle", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir(), env)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // the state says how
+		close(ended)
+	}()
+	for {
+		select {
+		case <-ended:
+			return false
+		default:
+		}
+		if _, err := os.Lstat(path); err == nil {
+			_ = cmd.Process.Kill()
+			<-ended
+			_, err := os.Lstat(path)
+			return err == nil
+		}
+		time.Sleep(200 * time.Microsecond)
 	}
 }
 

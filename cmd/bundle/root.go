@@ -19,8 +19,8 @@ const exitCodes = `Exit codes:
   4    damaged bundle
   5    registry refused: credentials, permission or TLS; or it took nothing
   6    done, but not complete: references that values cannot move or nobody can pull,
-       or names that the registry refused
-  7    needs more: parts of the bundle are on media that are not there
+       or names that the registry refused; with diff --exit-code: something differs
+  7    needs more: parts of the bundle, or layers that a delta requires, are nowhere here
   8    an older bundle would replace what a newer one put there
   130  interrupted`
 
@@ -67,7 +67,7 @@ bundle COMMAND --help tells more, with examples.`,
 	pf.String("progress", "auto", "show progress in this `MODE`: auto, plain or none")
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
-	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newServe(), newStatus(), newInventory(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
+	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newDiff(), newServe(), newStatus(), newInventory(), newMerge(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
 	for _, c := range root.Commands() {
 		complete(c)
 		c.Args = usageArgs(c.Args)

@@ -85,6 +85,9 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 	for _, b := range r.Bundles {
 		fmt.Fprintf(w, "%s: id %s, %s, %s\n", b.Bundle.Path, b.Bundle.ID, count(b.Charts, "chart"), count(b.Images, "image"))
 		printTrust(w, b.Vouched)
+		if b.Lacks > 0 {
+			fmt.Fprintf(w, "warning: it is a delta, and %s (%s) of its images are in no bundle here: they are not found; name the older bundle too\n", count(b.Lacks, "layer"), size(b.LacksBytes))
+		}
 	}
 	if r.Fingerprint != "" {
 		fmt.Fprintf(w, "certificate with SHA-256 fingerprint %s\n%s", r.Fingerprint, r.Certificate)
@@ -125,6 +128,7 @@ type jsonServed struct {
 	Bundle           jsonBundle   `json:"bundle"`
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
+	Lacks            int          `json:"lacks"`            // layers that a delta leaves out, and that are in no bundle here: they are not found
 }
 
 func serveJSON(r *bundle.ServeReport) *jsonServe {
@@ -133,7 +137,7 @@ func serveJSON(r *bundle.ServeReport) *jsonServe {
 		j.NodeFiles = append(j.NodeFiles, jsonNode{f.Path, f.To, f.Then, string(f.Content)})
 	}
 	for _, b := range r.Bundles {
-		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped})
+		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks})
 	}
 	return j
 }

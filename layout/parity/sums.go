@@ -96,6 +96,11 @@ func (s *Sums) Format() []byte {
 	return b.Bytes()
 }
 
+// SumsSize is what a list of so many columns of blocks has, in bytes.
+func SumsSize(columns int, blocks int64) int64 {
+	return int64(sumsHead+columns+4) + 4*int64(columns)*blocks
+}
+
 // ParseSums is the inverse of Format.
 func ParseSums(b []byte) (*Sums, error) {
 	if len(b) < sumsHead+4 || !bytes.HasPrefix(b, []byte(sumsMagic)) {
@@ -110,7 +115,7 @@ func ParseSums(b []byte) (*Sums, error) {
 		return nil, fmt.Errorf("list of blocks: %w", err)
 	}
 	columns := s.Data + s.Parity
-	if blocks == 0 || blocks > MaxBlocks || int64(len(b)) != int64(sumsHead+columns+4)+4*int64(columns)*int64(blocks) {
+	if blocks == 0 || blocks > MaxBlocks || int64(len(b)) != SumsSize(columns, int64(blocks)) {
 		return nil, fmt.Errorf("list of blocks: %d blocks in %d columns do not make %d bytes", blocks, columns, len(b))
 	}
 	if end := len(b) - 4; binary.BigEndian.Uint32(b[end:]) != Sum(b[:end]) {

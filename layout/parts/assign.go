@@ -226,6 +226,8 @@ func (s *Set) match(x *found) (part, score int) {
 		return isHead, byContent
 	case x.id == s.ID:
 		return 1, byContent
+	case x.id == unread && s.parityAt(name) > 0: // where headers cancel each other out, parity looks like a begin
+		return isColumn + 1 - s.parityAt(name), byName
 	case x.id != "":
 		return 0, 0 // another bundle
 	case name == s.Name+HeadSuffix:
@@ -241,12 +243,20 @@ func (s *Set) match(x *found) (part, score int) {
 			return i + 1, byName
 		}
 	}
-	for k := range s.columnsOfParity() {
-		if name == s.ParityName(k+1) {
-			return isColumn - k, byName
-		}
+	if k := s.parityAt(name); k > 0 {
+		return isColumn + 1 - k, byName
 	}
 	return 0, 0
+}
+
+// parityAt says which column of parity a file of this name is, counted from 1; 0: none.
+func (s *Set) parityAt(name string) int {
+	for k := range s.columnsOfParity() {
+		if name == s.ParityName(k+1) {
+			return k + 1
+		}
+	}
+	return 0
 }
 
 func (s *Set) columnsOfParity() int {
@@ -281,6 +291,9 @@ func (s *Set) probe(x *found, part int) bool {
 // assign finds a file for each part.
 func (f *File) assign(ctx context.Context, s *scan) error {
 	f.size = f.set.Size
+	if f.seen == nil {
+		f.seen = make(map[int]bool)
+	}
 	claims := make(map[int][]claim)
 	for _, x := range s.files {
 		if part, score := f.set.match(x); score > 0 {
@@ -328,6 +341,9 @@ func (f *File) take(part int, c claim) {
 			want = f.size
 		}
 	}
+	if c.file.size >= want {
+		f.seen[part] = true
+	}
 	if c.file.size != want {
 		f.problems = append(f.problems, &PartError{c.file.path, fmt.Errorf("%d bytes, and not %d", c.file.size, want)})
 	}
@@ -341,12 +357,15 @@ func (f *File) take(part int, c claim) {
 func (f *File) best(ctx context.Context, part int, all []claim) (claim, error) {
 	first := all[0]
 	for _, c := range all[1:] {
-		if c.score < first.score {
-			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
-			continue
+		if first.file.full && !c.file.full && part == 1 && c.file.size == f.set.Parts[0].Size {
+			continue // the first part, beside the whole bundle
 		}
 		if c.file.size != first.file.size { // it was cut short
 			f.problems = append(f.problems, &PartError{c.file.path, fmt.Errorf("%d bytes; %s is the same part, and has %d", c.file.size, first.file.path, first.file.size)})
+			continue
+		}
+		if c.score < first.score {
+			f.problems = append(f.problems, &PartError{c.file.path, errors.New("not what its name says: another file is that part")})
 			continue
 		}
 		sums, err := hashBoth(ctx, first.file, c.file)

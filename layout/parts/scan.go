@@ -23,7 +23,9 @@ import (
 const (
 	maxFiles   = 10_000
 	maxSets    = 256
-	maxListing = 1 << 20 // of a list of checksums, in bytes
+	maxListing = 1 << 20        // of a list of checksums, in bytes
+	maxListed  = 100_000        // lines of all of them
+	maxKept    = 2 * MaxSetSize // bytes of the set.json that differ
 )
 
 // A found is a regular file that may hold something of a bundle.
@@ -47,6 +49,9 @@ type scan struct {
 	where map[string][]*found // set.json files, by id
 	lists map[string][]string // SHA-256 of files, by name
 	bad   []error
+
+	kept   int // bytes of the descriptions in sets
+	listed int // sums in lists
 }
 
 // NotFileError says that a path is neither a file nor a folder.
@@ -274,9 +279,11 @@ func (s *scan) readSet(x *found) {
 	}
 	s.where[set.ID] = append(s.where[set.ID], x)
 	switch old := s.sets[set.ID]; {
-	case old == nil && len(s.sets) < maxSets:
+	case old == nil && len(s.sets) < maxSets && s.kept+len(data) <= maxKept:
 		s.sets[set.ID] = set
+		s.kept += len(data)
 	case old == nil:
+		s.bad = append(s.bad, &PartError{x.path, errors.New("too many sets are here: name a file of the one that is meant")})
 	case !old.same(set):
 		s.bad = append(s.bad, fmt.Errorf("%s and %s say different things of one bundle; the first is followed", s.where[set.ID][0].path, x.path))
 	case old.Parity == nil:
@@ -300,8 +307,9 @@ func (s *scan) readList(x *found) {
 	}
 	for line := range strings.Lines(string(data)) {
 		hash, name, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "  ")
-		if ok && len(hash) == 64 && !slices.Contains(s.lists[name], hash) {
+		if ok && len(hash) == 64 && s.listed < maxListed && !slices.Contains(s.lists[name], hash) {
 			s.lists[name] = append(s.lists[name], hash)
+			s.listed++
 		}
 	}
 }
@@ -329,6 +337,9 @@ func identify(path string, size int64) (id string, full bool) {
 	return Identify(f, size)
 }
 
+// unread is the id of what begins like a bundle and cannot be read any further.
+const unread = "?"
+
 // Identify returns the id of the bundle that begins in r, and reports whether all
 // of it is there; an empty id where none does. Where the begin ends within
 // SHA256SUMS, the id stands for no more than that.
@@ -339,7 +350,7 @@ func Identify(r io.ReaderAt, size int64) (id string, full bool) {
 	}
 	sums, err := layout.PeekSums(r, maxSums)
 	if err != nil {
-		return "?", false
+		return unread, false
 	}
 	_, err = layout.NewReader(r, size)
 	return SumsID(sums), err == nil

@@ -122,7 +122,7 @@ func Cases() []Case {
 	var all []Case
 	for _, class := range [][]Case{
 		signatures, truncations(), headers, specials, names, sizes, sets, ends, floods,
-		documents, manifests, graphs, references, records, charts, archives,
+		documents, manifests, graphs, references, records, deltas, charts, archives,
 	} {
 		all = append(all, class...)
 	}

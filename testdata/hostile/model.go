@@ -126,7 +126,7 @@ func (a attack) make() func() Content { return a.content }
 func (a attack) putImage(b blobs) ocispec.Descriptor {
 	layer := a.layer
 	if layer == nil {
-		layer = []byte("a layer, which need not be one")
+		layer = theLayer
 	}
 	root := b.putManifest(ocispec.Manifest{
 		Config: b.put(ocispec.MediaTypeImageConfig, imageConfig),

@@ -60,7 +60,7 @@ func Mount(o Options) (*Medium, error) {
 	second := time.Second
 	server, err := fs.Mount(o.Path, root, &fs.Options{
 		AttrTimeout: &second, EntryTimeout: &second,
-		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "medium", DisableXAttrs: true, MaxWrite: 128 << 10},
+		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "medium", DisableXAttrs: true, MaxWrite: 128 << 10, ExplicitDataCacheControl: true},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Path, err)
@@ -132,7 +132,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 		return nil, 0, errno
 	}
 	f, more, errno := n.LoopbackNode.Open(ctx, flags)
-	return n.handle(f), more, errno
+	return n.handle(f), more | fuse.FOPEN_KEEP_CACHE, errno // as a disk's is kept
 }
 
 // Create implements fs.NodeCreater.
@@ -145,7 +145,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, errno
 	}
 	child, _ := inode.Operations().(*node)
-	return inode, child.handle(f), more, 0
+	return inode, child.handle(f), more | fuse.FOPEN_KEEP_CACHE, 0
 }
 
 func (n *node) handle(f fs.FileHandle) fs.FileHandle {

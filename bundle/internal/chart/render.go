@@ -50,6 +50,10 @@ type RenderOptions struct {
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
 	StubKeys bool
+	// SameRandom lets templates keep what they chose at random in earlier such renders,
+	// where nothing else changed for them: two are easier to compare, and take less time.
+	// Ignored when Strict.
+	SameRandom bool
 	// Occasions renders upgrades and the other occasions that templates speak of as
 	// well (see When), and adds the documents with references that only those have.
 	// It costs nothing for charts that speak of none.
@@ -63,8 +67,8 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // It is done by a child of this program, where that can have one (see [Child]). A
-// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
-// *LimitError, and so is the end of a child that wanted much more at once. When ctx
+// render that takes more than 20 seconds of the processor, two minutes, a GiB, or 300
+// MiB in recursion is a *LimitError, and so is the end of a child that wanted much more at once. When ctx
 // ends first, Render returns at once, and the child is ended soon.
 //
 // In a program without children, templates cannot be interrupted: what is given up
@@ -302,7 +306,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return nil, c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	all, err := e.render(p.chart, values, mode{stub: o.StubKeys}, o.working)
+	all, err := e.render(p.chart, values, mode{stub: o.StubKeys, fresh: !o.SameRandom}, o.working)
 	if err != nil {
 		return nil, c.engineError(err, values)
 	}

@@ -37,6 +37,8 @@ const (
 	MaxSize = 16 << 20
 	// MaxImports bounds how many documents are read: the newest.
 	MaxImports = 1000
+	// MaxBytes bounds what all documents that are read have together, in bytes.
+	MaxBytes = 64 << 20
 )
 
 // An Import is one document: what one import did. Names and repositories stand
@@ -93,7 +95,7 @@ type Blob struct {
 type Past struct {
 	Imports []Import // newest first
 	Unread  []Unread // documents that say nothing to this program
-	More    bool     // there are older ones, beyond MaxImports
+	More    bool     // there are older ones, beyond MaxImports or MaxBytes
 }
 
 // An Unread is a document that could not be made use of.

@@ -131,6 +131,9 @@ func TestReadLeavesOut(t *testing.T) {
 	put("20260101T000001Z-aa", `{"importVersion":1,"importversion":1}`)
 	put("20260101T000002Z-aa", `{"importVersion":1,"names":[{"name":"a:1","digest":"x"}]}`)
 	put("20260101T000003Z-aa", `{"importVersion":1,"tool":"\u001b[31m","later":"added"}`)
+	put("20260101T000005Z-aa", `{"importVersion":1,"names":[{"name":"../other/app:1","digest":"`+digest.FromString("x").String()+`"}]}`)
+	put("20260101T000006Z-aa", `{"importVersion":1,"repositories":[{"repository":"Acme/app"}]}`)
+	put("20260101T000007Z-aa", `{"importVersion":1,"finished":"9999-12-31T23:59:59Z"}`)
 	if _, err := reg.PushImage(ctx, "apps/"+Repository+":20260101T000004Z-aa", regtest.Image{Layers: []regtest.Layer{{Size: 10}, {Size: 20}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +145,7 @@ func TestReadLeavesOut(t *testing.T) {
 	for _, u := range past.Unread {
 		unread = append(unread, u.Tag)
 	}
-	if want := []string{"20260101T000004Z-aa", "20260101T000002Z-aa", "20260101T000001Z-aa", "20260101T000000Z-aa"}; !slices.Equal(unread, want) {
+	if want := []string{"20260101T000007Z-aa", "20260101T000006Z-aa", "20260101T000005Z-aa", "20260101T000004Z-aa", "20260101T000002Z-aa", "20260101T000001Z-aa", "20260101T000000Z-aa"}; !slices.Equal(unread, want) {
 		t.Errorf("unread: %v, want %v", unread, want)
 	}
 	if len(past.Imports) != 2 || past.Imports[1].Tool != "\uFFFD[31m" {
@@ -151,6 +154,33 @@ func TestReadLeavesOut(t *testing.T) {
 	reg.Inject(regtest.Fault{Class: regtest.Tags, Do: regtest.Status(403)})
 	if _, err := s.Read(ctx); fault.KindOf(err) != fault.Refused {
 		t.Errorf("refused: %v", err)
+	}
+}
+
+// Documents that together are too large are read as far as there is room, the newest
+// first.
+func TestReadBounds(t *testing.T) {
+	t.Parallel()
+	reg, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reg.Close() })
+	s := newStore(t, reg)
+	const size = 15 << 20
+	large := `{"importVersion":1,"tool":"large","later":"` + strings.Repeat("x", size) + `"}`
+	for i, doc := range []string{large, large, large, large, large, `{"importVersion":1,"tool":"newest"}`} {
+		_, err := reg.PushArtifact(t.Context(), fmt.Sprintf("apps/%s:20260101T00000%dZ-aa", Repository, i), regtest.Artifact{ArtifactType: Type, Blobs: []regtest.ArtifactBlob{{MediaType: Type, Data: []byte(doc)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	past, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(past.Imports); !past.More || n != 1+MaxBytes/size || past.Imports[0].Tool != "newest" || len(past.Unread) != 0 {
+		t.Errorf("%d documents read, more: %v, unread: %+v", n, past.More, past.Unread)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
@@ -59,25 +60,26 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(b, a) })
 	past := Past{More: len(list) > MaxImports}
 	list = list[:min(len(list), MaxImports)]
-	imports, unread := make([]*Import, len(list)), make([]error, len(list))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, tag := range list {
-		g.Go(func() error {
-			doc, err := s.fetch(gctx, tag)
-			var failed *remote.Error
-			switch {
-			case err == nil:
-				imports[i], unread[i] = parse(doc)
-			case errors.As(err, &failed) && failed.Kind != remote.NotFound:
-				return fmt.Errorf("record of an import %s:%s: %w", s.Repository(), tag, err)
-			default: // gone, in whole or in part, or not what its digest says
-				unread[i] = cmp.Or(gctx.Err(), err)
-			}
-			return nil
-		})
+	layers, err := s.layers(ctx, list)
+	if err != nil {
+		return Past{}, err
 	}
-	if err := g.Wait(); err != nil {
+	room := int64(MaxBytes)
+	for i, l := range layers {
+		if room -= l.size; room < 0 {
+			list, past.More = list[:i], true
+			break
+		}
+	}
+	imports, unread := make([]*Import, len(list)), make([]error, len(list))
+	err = s.each(ctx, list, func(ctx context.Context, i int, tag string) (err error) {
+		if layers[i].err == nil {
+			imports[i], layers[i].err = s.fetch(ctx, layers[i].layer)
+		}
+		unread[i], err = s.bear(tag, layers[i].err)
+		return err
+	})
+	if err != nil {
 		return Past{}, err
 	}
 	for i, im := range imports {
@@ -90,22 +92,76 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 	return past, nil
 }
 
-// fetch returns the document under a tag, or nothing where that is no document.
-func (s Store) fetch(ctx context.Context, tag string) ([]byte, error) {
-	_, raw, err := s.Client.Resolve(ctx, s.Repository()+":"+tag)
+// each does something for all tags, several at once.
+func (s Store) each(ctx context.Context, tags []string, do func(context.Context, int, string) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, tag := range tags {
+		g.Go(func() error { return cmp.Or(do(ctx, i, tag), ctx.Err()) })
+	}
+	return g.Wait()
+}
+
+// bear takes a document that is gone, in whole or in part, or damaged, for one that is
+// not read. A registry that does not answer is an error.
+func (s Store) bear(tag string, err error) (unread, failed error) {
+	var answer *remote.Error
+	if errors.As(err, &answer) && answer.Kind != remote.NotFound {
+		return nil, fmt.Errorf("record of an import %s:%s: %w", s.Repository(), tag, err)
+	}
+	return err, nil
+}
+
+// A found is the layer that a document is.
+type found struct {
+	layer ocispec.Descriptor
+	size  int64
+	err   error // there is none to be read
+}
+
+// layers finds the documents under tags, and what they weigh.
+func (s Store) layers(ctx context.Context, tags []string) ([]found, error) {
+	all := make([]found, len(tags))
+	err := s.each(ctx, tags, func(ctx context.Context, i int, tag string) error {
+		_, raw, err := s.Client.Resolve(ctx, s.Repository()+":"+tag)
+		if err != nil {
+			all[i].err = err
+			_, failed := s.bear(tag, err)
+			return failed
+		}
+		var m ocispec.Manifest
+		if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || m.Layers[0].Size > MaxSize || m.Layers[0].Size < 0 {
+			all[i].err = errNone
+			return nil
+		}
+		d := m.Layers[0]
+		all[i] = found{layer: ocispec.Descriptor{Digest: d.Digest, Size: d.Size}, size: d.Size}
+		return nil
+	})
+	return all, err
+}
+
+var errNone = errors.New("this is no record of an import")
+
+// fetch reads a document.
+func (s Store) fetch(ctx context.Context, d ocispec.Descriptor) (*Import, error) {
+	doc, err := image.FetchBlob(ctx, s.Client, s.Repository(), d, MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	var m ocispec.Manifest
-	if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || m.Layers[0].Size > MaxSize {
-		return nil, nil
-	}
-	return image.FetchBlob(ctx, s.Client, s.Repository(), m.Layers[0], MaxSize)
+	return parse(doc)
 }
 
 // rules are those of documents. Later programs may add keys that this one can do
 // without; what it cannot do without gets a new version.
 var rules = strict.Rules{Bytes: MaxSize, Depth: 8, Values: 1_000_000, AnyCase: true}
+
+const (
+	// lastYear is that of the last import there can be: a later time could not be
+	// written in the next one.
+	lastYear  = 9998
+	somewhere = "registry.invalid/" // below which names in documents stand
+)
 
 // parse reads a document.
 func parse(doc []byte) (*Import, error) {
@@ -125,14 +181,24 @@ func parse(doc []byte) (*Import, error) {
 	return im, im.check()
 }
 
-// check requires what others rely on.
+// check requires what others rely on: names of which the registry can be asked, and
+// times after which there can be others.
 func (im *Import) check() error {
+	if im.Finished.Year() > lastYear || im.Bundle.Created.Year() > lastYear {
+		return errors.New("it is of a time that is none")
+	}
 	for _, n := range im.Names {
-		if n.Name == "" || n.Digest.Validate() != nil || n.Replaced != "" && n.Replaced.Validate() != nil {
+		if n.Digest.Validate() != nil || n.Replaced != "" && n.Replaced.Validate() != nil {
 			return fmt.Errorf("name %q has no digest", record.Printable(n.Name))
+		}
+		if ref, err := name.Parse(somewhere + n.Name); err != nil || somewhere+n.Name != ref.String() {
+			return fmt.Errorf("name %q is none", record.Printable(n.Name))
 		}
 	}
 	for _, c := range im.Repositories {
+		if ref, err := name.Parse(somewhere + c.Repository); err != nil || somewhere+c.Repository != ref.Repository() {
+			return fmt.Errorf("repository %q is none", record.Printable(c.Repository))
+		}
 		for _, b := range slices.Concat(c.Manifests, c.Blobs) {
 			if b.Digest.Validate() != nil || b.Size < 0 {
 				return fmt.Errorf("blob %q of %q has no digest or size", record.Printable(string(b.Digest)), record.Printable(c.Repository))

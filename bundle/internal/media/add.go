@@ -126,6 +126,9 @@ func (m *Media) dropRound(n int) error {
 
 // oneParity writes a part of parity onto the medium that is in the drive.
 func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, error) {
+	if w, err := m.keptParity(ctx, folder, k); w != nil || err != nil {
+		return w, err
+	}
 	if lacks := len(m.Set.Parts) - len(m.state.Added); lacks > 0 {
 		return nil, &fault.UsageError{
 			What:   fmt.Sprintf("parity needs all parts first: %d are not written yet", lacks),
@@ -169,6 +172,27 @@ func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, 
 	return w, m.endRounds()
 }
 
+// keptParity returns a part of parity that an earlier run has written and read back,
+// if it is on this medium: what it was computed in may be gone.
+func (m *Media) keptParity(ctx context.Context, folder string, k int) (*Written, error) {
+	name := m.Set.ParityName(k)
+	sum, path := m.state.Sums[name], filepath.Join(folder, name)
+	if info, err := os.Lstat(path); sum == "" || err != nil || !info.Mode().IsRegular() {
+		return nil, nil
+	}
+	for _, suffix := range []string{parts.BlocksSuffix, parts.HeadSuffix, parts.SetSuffix} {
+		if _, err := os.Lstat(m.path(folder, suffix)); err != nil {
+			return nil, nil
+		}
+	}
+	got, err := parts.HashFile(ctx, path)
+	if err != nil || got != sum {
+		return nil, ctx.Err()
+	}
+	w := &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, Kept: true}
+	return w, errors.Join(m.beside(ctx, folder, w), m.endRounds())
+}
+
 // endRounds removes what parity was computed in, once all of it is on its media.
 func (m *Media) endRounds() error {
 	m.mu.Lock()
@@ -179,6 +203,9 @@ func (m *Media) endRounds() error {
 		}
 	}
 	last := m.state.Round
+	if last == 0 {
+		return nil
+	}
 	m.state.Round, m.state.Added = 0, nil
 	if err := m.keepState(); err != nil {
 		return err
@@ -193,5 +220,7 @@ func (m *Media) protectWritten(ctx context.Context) (all []Written, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	m.Progress.End()
+	m.Progress.Phase("computing parity", m.Set.Size)
 	return m.Protect(ctx, m.Set.Columns(f))
 }

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/disk"
 	"bundle/layout"
@@ -49,15 +52,28 @@ func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all
 	if err != nil {
 		return nil, err
 	}
-	for k, f := range files {
-		if err := f.commit(); err != nil {
-			return nil, err
-		}
-		w, err := m.readParity(ctx, k+1, f.path, sums)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, *w)
+	all = make([]Written, len(files))
+	var g errgroup.Group
+	for _, folder := range slices.Compact(slices.Sorted(slices.Values(m.Folders))) { // each medium by itself
+		g.Go(func() error {
+			for k, f := range files {
+				if m.parityFolder(k+1) != folder {
+					continue
+				}
+				if err := f.commit(); err != nil {
+					return err
+				}
+				w, err := m.readParity(ctx, k+1, f.path, sums)
+				if err != nil {
+					return err
+				}
+				all[k] = *w
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	return all, m.spread(ctx, sums, all)
 }

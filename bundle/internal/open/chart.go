@@ -29,7 +29,7 @@ func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
 		if l.Size > record.MaxChart {
 			return nil, damaged(fmt.Errorf("archive of %d bytes, more than the %d allowed", l.Size, int64(record.MaxChart)))
 		}
-		archive, err := b.readBlob(l)
+		archive, err := b.Small(l)
 		if err != nil {
 			return nil, err
 		}

@@ -93,6 +93,19 @@ func (q *mediaQueue) done(medium string) {
 	q.busy[medium]--
 }
 
+// Media is how many folders the bundle lies in, up to as many as are read beside each
+// other.
+func (b *Bundle) Media() int {
+	if b.Parts == nil {
+		return 1
+	}
+	var folders []string
+	for _, path := range b.Parts.Files() {
+		folders = append(folders, filepath.Dir(path))
+	}
+	return distinct(folders)
+}
+
 // distinct counts media, up to as many as are read beside each other.
 func distinct(media []string) int {
 	seen := make(map[string]bool)

@@ -251,8 +251,8 @@ func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 	return b.Reader.OpenBlob(d)
 }
 
-// readBlob reads a small blob.
-func (b *Bundle) readBlob(d ocispec.Descriptor) ([]byte, error) {
+// Small reads a blob that is no larger than a chart may be.
+func (b *Bundle) Small(d ocispec.Descriptor) ([]byte, error) {
 	return b.readWhole(layout.BlobName(d.Digest), record.MaxChart)
 }
 

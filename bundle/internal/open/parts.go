@@ -45,7 +45,7 @@ func (e *MissingError) Error() string {
 // Fault tells how to go on.
 func (e *MissingError) Fault() (fault.Kind, string) {
 	hint := "insert another medium and give the same command again, or name all media at once"
-	if e.Any > 0 {
+	if e.Any > 0 && e.Any < len(e.Parts) {
 		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
 	}
 	if len(e.Cut) > 0 {
@@ -291,7 +291,7 @@ func (b *Bundle) PartsReport() *PartsReport {
 	if b.Parts == nil || b.Parts.Count() < 2 && b.Parts.Set() == nil {
 		return nil
 	}
-	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Absent(), Files: b.Parts.Files()}
+	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Unseen(), Files: b.Parts.Files()}
 	for _, err := range append(b.Parts.Problems(), b.Parts.Repaired()...) {
 		r.Problems = append(r.Problems, err.Error())
 	}

@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
@@ -25,6 +26,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 )
@@ -38,7 +40,8 @@ type Bundle struct {
 	Checked bool            // Signers were checked against trusted keys; else they are claimed
 	Signers []trust.Voucher //
 
-	Older *record.Record // what there was before, to compare with; nil: nothing
+	Older   *record.Record // what there was before; nil: nothing
+	Changes *diff.Report   // since then
 }
 
 // Options say how it is shown.
@@ -65,21 +68,23 @@ func styleSum() string {
 }
 
 var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
-	"t":       printable,
-	"style":   func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
-	"policy":  func() string { return inFile },
-	"size":    size,
-	"groups":  groups,
-	"count":   count,
-	"digest":  func(d fmt.Stringer) string { return printable(d.String()) },
-	"base":    func(p string) string { return printable(filepath.Base(p)) },
-	"shell":   shell,
-	"values":  values,
-	"when":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"attach":  attached,
-	"compare": compare,
-	"add":     func(a, b int) int { return a + b },
+	"t":      printable,
+	"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
+	"policy": func() string { return inFile },
+	"size":   size,
+	"groups": groups,
+	"count":  count,
+	"digest": func(d fmt.Stringer) string { return printable(d.String()) },
+	"base":   func(p string) string { return printable(filepath.Base(p)) },
+	"shell":  shell,
+	"values": values,
+	"when":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"attach": attached,
+	"value":  value,
+
+	"settings": settings,
+	"add":      func(a, b int) int { return a + b },
 }).Parse(source))
 
 // Write writes the page.
@@ -173,6 +178,27 @@ func values(v map[string]any) (string, error) {
 		return "", err
 	}
 	return lines(string(b)), nil
+}
+
+// A table is a list of settings with what it is about.
+type table struct {
+	Title  string
+	Values []diff.Value
+}
+
+func settings(title string, values []diff.Value) table { return table{title, values} }
+
+// value is one setting, as JSON: a text in quotes is told from a number.
+func value(v any) string {
+	const most = 1000 // characters: some settings are whole files
+	text := fmt.Sprint(v)
+	if b, err := json.Marshal(v); err == nil {
+		text = string(b)
+	}
+	if r := []rune(text); len(r) > most {
+		text = fmt.Sprintf("%s… (%d characters in all)", string(r[:most]), len(r))
+	}
+	return printable(text)
 }
 
 // lines is printable for text of several lines.

@@ -2,7 +2,10 @@ package page
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/net/html"
 
+	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 )
@@ -29,14 +33,33 @@ func hostile(s string) Bundle {
 	im := record.Image{Reference: s, Digest: digest.Digest(s), SourceDigest: digest.Digest(s), MediaType: s, Platforms: []string{s}, Destination: s, SignedBy: []string{s},
 		Found: []record.Finding{f, f, f, f, {Raw: s}}}
 	older := &record.Record{ID: s, Images: []record.Image{{Reference: "x" + s}, {Reference: s, Digest: "sha256:0"}}}
+	setting := []diff.Value{{Key: s, State: "changed", Value: s, Previous: []any{s, map[string]any{s: s}}}, {Key: s, State: "added", Value: s}}
+	changes := &diff.Report{
+		Images: []diff.Image{{Reference: s, State: "added", Instead: s, Digest: digest.Digest(s), Previous: digest.Digest(s)}},
+		Charts: []diff.Chart{{Name: s, State: "changed", Version: s, PreviousVersion: s, AppVersion: s, PreviousAppVersion: s + "x", Inputs: setting, Given: setting, Defaults: setting}},
+	}
 	attached := im
 	attached.Subject = im.Digest
 	return Bundle{Path: s, Signed: true, Signers: []trust.Voucher{{Fingerprint: s, KeyType: s, Comment: s, Authority: s}, {Fingerprint: "SHA256:" + s, Principals: s}},
-		Older: older, Record: &record.Record{
+		Older: older, Changes: changes, Record: &record.Record{
 			Tool: s, ID: s, Images: []record.Image{im}, Referrers: []record.Image{attached}, Unresolved: []record.Finding{f}, Accepted: []record.Finding{f},
 			Charts: []record.Chart{{Name: s, Version: s, AppVersion: s, Source: s, Digest: digest.Digest(s), Release: s, Namespace: s, KubeVersion: s,
 				Values: map[string]any{s: s, "list": []any{s}}, LeftOut: []string{s}}},
 		}}
+}
+
+// kept is for who looks at the pages: `make page`.
+var kept = flag.String("pages", "", "write pages that are tested into this `FOLDER`")
+
+// keep writes a page to be looked at.
+func keep(t *testing.T, name, doc string) {
+	t.Helper()
+	if *kept == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*kept, name+".html"), []byte(doc), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func write(t *testing.T, o Options, bundles ...Bundle) string {
@@ -86,8 +109,9 @@ func shape(t *testing.T, doc string) (shape string) {
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	plain := shape(t, write(t, Options{Server: "127.0.0.1:5000"}, hostile("plain"), hostile("plain")))
-	for _, s := range attacks {
+	for i, s := range attacks {
 		doc := write(t, Options{Server: "127.0.0.1:5000"}, hostile(s), hostile(s))
+		keep(t, fmt.Sprintf("hostile-%d", i), doc)
 		if got := shape(t, doc); got != plain {
 			t.Errorf("%q changes what the page is made of", s)
 		}
@@ -141,23 +165,6 @@ func TestAge(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
-	t.Parallel()
-	im := func(ref, content string) record.Image {
-		return record.Image{Reference: ref, Digest: digest.FromString(content)}
-	}
-	older := &record.Record{Images: []record.Image{im("a:1", "a"), im("b:1", "b"), im("c:1", "c")}, Charts: []record.Chart{{Name: "app", Version: "1"}}}
-	newer := &record.Record{Images: []record.Image{im("a:1", "a"), im("b:1", "B"), im("d:1", "d")}, Charts: []record.Chart{{Name: "app", Version: "2"}}}
-	var got []string
-	c := compare(older, newer)
-	for _, d := range c.Different {
-		got = append(got, d.State+" "+d.Name)
-	}
-	if want := "gone c:1, gone chart app 1, new chart app 2, new d:1, replaced b:1"; strings.Join(got, ", ") != want || c.Same != 1 {
-		t.Errorf("%q and %d the same, want %s", got, c.Same, want)
-	}
-}
-
 // Commands on the page can be pasted into a shell.
 func TestShell(t *testing.T) {
 	t.Parallel()
@@ -180,6 +187,7 @@ func TestMany(t *testing.T) {
 			Found: []record.Finding{{Raw: ref, Chart: "app-1", Template: "app/templates/x.yaml", Kind: "Deployment", Path: "spec.x"}}})
 	}
 	doc := write(t, Options{}, Bundle{Record: rec}, Bundle{Record: rec})
+	keep(t, "many", doc)
 	if n := len(doc); n > 20<<20 {
 		t.Errorf("%d bytes", n)
 	}
@@ -196,6 +204,34 @@ func TestMany(t *testing.T) {
 	for _, m := range regexp.MustCompile(` (?:href="#|aria-labelledby=")([^"]*)"`).FindAllStringSubmatch(doc, -1) {
 		if !seen[m[1]] {
 			t.Errorf("nothing has the id %s", m[1])
+		}
+	}
+}
+
+// Of several bundles, none gives a part of the page the name that a part of another
+// has: who has it read aloud could not tell them apart.
+func TestLandmarks(t *testing.T) {
+	t.Parallel()
+	one := write(t, Options{}, hostile("plain"))
+	if n := strings.Count(one, "<section aria-labelledby="); n < 5 || strings.Contains(one, "<section>") {
+		t.Errorf("%d parts have a name", n)
+	}
+	if two := write(t, Options{}, hostile("plain"), hostile("plain")); strings.Contains(two, "<section aria-labelledby=") {
+		t.Error("parts of two bundles have the same name")
+	}
+}
+
+// A delta is said to be one, and what it stands on is no markup.
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	d := digest.FromString("layer")
+	doc := write(t, Options{}, Bundle{Record: &record.Record{Requires: &record.Requires{
+		Bases:  []record.Base{{ID: "<b>x", Kind: record.BaseBundle, Created: time.Unix(1700000000, 0).UTC()}},
+		Layers: []record.Layer{{Digest: d, Size: 2_500_000, Base: "<b>x"}},
+	}}})
+	for _, want := range []string{"This is a delta: 1 layer (2.5 MB)", "bundle &lt;b&gt;x of 2023-11-14T22:13:20Z"} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("the page does not say %q", want)
 		}
 	}
 }

@@ -93,14 +93,19 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		rec.Expires = rec.Created.Add(t.ValidFor).Truncate(time.Second)
 	}
 	p.Created = rec.Created
+	return p, p.finish(index)
+}
+
+// finish adds the record, and writes the index.
+func (p *Plan) finish(index []ocispec.Descriptor) error {
 	record, err := p.addRecord()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	index = append(index, record)
 	// The same digest under two sizes, in two images, is somebody's lie.
 	if _, err := layout.Reachable(index, p.known.Fetch); err != nil {
-		return nil, err
+		return err
 	}
 	p.index, err = json.Marshal(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
@@ -108,13 +113,11 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 		Manifests: index,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encode index.json: %w", err)
+		return fmt.Errorf("encode index.json: %w", err)
 	}
 	// What a reader would refuse is not written.
-	if _, err := layout.ParseIndex(p.index); err != nil {
-		return nil, err
-	}
-	return p, nil
+	_, err = layout.ParseIndex(p.index)
+	return err
 }
 
 // addCharts adds charts to the record and the index. One that is named twice

@@ -151,6 +151,26 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	return r.result(s, all), lacking
 }
 
+// Compare finds out what Run would push, without a question whether it may, and
+// whatever of the bundle is there.
+func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result, error) {
+	all, err := goals(p.Bundle, places)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
+	r.bytes.Sent = r.todo.total()
+	for _, u := range r.todo.absent {
+		r.bytes.Sent += u.desc.Size
+	}
+	r.bytes.Mounted = r.todo.inside()
+	return r.result(s, all), nil
+}
+
 // prove finds what a delta leaves out, before the first push.
 func (r *run) prove(ctx context.Context, s *survey, all []*goal) error {
 	if len(all) == 0 {

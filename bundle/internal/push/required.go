@@ -30,7 +30,7 @@ type Lack struct {
 // A LackError says which layers of a delta are neither in the registry nor in a
 // bundle that was given.
 type LackError struct {
-	Registry string `json:"registry"` // its host
+	Registry string `json:"registry"` // its host; empty: none was asked
 	Layers   []Lack `json:"layers"`
 	Bytes    int64  `json:"bytes"`
 	// Gone says that they were there when the import began. Blobs may have been
@@ -48,9 +48,12 @@ func (e *LackError) Error() string {
 	if n := len(e.Layers); n > 1 {
 		what = fmt.Sprintf("%d layers", n)
 	}
-	if e.Gone {
+	switch {
+	case e.Registry == "":
+		fmt.Fprintf(&b, "%s (%s) that this delta requires, and no bundle given here has:", what, fault.Size(e.Bytes))
+	case e.Gone:
 		fmt.Fprintf(&b, "%s (%s) that this delta requires went away from %s while the import ran:", what, fault.Size(e.Bytes), e.Registry)
-	} else {
+	default:
 		fmt.Fprintf(&b, "%s (%s) that this delta requires, and neither %s nor a bundle given here has:", what, fault.Size(e.Bytes), e.Registry)
 	}
 	for i, l := range e.Layers {
@@ -63,8 +66,20 @@ func (e *LackError) Error() string {
 	return b.String()
 }
 
+// Listed are the layers, one by one.
+func (e *LackError) Listed() []fault.Item {
+	items := make([]fault.Item, len(e.Layers))
+	for i, l := range e.Layers {
+		items[i] = fault.Item{Subject: l.Image, State: "missing", Reason: l.Digest.String() + " (" + fault.Size(l.Size) + ")", Where: l.Base.String()}
+	}
+	return items
+}
+
 // Fault tells the ways out.
 func (e *LackError) Fault() (fault.Kind, string) {
+	if e.Registry == "" {
+		return fault.NeedsMore, "name the bundles that have them, too: the delta first, then as many older ones as it takes"
+	}
 	first := "nothing was changed; "
 	if e.Gone {
 		first = "the same command says what else is gone; keep clean-ups from running meanwhile;\n"

@@ -157,6 +157,10 @@ func (r *run) pushRequired(ctx context.Context, u *upload) error {
 		host, _, _ := strings.Cut(u.have, "/")
 		return r.lacking(host, []*upload{u}, true)
 	}
+	var wrong *WrongError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s: %w", u.source, wrong)
+	}
 	return err
 }
 

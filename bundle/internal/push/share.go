@@ -113,9 +113,9 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	lot := &Lot{Index: cmp.Or(share.Index, share.Of, 1), Of: max(share.Of, 1), Blobs: len(mine), Total: len(p.Bundle.Blobs), Lacks: len(r.todo.uploads)}
+	lot := &Lot{Index: cmp.Or(share.Index, share.Of, 1), Of: max(share.Of, 1), Blobs: len(mine), Total: len(p.Bundle.Blobs), Lacks: len(r.todo.uploads) + len(r.todo.required)}
 	if dryRun {
-		r.bytes.Sent = r.todo.total()
+		r.bytes.Sent, r.bytes.Mounted = r.todo.total(), r.todo.inside()
 	} else if err := r.pushPart(ctx); err != nil {
 		return nil, err
 	}

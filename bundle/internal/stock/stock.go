@@ -26,8 +26,8 @@ import (
 
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/inventory"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 )
 
@@ -36,7 +36,6 @@ type Asker struct {
 	Client   *remote.Client
 	Registry place.Registry
 	Jobs     int // questions at once; 0: one
-	Progress progress.Reporter
 }
 
 // A Found is what there is.
@@ -79,6 +78,7 @@ func (a Asker) Tagged(ctx context.Context, repos []string, gone bool) (*Found, e
 	for i, repo := range repos {
 		g.Go(func() (err error) {
 			tags[i], err = a.Client.Tags(gctx, a.full(repo))
+			tags[i] = slices.DeleteFunc(tags[i], func(tag string) bool { return !isName(a.full(repo) + ":" + tag) })
 			if missing(err) && gone {
 				return nil
 			}
@@ -110,7 +110,7 @@ func (a Asker) All(ctx context.Context) ([]string, error) {
 	below := strings.TrimPrefix(a.Registry.Prefix+"/", "/")
 	var repos []string
 	for _, full := range list {
-		if repo, ok := strings.CutPrefix(full, below); ok && repo != "" && repo != history.Repository {
+		if repo, ok := strings.CutPrefix(full, below); ok && repo != history.Repository && isRepository(a.full(repo)) {
 			repos = append(repos, repo)
 		}
 	}
@@ -136,7 +136,6 @@ type search struct {
 }
 
 func (a Asker) search() *search {
-	a.Progress = progress.OrSilent(a.Progress)
 	return &search{Asker: a, blobs: make(map[digest.Digest]*inventory.Blob), read: make(map[string]bool), closed: make(map[string]bool)}
 }
 
@@ -145,6 +144,9 @@ func (s *search) add(repo string, d digest.Digest, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.blobs[d]
+	if b == nil && len(s.blobs) > inventory.MaxBlobs {
+		return // told of by prove
+	}
 	if b == nil {
 		b = &inventory.Blob{Digest: d, Size: size}
 		s.blobs[d] = b
@@ -221,7 +223,6 @@ func (s *search) prove(ctx context.Context, repos int) (*Found, error) {
 		found.Blobs = append(found.Blobs, *s.blobs[d])
 	}
 	clear(s.blobs)
-	progress.Expect(s.Progress, len(found.Blobs), "blob")
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(s.Jobs, 1))
 	for i := range found.Blobs {
@@ -265,6 +266,15 @@ func (s *search) where(ctx context.Context, b inventory.Blob) (string, error) {
 	}
 	return "", nil
 }
+
+// isName says whether a registry can be asked for a name, which it may have told
+// itself.
+func isName(s string) bool {
+	ref, err := name.Parse(s)
+	return err == nil && ref.String() == s
+}
+
+func isRepository(s string) bool { return isName(s + ":x") }
 
 func missing(err error) bool {
 	var e *remote.Error

@@ -23,6 +23,8 @@ const (
 	Missing      State = "missing"       // it is not there
 	Changed      State = "changed"       // it is there with other content
 	Outside      State = "outside"       // it points to another registry
+	Added        State = "added"         // of two bundles, the newer one alone has it
+	Removed      State = "removed"       // of two bundles, the older one alone has it
 	WouldPush    State = "would push"    // in a dry run: it is not there
 	WouldReplace State = "would replace" // in a dry run: it is there with other content
 )
