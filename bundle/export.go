@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
+	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -21,14 +23,15 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
 
 // DefaultJobs is how many transfers run at once where the caller says nothing.
-const DefaultJobs = 6
 
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
 	Charts   []source.ChartSpec
+	Force    bool     // replace a bundle of other content at Output
 	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
 	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
 	Exclude  []string // references to leave out, wherever they were found
@@ -67,36 +70,36 @@ type ExportOptions struct {
 
 // An ExportReport says what went into a bundle, or would.
 type ExportReport struct {
-	DryRun      bool              `json:"dryRun"`
-	Tool        string            `json:"tool"`
-	Serial      int64             `json:"serial"`
-	Expires     time.Time         `json:"expires,omitzero"`
-	KeyType     string            `json:"keyType"`
-	Output      string            `json:"output,omitempty"`  // empty after a dry run
-	Size        int64             `json:"size,omitempty"`    // of the whole file; 0 after a dry run
-	Payload     int64             `json:"payload"`           // bytes to fetch: each unique blob once
-	Resumed     int64             `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
-	Changed     []transfer.Change `json:"changed,omitempty"` // references that moved since that run
-	Blobs       int               `json:"blobs"`             // number of them
-	ID          string            `json:"id"`
-	Created     time.Time         `json:"created"`
-	Fingerprint string            `json:"fingerprint,omitempty"` // of the signing key
-	Charts      []record.Chart    `json:"charts,omitempty"`
-	Images      []record.Image    `json:"images,omitempty"`
-	Referrers   []record.Image    `json:"referrers,omitempty"`
-	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
-	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
-	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
-	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Verdicts    []cosign.Verdict  `json:"verdicts,omitempty"`  // of a policy on signatures
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Parts       []media.Written   `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
-	Count       int               `json:"count,omitempty"`     // of a bundle in parts: how many there are
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
-	NotTaken    []string          `json:"notTaken,omitempty"`
-	Bases       []BaseReport      `json:"bases,omitempty"`      // of a delta: what was left out
-	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
+	DryRun      bool                 `json:"dryRun"`
+	Tool        string               `json:"tool"`
+	Serial      int64                `json:"serial"`
+	Expires     time.Time            `json:"expires,omitzero"`
+	KeyType     string               `json:"keyType"`
+	Output      string               `json:"output,omitempty"`  // empty after a dry run
+	Size        int64                `json:"size,omitempty"`    // of the whole file; 0 after a dry run
+	Payload     int64                `json:"payload"`           // bytes to fetch: each unique blob once
+	Resumed     int64                `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
+	Changed     []transfer.Change    `json:"changed,omitempty"` // references that moved since that run
+	Blobs       int                  `json:"blobs"`             // number of them
+	ID          string               `json:"id"`
+	Created     time.Time            `json:"created"`
+	Fingerprint string               `json:"fingerprint,omitempty"` // of the signing key
+	Charts      []record.Chart       `json:"charts,omitempty"`
+	Images      []record.Image       `json:"images,omitempty"`
+	Referrers   []record.Image       `json:"referrers,omitempty"`
+	Unresolved  []record.Finding     `json:"unresolved,omitempty"`
+	Accepted    []record.Finding     `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
+	Lacking     []reports.Lacking    `json:"lacking,omitempty"`  // images without some of the platforms asked for
+	LeftBehind  []reports.LeftBehind `json:"leftBehind,omitempty"`
+	Elsewhere   []reports.Elsewhere  `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
+	Verdicts    []cosign.Verdict     `json:"verdicts,omitempty"`  // of a policy on signatures
+	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
+	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
+	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
+	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	NotTaken    []string             `json:"notTaken,omitempty"`
+	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
+	Collisions  []string             `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -127,6 +130,9 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 		return nil, err
 	}
 	if !o.DryRun {
+		if err := o.mayReplace(ctx, report.ID); err != nil {
+			return nil, err
+		}
 		w, err := transfer.Write(ctx, client, p, o.transfer())
 		if err != nil {
 			return nil, err
@@ -172,6 +178,27 @@ func (o *ExportOptions) checkOutput() error {
 		return nil
 	}
 	return transfer.CheckOutput(o.Output)
+}
+
+// mayReplace refuses a bundle of other content where this one is to be written: it may
+// be the only copy of what a site runs.
+func (o *ExportOptions) mayReplace(ctx context.Context, id string) error {
+	st, err := os.Stat(o.Output)
+	if o.Set != nil || o.Force || err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		return nil
+	}
+	what := "is a bundle that cannot be read"
+	if b, err := open.File(ctx, o.Output, trust.TrustAnyone()); err == nil {
+		defer b.Close()
+		if b.Record.ID == id {
+			return nil
+		}
+		what = "is another bundle, id " + b.Record.ID + ", and this one would have id " + id
+	}
+	return &fault.UsageError{
+		What:   fmt.Sprintf("%s %s: it is not replaced", o.Output, what),
+		Advice: "--force replaces it, -o FILE writes beside it",
+	}
 }
 
 // plan finds, resolves and lays out everything; it reads from registries, but
@@ -309,9 +336,6 @@ func (o *ExportOptions) policy(ctx context.Context) (*cosign.Policy, error) {
 	}
 	return cosign.Load(ctx, o.VerifyImages)
 }
-
-// AllRegistries stands in NoReferrers for every host.
-const AllRegistries = "*"
 
 func (o *ExportOptions) leavesReferrers(host string) bool {
 	return slices.ContainsFunc(o.NoReferrers, func(h string) bool { return h == AllRegistries || strings.EqualFold(h, host) })

@@ -75,7 +75,7 @@ func Inventory(ctx context.Context, o InventoryOptions) (*InventoryReport, error
 		Path: o.Output, Registry: inv.Registry, DigestsOnly: o.DigestsOnly,
 		Recorded: !o.Catalog && len(o.Repositories) == 0,
 	}
-	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs, Progress: pr})
+	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,10 @@ func (o *InventoryOptions) ask(ctx context.Context, r *InventoryReport, a stock.
 		repos := o.Repositories
 		if o.Catalog {
 			var err error
-			if repos, err = a.All(ctx); err != nil {
+			if repos, err = a.All(ctx); err != nil && ctx.Err() == nil {
+				return nil, fault.WithHint(err, "many registries list their repositories to administrators only: name them with --repository")
+			}
+			if err != nil {
 				return nil, err
 			}
 		}

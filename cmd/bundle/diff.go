@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // diffFlags are those of bundle diff.
@@ -175,7 +176,7 @@ func printDiff(w paper, r *bundle.DiffReport) {
 		count(c.Weight.Layers.Count, "layer"), size(c.Weight.Layers.Bytes), count(c.Weight.Kept.Count, "layer"), size(c.Weight.Kept.Bytes))
 }
 
-func printChartChange(w paper, c bundle.ChartChange) {
+func printChartChange(w paper, c reports.ChartChange) {
 	switch {
 	case c.Version == "":
 		fmt.Fprintf(w, "chart %s %s: %s\n", c.Name, c.PreviousVersion, c.State)
@@ -192,18 +193,21 @@ func printChartChange(w paper, c bundle.ChartChange) {
 	if c.PreviousVersion != "" && c.AppVersion != c.PreviousAppVersion {
 		fmt.Fprintf(w, "  application: %s, was %s\n", orNone(c.AppVersion), orNone(c.PreviousAppVersion))
 	}
+	if c.Short {
+		fmt.Fprintln(w, "  the defaults of its dependencies are too many to be compared")
+	}
 	for _, part := range []struct {
 		title  string
-		values []bundle.ValueChange
+		values []reports.ValueChange
 	}{{"rendered with", c.Inputs}, {"values given", c.Given}, {"defaults", c.Defaults}} {
 		if len(part.values) > 0 {
 			fmt.Fprintf(w, "  %s:\n", part.title)
 		}
 		for _, v := range part.values {
 			switch v.State {
-			case bundle.Added:
+			case reports.Added:
 				fmt.Fprintf(w, "    %s: %s, new\n", v.Key, valueText(v.Value))
-			case bundle.Removed:
+			case reports.Removed:
 				fmt.Fprintf(w, "    %s: gone, was %s\n", v.Key, valueText(v.Previous))
 			default:
 				fmt.Fprintf(w, "    %s: %s, was %s\n", v.Key, valueText(v.Value), valueText(v.Previous))
@@ -219,23 +223,30 @@ func orNone(s string) string {
 	return s
 }
 
+// maxValueText is how much of a setting people are shown, in characters; --json has
+// all of it.
+const maxValueText = 300
+
 // valueText is a setting as JSON, so that a text is told from a number.
 func valueText(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
+	text := fmt.Sprint(v)
+	if b, err := json.Marshal(v); err == nil {
+		text = string(b)
 	}
-	return string(b)
+	if r := []rune(text); len(r) > maxValueText {
+		return fmt.Sprintf("%s… (%d characters in all)", string(r[:maxValueText]), len(r))
+	}
+	return text
 }
 
-func printImageChanges(w paper, images []bundle.ImageChange) {
+func printImageChanges(w paper, images []reports.ImageChange) {
 	var rows [][]string
 	for _, im := range images {
 		digest, weight := short(im.Digest.String()), size(im.Size)
 		switch im.State {
-		case bundle.Changed:
+		case reports.Changed:
 			digest, weight = digest+", was "+short(im.Previous.String()), weight+", was "+size(im.PreviousSize)
-		case bundle.Removed:
+		case reports.Removed:
 			digest, weight = short(im.Previous.String()), size(im.PreviousSize)
 		}
 		name := im.Reference

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // What was skipped is shown apart from what moves.
@@ -100,7 +100,7 @@ func TestBarResizes(t *testing.T) {
 
 // A registry that does not answer is named with the attempt that is waited for.
 func TestProgressWaiting(t *testing.T) {
-	w := bundle.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
+	w := reports.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
 	const line = "  waiting for registry.plant.local:5000 (attempt 2 of 3)\n"
 	var plain, terminal bytes.Buffer
 	told(&lines{w: &plain})(w)
@@ -111,5 +111,29 @@ func TestProgressWaiting(t *testing.T) {
 	}
 	if told(nil) != nil {
 		t.Error("silence is told")
+	}
+}
+
+// While somebody is asked something, no bar stands in the way.
+func TestBarPauses(t *testing.T) {
+	var out bytes.Buffer
+	b := &bar{w: &out, width: func() int { return 80 }}
+	b.Phase("fetching", 100)
+	resume := b.Pause()
+	b.mu.Lock()
+	out.Reset()
+	b.mu.Unlock()
+	b.Add(10)
+	b.Done("thing")
+	b.mu.Lock()
+	if got := out.String(); strings.Contains(got, "fetching") {
+		t.Errorf("drawn while paused: %q", got)
+	}
+	out.Reset()
+	b.mu.Unlock()
+	resume()
+	b.End()
+	if got := out.String(); !strings.Contains(got, "fetching  10%") {
+		t.Errorf("not drawn again: %q", got)
 	}
 }

@@ -174,7 +174,7 @@ func (r *Registry) distribution() (h http.Handler, err error) {
 	cfg := &configuration.Configuration{}
 	cfg.HTTP.Secret = "not a secret: the registry lives for one test"
 	cfg.Log.AccessLog.Disabled = true
-	cfg.Catalog.MaxEntries = 1000 // as its program has it; without, the list is empty
+	cfg.Catalog.MaxEntries = 10 // on a page; its program has 1000, and 0 is an empty list
 	cfg.Storage = configuration.Storage{
 		"delete":      configuration.Parameters{"enabled": true},
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},

@@ -112,11 +112,7 @@ func serveRenders(setup string) (child.Session, error) {
 		o, err := decodeRequest(request)
 		if err == nil {
 			o.begins = note
-			if o.demands {
-				err = &RenderError{Also: c.demands(o)}
-			} else {
-				out, err = c.within(context.Background(), o)
-			}
+			out, err = c.within(context.Background(), o)
 		}
 		if out != nil {
 			out.searchLarge()
@@ -126,8 +122,8 @@ func serveRenders(setup string) (child.Session, error) {
 	}, nil
 }
 
-// largeDocument is the size of a document, in bytes, that is searched by the process
-// that may die of it first.
+// largeDocument is the size of a document, in bytes, that is searched for references by
+// the process that may die of it first.
 const largeDocument = 1 << 20
 
 func (o *Output) searchLarge() {
@@ -135,7 +131,6 @@ func (o *Output) searchLarge() {
 		if d := o.Manifests[i].doc; len(d.raw) >= largeDocument {
 			d.allLeaves()
 			d.findings()
-			d.allRemarks()
 		}
 	}
 }
@@ -148,9 +143,10 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.texts(o.APIVersions)
 	w.flag(o.Strict)
 	w.flag(o.Checks)
+	w.flag(o.Demands)
 	w.flag(o.StubKeys)
+	w.flag(o.SameRandom)
 	w.flag(o.Occasions)
-	w.flag(o.demands)
 	values := o.Values
 	if values == nil {
 		values = map[string]any{}
@@ -165,8 +161,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
-		demands: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), Demands: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {
@@ -337,8 +332,8 @@ func (v *receiver) answer(body string) (any, error) {
 				e.Err = errDocumentLimit
 			}
 		}
-		for range r.count(3) {
-			e.Also = append(e.Also, Demand{r.text(), r.text(), r.text()})
+		for range min(r.number(), maxDemands) {
+			e.Also = append(e.Also, Demand{Template: r.text(), Message: r.text(), Value: r.text()})
 		}
 		a.err = e
 	case wireLimitError:

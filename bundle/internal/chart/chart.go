@@ -100,22 +100,6 @@ func (c *Chart) ConfigJSON() ([]byte, error) {
 // of its dependencies.
 func (c *Chart) DefaultValues() map[string]any { return copyMap(c.helm.Values) }
 
-// AllDefaults are the default values with those of every dependency, enabled or not,
-// under its name or alias. The result belongs to the caller.
-func (c *Chart) AllDefaults() map[string]any { return allDefaults(c.helm) }
-
-func allDefaults(h *helm.Chart) map[string]any {
-	all := Merge(nil, h.Values)
-	for _, dep := range h.Dependencies() {
-		below := allDefaults(dep)
-		for _, name := range dependencyNames(h, dep.Name()) {
-			over, _ := all[name].(map[string]any)
-			all[name] = Merge(below, over)
-		}
-	}
-	return all
-}
-
 // TemplateFile is one file of a chart's templates folder.
 type TemplateFile struct {
 	Name string // as in Manifest.Template: chart/charts/sub/templates/x.yaml

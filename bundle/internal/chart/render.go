@@ -44,17 +44,22 @@ type RenderOptions struct {
 	// nothing in it. An error is one of a strict render too; that there is none proves
 	// nothing. Ignored when Strict.
 	Checks bool
+	// Demands, with Checks, has the error list everything else that the chart asks for.
+	Demands bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
 	StubKeys bool
+	// SameRandom lets templates keep what they chose at random in earlier such renders,
+	// where nothing else changed for them: two are easier to compare, and take less time.
+	// Ignored when Strict.
+	SameRandom bool
 	// Occasions renders upgrades and the other occasions that templates speak of as
 	// well (see When), and adds the documents with references that only those have.
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins  func(template string) // is called before each template that is executed
-	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
+	begins func(template string) // is called before each template that is executed
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -181,6 +186,9 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 		err = c.strictly(o, caps, out)
 	case o.Checks:
 		out.Unread, err = c.refuses(o, caps)
+		if o.Demands {
+			c.demands(o, caps, err)
+		}
 		return out, err
 	default:
 		base, err = c.leniently(o, caps, out)
@@ -298,7 +306,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return nil, c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	all, err := e.render(p.chart, values, mode{stub: o.StubKeys}, o.working)
+	all, err := e.render(p.chart, values, mode{stub: o.StubKeys, fresh: !o.SameRandom}, o.working)
 	if err != nil {
 		return nil, c.engineError(err, values)
 	}

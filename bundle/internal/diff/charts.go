@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/words"
@@ -92,28 +93,27 @@ func (c *Chart) defaults(older, newer *open.Bundle) error {
 	if c.State != words.Changed || c.Digest == c.PreviousDigest {
 		return nil
 	}
-	was, err := valuesOf(older, c.Name, c.PreviousVersion)
+	before, err := chartOf(older, c.Name, c.PreviousVersion)
 	if err != nil {
 		return err
 	}
-	is, err := valuesOf(newer, c.Name, c.Version)
+	now, err := chartOf(newer, c.Name, c.Version)
 	if err != nil {
 		return err
+	}
+	was, whole := before.AllDefaults()
+	is, also := now.AllDefaults()
+	if c.Short = !whole || !also; c.Short {
+		was, is = before.DefaultValues(), now.DefaultValues()
 	}
 	c.Defaults = compareValues(was, is)
 	return nil
 }
 
-// valuesOf are the defaults of a chart with those of its dependencies, as its
-// templates see them.
-func valuesOf(b *open.Bundle, name, version string) (map[string]any, error) {
+func chartOf(b *open.Bundle, name, version string) (*chart.Chart, error) {
 	i := slices.IndexFunc(b.Record.Charts, func(c record.Chart) bool { return c.Name == name && c.Version == version })
 	if i < 0 {
 		return nil, fmt.Errorf("chart %s %s is not in the bundle", name, version)
 	}
-	ch, err := b.OpenChart(b.Record.Charts[i])
-	if err != nil {
-		return nil, err
-	}
-	return ch.AllDefaults(), nil
+	return b.OpenChart(b.Record.Charts[i])
 }

@@ -49,7 +49,8 @@ type Chart struct {
 	Digest, PreviousDigest         digest.Digest
 	Inputs                         []Value // release, namespace, kubeVersion
 	Given                          []Value // values given at export
-	Defaults                       []Value // the chart's own
+	Defaults                       []Value // the chart's own, and its dependencies'
+	Short                          bool    // dependencies have too many defaults to be compared
 }
 
 // An Image is one that is added, removed, or has other content under its name.

@@ -190,11 +190,15 @@ func settings(title string, values []diff.Value) table { return table{title, val
 
 // value is one setting, as JSON: a text in quotes is told from a number.
 func value(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return printable(fmt.Sprint(v))
+	const most = 1000 // characters: some settings are whole files
+	text := fmt.Sprint(v)
+	if b, err := json.Marshal(v); err == nil {
+		text = string(b)
 	}
-	return printable(string(b))
+	if r := []rune(text); len(r) > most {
+		text = fmt.Sprintf("%s… (%d characters in all)", string(r[:most]), len(r))
+	}
+	return printable(text)
 }
 
 // lines is printable for text of several lines.

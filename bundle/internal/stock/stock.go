@@ -28,7 +28,6 @@ import (
 	"bundle/bundle/internal/inventory"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 )
 
@@ -37,7 +36,6 @@ type Asker struct {
 	Client   *remote.Client
 	Registry place.Registry
 	Jobs     int // questions at once; 0: one
-	Progress progress.Reporter
 }
 
 // A Found is what there is.
@@ -138,7 +136,6 @@ type search struct {
 }
 
 func (a Asker) search() *search {
-	a.Progress = progress.OrSilent(a.Progress)
 	return &search{Asker: a, blobs: make(map[digest.Digest]*inventory.Blob), read: make(map[string]bool), closed: make(map[string]bool)}
 }
 
@@ -226,7 +223,6 @@ func (s *search) prove(ctx context.Context, repos int) (*Found, error) {
 		found.Blobs = append(found.Blobs, *s.blobs[d])
 	}
 	clear(s.blobs)
-	progress.Expect(s.Progress, len(found.Blobs), "blob")
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(s.Jobs, 1))
 	for i := range found.Blobs {

@@ -216,3 +216,29 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%d requests with wrong credentials", n)
 	}
 }
+
+// A catalogue says what it likes: names that are none are left out, and one without an
+// end is not read for ever.
+func TestCatalogHostile(t *testing.T) {
+	t.Parallel()
+	reg, a := start(t, regtest.Options{})
+	answer := func(body string, header ...string) {
+		reg.ClearFaults()
+		reg.Inject(regtest.Fault{Class: regtest.Other, Do: regtest.Answer(200, "application/json", body, header...)})
+	}
+	answer(`{"repositories":["apps/b","apps/../x","apps/a","apps/UP","apps/a:1","apps/","apps","appsx/y","other/x","apps/` + history.Repository + `","apps/a","apps/\u001b[2J"]}`)
+	if repos, err := a.All(t.Context()); err != nil || !slices.Equal(repos, []string{"a", "b"}) {
+		t.Errorf("%q, %v", repos, err)
+	}
+	answer(`{"repositories":[]}`, "Link", `</v2/_catalog?last=x>; rel="next"`)
+	if _, err := a.All(t.Context()); err == nil || !strings.Contains(err.Error(), "pages of repositories") {
+		t.Errorf("pages without end: %v", err)
+	}
+	// Nor does a tag that is none lead anywhere.
+	push(t, reg, "apps/a:1", 1)
+	reg.ClearFaults()
+	reg.Inject(regtest.Fault{Class: regtest.Tags, Do: regtest.Answer(200, "application/json", `{"name":"apps/a","tags":["1","../../x","a b",""]}`)})
+	if found, err := a.Tagged(t.Context(), []string{"a"}, false); err != nil || len(found.Blobs) != 2 {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
