@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
@@ -45,7 +47,8 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 	if err != nil {
 		return nil, err
 	}
-	if len(set.Parts) == 1 {
+	itself := func(folder string) bool { return filepath.Clean(folder) == filepath.Dir(path) }
+	if len(set.Parts) == 1 && slices.ContainsFunc(o.Folders, itself) { // the part would be the bundle
 		return nil, &fault.UsageError{
 			What:   fmt.Sprintf("%s has %s, and one part of that size would hold all of it", path, fault.Size(b.Size)),
 			Advice: "carry it as it is, or give a smaller --split-size",
