@@ -85,7 +85,7 @@ mutate: ## change the code of PKG at random (N times) and name what no test noti
 	$(GO) run ./.mutate -n $(or $(N),40) $(PKG)
 
 .PHONY: bench
-bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB)
+bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) build -o .bench/bench ./cmd/bench
 	.bench/bench -bundle bin/bundle $(BENCH)

@@ -6,41 +6,30 @@ import (
 	"path/filepath"
 
 	"bundle/bundle/internal/chart"
-	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
-	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
-	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
-	"bundle/bundle/internal/rewrite"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
-	"bundle/bundle/internal/words"
 	"bundle/layout/parts"
 )
 
 // What goes into a bundle, and what one holds.
 type (
-	Requires    = record.Requires  // of a delta: what it leaves out
-	BaseKind    = record.BaseKind  // what says so
-	ChartSpec   = source.ChartSpec // a chart and the inputs to render it with
-	ImageSpec   = source.ImageSpec // an image that the user names
-	Config      = source.Config    // what --config takes
-	Platform    = image.Platform   // os/arch[/variant]
-	Reference   = name.Reference   // an image or artifact, named in full
-	Bundle      = open.Bundle      // an open bundle, checked but for its layers
-	Record      = record.Record    // what a bundle says of itself
-	ChartRecord = record.Chart     // one chart in it
-	ImageRecord = record.Image     // one image in it
-	Finding     = record.Finding   // where a reference was seen
+	ChartSpec = source.ChartSpec // a chart and the inputs to render it with
+	ImageSpec = source.ImageSpec // an image that the user names
+	Config    = source.Config    // what --config takes
+	Platform  = image.Platform   // os/arch[/variant]
+	Reference = name.Reference   // an image or artifact, named in full
+	Bundle    = open.Bundle      // an open bundle, checked but for its layers
 )
 
 // How registries are reached, and where things land in one.
@@ -50,17 +39,14 @@ type (
 	RegistryOptions = remote.Options
 	Retry           = remote.Retry
 	Credential      = remote.Credential
-	Wait            = remote.Wait // a host that does not answer
 )
 
 // Bundles that are cut into parts.
 type (
 	SetOptions   = transfer.SetOptions // how a bundle is cut, and where its parts go
 	PartSize     = transfer.PartSize
-	Swap         = media.Swap    // a change of media in one drive
-	Written      = media.Written // a part that is on its medium
+	Swap         = media.Swap // a change of media in one drive
 	MissingError = open.MissingError
-	PartsReport  = open.PartsReport // what is there of a bundle in parts
 )
 
 // Who signs, and whom to believe.
@@ -68,60 +54,19 @@ type (
 	Signer     = trust.Signer
 	KeyOptions = trust.KeyOptions
 	Trust      = trust.Trust
-	Voucher    = trust.Voucher
-	Vouched    = trust.Vouched
 )
 
-// What a registry knows of its imports.
+// What an import is told besides, and whom it tells what it does.
 type (
-	PastImport = history.Import
-	Standing   = history.Standing // what stands under a name
-	Lost       = history.Lost     // what a name needs, and is not there
-)
-
-// Parts of reports.
-type (
-	State          = words.State      // what became of a name in a registry
-	Fetched        = chart.Fetched    // a chart that came over the network
-	Unasked        = image.Unasked    // a registry that did not answer for signatures
-	Change         = transfer.Change  // a reference that moved between two runs
-	ImportImage    = push.Image       // a reference, old and new
-	Bytes          = push.Bytes       // what an import moved
-	ImportChart    = emit.ChartReport // what became of a chart
-	Secrets        = emit.Secrets     // which Secrets --render leaves out
-	LeftFinding    = emit.Left        // a reference that values do not move
-	Receipt        = emit.Receipt     // what an import did, for the audit file
-	ReceiptBundle  = emit.ReceiptBundle
-	ReceiptImage   = emit.ReceiptImage
-	ReceiptChart   = emit.ReceiptChart
-	ReceiptFile    = emit.ReceiptFile
-	ReceiptLeft    = emit.ReceiptLeft
+	Secrets        = emit.Secrets // which Secrets --render leaves out
 	ReceiptOptions = emit.ReceiptOptions
-	RewriteMap     = rewrite.Map
 	Progress       = progress.Reporter // receives what happens while bytes move
 )
 
-// What differs between two bundles.
+// Errors: package reports names those that carry more.
 type (
-	Changes     = diff.Report
-	ChartChange = diff.Chart
-	ImageChange = diff.Image
-	ValueChange = diff.Value
-	DiffWeight  = diff.Weight
-)
-
-// Errors that a caller may want to tell apart.
-type (
-	Kind            = fault.Kind
-	Item            = fault.Item // one of several things that an error is about
-	UsageError      = fault.UsageError
-	DamagedError    = fault.DamagedError
-	IncompleteError = fault.IncompleteError
-	ConfigError     = fault.ConfigError
-	StaleError      = trust.StaleError
-	VersionError    = record.VersionError
-	CollisionError  = place.CollisionError
-	RefusedError    = push.RefusedError // what a registry did not take
+	Kind       = fault.Kind
+	UsageError = fault.UsageError
 )
 
 // The kinds of errors, see [KindOf].
@@ -136,43 +81,32 @@ const (
 	Interrupted = fault.Interrupted
 )
 
-// What can move a reference that values do not.
+// What stands in options for itself.
 const (
+	StreamOutput  = transfer.StreamOutput // as Output of an export: ExportOptions.Stream
+	AllRegistries = "*"                   // in NoReferrers: every host
+
 	KeepSecrets   = emit.KeepSecrets
 	OmitGenerated = emit.OmitGenerated
 	OmitAll       = emit.OmitAll
 
-	WayPostRender  = emit.WayPostRender
-	WayPostRender3 = emit.WayPostRender3
-	WayPostRender4 = emit.WayPostRender4
-	WayKustomize   = emit.WayKustomize
-	WayMirror      = emit.WayMirror
-	WayMirrorOther = emit.WayMirrorOther
+	NamesFull = place.Full // how paths become paths in the target registry
+	NamesHost = place.Host
+	NamesFlat = place.Flat
 )
 
-// StreamOutput as the Output of an export stands for ExportOptions.Stream.
-const StreamOutput = transfer.StreamOutput
+// What holds where nobody says anything else.
+const (
+	DefaultJobs        = 6                        // transfers at once
+	DefaultKubeVersion = chart.DefaultKubeVersion // the Kubernetes version that charts are rendered for
+	FormatVersion      = record.FormatVersion     // of bundles that are written, and the newest that is read (layout/SPEC.md)
+)
 
 // NameOf is the name of the bundle that a file is, or is a part of.
 func NameOf(path string) string { return parts.Stem(filepath.Base(path)) }
 
 // PartSizes are the sizes of parts that have a name: those of media.
 func PartSizes() map[string]PartSize { return transfer.Presets }
-
-// States of what differs between two bundles.
-const (
-	Added   = words.Added
-	Removed = words.Removed
-	Changed = words.Changed
-)
-
-// FormatVersion is the bundle format this package writes, and the newest it
-// reads (layout/SPEC.md).
-const FormatVersion = record.FormatVersion
-
-// DefaultKubeVersion is the Kubernetes version that charts are rendered for where
-// nobody says another.
-const DefaultKubeVersion = chart.DefaultKubeVersion
 
 // Child is the first thing in the main function of a program that shall render charts
 // in processes of its own, which may die of what a template asks for: in such a process
@@ -193,14 +127,7 @@ func Hint(err error) string { return fault.Hint(err) }
 
 // Items are the things that err is about, one by one: images that are missing,
 // repositories that refuse. Empty where it is about one.
-func Items(err error) []Item { return fault.Items(err) }
-
-// SchemaVersion is the version of the words in which reports and receipts are.
-const SchemaVersion = words.SchemaVersion
-
-// CompleteReport puts empty lists in the place of nil ones, so that JSON has no
-// null. r is a pointer to a report.
-func CompleteReport(r any) { words.Complete(r) }
+func Items(err error) []fault.Item { return fault.Items(err) }
 
 // Open checks the head of the bundle at path and whose it is. It may be a part of
 // one, or a folder with parts; more are further paths. The caller closes it.
@@ -258,13 +185,6 @@ func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 // ParseReference reads a reference as users and charts write it.
 func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
 
-// How paths become paths in the target registry.
-const (
-	NamesFull = place.Full
-	NamesHost = place.Host
-	NamesFlat = place.Flat
-)
-
 // ParseNaming reads full, host or flat.
 func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 
@@ -277,7 +197,7 @@ func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(k
 
 // TargetName is the name that an image gets in a registry.
 func TargetName(raw string, r Registry, n Naming) string {
-	return place.NewNames(new(Record), r, n).Target(raw)
+	return place.NewNames(new(record.Record), r, n).Target(raw)
 }
 
 // PostRender is a Helm post-renderer: it reads manifests, rewrites the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -18,18 +17,8 @@ import (
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
-
-// A BaseReport says what a base was good for.
-type BaseReport struct {
-	Path        string          `json:"path"`
-	ID          string          `json:"id"`
-	Kind        record.BaseKind `json:"kind"`
-	Created     time.Time       `json:"created"`
-	Fingerprint string          `json:"fingerprint,omitempty"` // of the trusted key that signed it; empty: it is a hint
-	Layers      int             `json:"layers"`                // that stay out since it has them
-	Bytes       int64           `json:"bytes"`                 // of those
-}
 
 // A base is one with who vouches for it.
 type base struct {
@@ -163,11 +152,11 @@ func documentBase(ctx context.Context, path string, t *trust.Trust) (base, error
 }
 
 // baseReports says for each base how much stays out since it is the first to have it.
-func baseReports(bases []base, r *record.Requires) []BaseReport {
-	var all []BaseReport
+func baseReports(bases []base, r *record.Requires) []reports.Base {
+	var all []reports.Base
 	told := make(map[string]bool)
 	for _, b := range bases {
-		rep := BaseReport{Path: b.Path, ID: b.ID, Kind: b.Kind, Created: b.Created, Fingerprint: b.signer}
+		rep := reports.Base{Path: b.Path, ID: b.ID, Kind: b.Kind, Created: b.Created, Fingerprint: b.signer}
 		if r != nil && !told[b.ID] {
 			rep.Layers, rep.Bytes = r.Of(b.ID)
 		}

@@ -32,12 +32,9 @@ type CheckOptions struct {
 type CheckReport struct {
 	Registry   string
 	Receipt    bool // it is about what an import put there
-	Images     []Checked
+	Images     []check.Result
 	Unresolved []record.Finding // in manifests, and no images as they stand
 }
-
-// Checked is a name, and whether the registry has it.
-type Checked = check.Result
 
 // Bounds of manifests, in bytes and in files.
 const (

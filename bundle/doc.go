@@ -3,40 +3,25 @@
 // [Verify] and [Inspect] read it, and [Import] pushes it into a registry and
 // emits the values with which Helm pulls everything from there. [Status] and
 // [Inventory] ask a registry what imports left there, and [Diff] and [DiffRegistry] say
-// what the next one changes.
+// what the next one changes. What reports consist of is in package reports.
 //
 // The contract:
 //
-//   - Everything is planned before it is done. An export knows every reference,
-//     digest, size and offset before the first layer moves; an import has
-//     checked the signature, the structure, the names and the values before the
-//     first byte is pushed.
+//   - Everything is planned before it is done: references, digests, sizes and
+//     names before the first layer moves, signature and values before a push.
 //   - Each unique blob crosses the network once, is hashed while it moves, and
-//     on export is written to disk once. Memory does not grow with the size of
-//     images.
-//   - What a registry's clients can see (manifests, tags, charts) changes only
-//     after every blob that is sent has been verified.
+//     is written once. Memory does not grow with the size of images.
+//   - Manifests, tags and charts in a registry change only after every blob
+//     that is sent has been verified.
 //   - An export has its name only when it is complete and on the disk. One that
-//     failed may leave a partial file: the same export goes on with it, to the
-//     same bytes.
-//   - The context ends everything soon, and nothing keeps running after a
-//     function has returned.
+//     failed may leave a partial file, with which the same export goes on.
+//   - The context ends everything soon, and nothing keeps running after a return.
 //   - Helm prints warnings through the standard logger: while a chart is read or
 //     rendered, what package log prints is discarded in the whole process.
 //
 // Errors sort into kinds, see [KindOf]; [Hint] says what to do about one.
 //
 //	signer, err := bundle.LoadSigner(ctx, "release-key", bundle.KeyOptions{})
-//	report, err := bundle.Export(ctx, bundle.ExportOptions{
-//		Charts: []bundle.ChartSpec{{Ref: "./chart"}},
-//		Output: "app.bundle.tar",
-//		Signer: signer,
-//	})
-//	…
-//	trust, err := bundle.LoadTrust(ctx, []string{"release-key.pub"}, "")
-//	report, err := bundle.Import(ctx, "app.bundle.tar", bundle.ImportOptions{
-//		Registry:  bundle.Registry{Host: "registry.plant.local:5000", Prefix: "apps"},
-//		Trust:     trust,
-//		OutputDir: "out",
-//	})
+//	o := bundle.ExportOptions{Images: []string{"nginx:1"}, Output: "app.tar", Signer: signer}
+//	report, err := bundle.Export(ctx, o) // and the way back: see the example
 package bundle

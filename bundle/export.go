@@ -21,10 +21,10 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
 
 // DefaultJobs is how many transfers run at once where the caller says nothing.
-const DefaultJobs = 6
 
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
@@ -67,36 +67,36 @@ type ExportOptions struct {
 
 // An ExportReport says what went into a bundle, or would.
 type ExportReport struct {
-	DryRun      bool              `json:"dryRun"`
-	Tool        string            `json:"tool"`
-	Serial      int64             `json:"serial"`
-	Expires     time.Time         `json:"expires,omitzero"`
-	KeyType     string            `json:"keyType"`
-	Output      string            `json:"output,omitempty"`  // empty after a dry run
-	Size        int64             `json:"size,omitempty"`    // of the whole file; 0 after a dry run
-	Payload     int64             `json:"payload"`           // bytes to fetch: each unique blob once
-	Resumed     int64             `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
-	Changed     []transfer.Change `json:"changed,omitempty"` // references that moved since that run
-	Blobs       int               `json:"blobs"`             // number of them
-	ID          string            `json:"id"`
-	Created     time.Time         `json:"created"`
-	Fingerprint string            `json:"fingerprint,omitempty"` // of the signing key
-	Charts      []record.Chart    `json:"charts,omitempty"`
-	Images      []record.Image    `json:"images,omitempty"`
-	Referrers   []record.Image    `json:"referrers,omitempty"`
-	Unresolved  []record.Finding  `json:"unresolved,omitempty"`
-	Accepted    []record.Finding  `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
-	Lacking     []Lacking         `json:"lacking,omitempty"`  // images without some of the platforms asked for
-	LeftBehind  []LeftBehind      `json:"leftBehind,omitempty"`
-	Elsewhere   []Elsewhere       `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Verdicts    []cosign.Verdict  `json:"verdicts,omitempty"`  // of a policy on signatures
-	Unasked     []image.Unasked   `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Parts       []media.Written   `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
-	Count       int               `json:"count,omitempty"`     // of a bundle in parts: how many there are
-	Fetched     []chart.Fetched   `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
-	NotTaken    []string          `json:"notTaken,omitempty"`
-	Bases       []BaseReport      `json:"bases,omitempty"`      // of a delta: what was left out
-	Collisions  []string          `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
+	DryRun      bool                 `json:"dryRun"`
+	Tool        string               `json:"tool"`
+	Serial      int64                `json:"serial"`
+	Expires     time.Time            `json:"expires,omitzero"`
+	KeyType     string               `json:"keyType"`
+	Output      string               `json:"output,omitempty"`  // empty after a dry run
+	Size        int64                `json:"size,omitempty"`    // of the whole file; 0 after a dry run
+	Payload     int64                `json:"payload"`           // bytes to fetch: each unique blob once
+	Resumed     int64                `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
+	Changed     []transfer.Change    `json:"changed,omitempty"` // references that moved since that run
+	Blobs       int                  `json:"blobs"`             // number of them
+	ID          string               `json:"id"`
+	Created     time.Time            `json:"created"`
+	Fingerprint string               `json:"fingerprint,omitempty"` // of the signing key
+	Charts      []record.Chart       `json:"charts,omitempty"`
+	Images      []record.Image       `json:"images,omitempty"`
+	Referrers   []record.Image       `json:"referrers,omitempty"`
+	Unresolved  []record.Finding     `json:"unresolved,omitempty"`
+	Accepted    []record.Finding     `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
+	Lacking     []reports.Lacking    `json:"lacking,omitempty"`  // images without some of the platforms asked for
+	LeftBehind  []reports.LeftBehind `json:"leftBehind,omitempty"`
+	Elsewhere   []reports.Elsewhere  `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
+	Verdicts    []cosign.Verdict     `json:"verdicts,omitempty"`  // of a policy on signatures
+	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
+	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
+	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
+	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
+	NotTaken    []string             `json:"notTaken,omitempty"`
+	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
+	Collisions  []string             `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -309,9 +309,6 @@ func (o *ExportOptions) policy(ctx context.Context) (*cosign.Policy, error) {
 	}
 	return cosign.Load(ctx, o.VerifyImages)
 }
-
-// AllRegistries stands in NoReferrers for every host.
-const AllRegistries = "*"
 
 func (o *ExportOptions) leavesReferrers(host string) bool {
 	return slices.ContainsFunc(o.NoReferrers, func(h string) bool { return h == AllRegistries || strings.EqualFold(h, host) })

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/name"
@@ -15,31 +13,8 @@ import (
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
+	"bundle/bundle/reports"
 )
-
-// Lacking is an image that does not have all platforms that were asked for.
-type Lacking struct {
-	Reference string   `json:"reference"`
-	Lacks     []string `json:"lacks"`
-	Takes     []string `json:"takes"` // what of it is in the bundle
-}
-
-// LeftBehind is an attestation of a reduced image that its registry does not
-// serve.
-type LeftBehind struct {
-	Reference string        `json:"reference"`
-	Digest    digest.Digest `json:"digest"`
-}
-
-// Elsewhere is a layer of a foreign or non-distributable type, or with URLs, that
-// the image's registry has all the same.
-type Elsewhere struct {
-	Reference string        `json:"reference"`
-	Digest    digest.Digest `json:"digest"`
-	MediaType string        `json:"mediaType"`
-	Size      int64         `json:"size"`
-	URLs      []string      `json:"urls"` // where else it is said to lie; nothing is fetched from there
-}
 
 func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) *ExportReport {
 	r := &ExportReport{
@@ -72,7 +47,7 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 // note lists what is special about an image.
 func (r *ExportReport) note(im *image.Image) {
 	if len(im.Lacks) > 0 {
-		l := Lacking{Reference: im.Name()}
+		l := reports.Lacking{Reference: im.Name()}
 		for _, p := range im.Lacks {
 			l.Lacks = append(l.Lacks, p.String())
 		}
@@ -82,10 +57,12 @@ func (r *ExportReport) note(im *image.Image) {
 		r.Lacking = append(r.Lacking, l)
 	}
 	for _, d := range im.Lost {
-		r.LeftBehind = append(r.LeftBehind, LeftBehind{im.Name(), d})
+		r.LeftBehind = append(r.LeftBehind, reports.LeftBehind{Reference: im.Name(), Digest: d})
 	}
 	for _, d := range im.Elsewhere {
-		r.Elsewhere = append(r.Elsewhere, Elsewhere{im.Name(), d.Digest, d.MediaType, d.Size, record.Printables(d.URLs)})
+		r.Elsewhere = append(r.Elsewhere, reports.Elsewhere{
+			Reference: im.Name(), Digest: d.Digest, MediaType: d.MediaType, Size: d.Size, URLs: record.Printables(d.URLs),
+		})
 	}
 }
 

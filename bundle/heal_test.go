@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
@@ -132,7 +133,7 @@ func TestImportHeals(t *testing.T) {
 			}
 			dry := o
 			dry.DryRun = true
-			if r := mustImport(t, path, dry); !slices.ContainsFunc(r.Images, func(im ImportImage) bool { return im.Pushed }) {
+			if r := mustImport(t, path, dry); !slices.ContainsFunc(r.Images, func(im push.Image) bool { return im.Pushed }) {
 				t.Error("a dry run sees nothing to push")
 			}
 			r := mustImport(t, path, o)

@@ -10,23 +10,18 @@ import (
 	"bundle/bundle/internal/relocate"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/source"
+	"bundle/bundle/reports"
 )
 
 // An ImagesReport lists the references of a chart.
 type ImagesReport struct {
-	Chart    string           `json:"chart"` // name-version
-	Found    []record.Finding `json:"found"`
-	Disabled []DisabledImage  `json:"disabled,omitempty"`
-	Failed   []string         `json:"failed,omitempty"`  // switches with which the chart does not render
-	Untried  int              `json:"untried,omitempty"` // switches beyond what is tried
-	NotTaken []string         `json:"notTaken,omitempty"`
-	Charts   []source.Listed  `json:"-"`
-}
-
-// A DisabledImage appears when a component that is off is switched on.
-type DisabledImage struct {
-	record.Finding
-	Switch []string `json:"switch"` // values keys to set true together
+	Chart    string                  `json:"chart"` // name-version
+	Found    []record.Finding        `json:"found"`
+	Disabled []reports.DisabledImage `json:"disabled,omitempty"`
+	Failed   []string                `json:"failed,omitempty"`  // switches with which the chart does not render
+	Untried  int                     `json:"untried,omitempty"` // switches beyond what is tried
+	NotTaken []string                `json:"notTaken,omitempty"`
+	Charts   []source.Listed         `json:"-"`
 }
 
 // Images finds every reference of a chart, where it stands and which values
@@ -65,7 +60,7 @@ func (r *ImagesReport) addDisabled(ctx context.Context, c *source.Chart) error {
 		return remote.About("chart "+c.Record.Label(), err)
 	}
 	for _, f := range off.Found {
-		r.Disabled = append(r.Disabled, DisabledImage{source.Finding(c.Record, f.Finding, nil), record.Printables(f.Switch)})
+		r.Disabled = append(r.Disabled, reports.DisabledImage{Finding: source.Finding(c.Record, f.Finding, nil), Switch: record.Printables(f.Switch)})
 	}
 	r.Failed, r.Untried = record.Printables(off.Failed), off.Untried
 	return nil

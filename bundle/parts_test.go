@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
@@ -43,7 +44,7 @@ func inParts(t *testing.T, o SetOptions) (pub *regtest.Registry, whole string, e
 }
 
 // joined is what cat makes of parts.
-func joined(t *testing.T, parts []Written) string {
+func joined(t *testing.T, parts []media.Written) string {
 	t.Helper()
 	var b strings.Builder
 	for _, p := range parts {

@@ -13,6 +13,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout/parts"
 )
 
@@ -113,17 +114,10 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 
 // A RepairReport says what was made again.
 type RepairReport struct {
-	Path   string         `json:"path"`
-	ID     string         `json:"id"`
-	Damage []parts.Damage `json:"damage,omitempty"` // what was lost
-	Parts  []Repaired     `json:"parts,omitempty"`  // what was written in its place
-}
-
-// A Repaired is a part as it was.
-type Repaired struct {
-	Name string `json:"name"`
-	Path string `json:"path"`
-	Size int64  `json:"size"`
+	Path   string             `json:"path"`
+	ID     string             `json:"id"`
+	Damage []parts.Damage     `json:"damage,omitempty"` // what was lost
+	Parts  []reports.Repaired `json:"parts,omitempty"`  // what was written in its place
 }
 
 // Repair writes the parts of a bundle that are lost or damaged into a folder, as
@@ -162,7 +156,7 @@ func Repair(ctx context.Context, path, folder string, pr progress.Reporter, more
 		if err := repairOne(ctx, to, c.content, pr); err != nil {
 			return r, err
 		}
-		r.Parts = append(r.Parts, Repaired{c.name, to, c.content.Size()})
+		r.Parts = append(r.Parts, reports.Repaired{Name: c.name, Path: to, Size: c.content.Size()})
 	}
 	return r, nil
 }

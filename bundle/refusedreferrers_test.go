@@ -14,6 +14,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/place"
+	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
 	"bundle/testdata/regtest"
@@ -95,7 +96,7 @@ func TestImportReferrersRefused(t *testing.T) {
 
 			o.NoReferrers = true
 			r = mustImport(t, path, o)
-			if slices.ContainsFunc(r.Images, func(im ImportImage) bool { return im.Kind == place.Referrer }) {
+			if slices.ContainsFunc(r.Images, func(im push.Image) bool { return im.Kind == place.Referrer }) {
 				t.Errorf("referrers in %+v", r.Images)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/page"
 	"bundle/bundle/internal/serve"
+	"bundle/bundle/reports"
 )
 
 // ServeOptions say which bundles are served, to whom, and where.
@@ -41,20 +42,8 @@ type ServeReport struct {
 	Scheme      string // http or https
 	Fingerprint string // SHA-256 of a fresh certificate
 	Certificate []byte // a fresh certificate, PEM
-	Bundles     []ServedBundle
-	NodeFiles   []NodeFile // by which nodes pull from here what they know by its source
-}
-
-// A NodeFile is one that the container runtime of a node needs.
-type NodeFile = nodes.File
-
-// A ServedBundle is one of them.
-type ServedBundle struct {
-	Bundle ReceiptBundle
-	Vouched
-	Charts, Images int
-	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
-	LacksBytes     int64 // of those
+	Bundles     []reports.Served
+	NodeFiles   []nodes.File // by which nodes pull from here what they know by its source
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -82,10 +71,12 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		}
 		defer b.Close()
 		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, ServedBundle{Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)})
+		report.Bundles = append(report.Bundles, reports.Served{
+			Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
+		})
 	}
 	for i, b := range bundles {
-		report.Bundles[i].lacks(b, bundles)
+		countLacks(&report.Bundles[i], b, bundles)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
@@ -117,8 +108,8 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	return serve.Listen(ctx, h, l)
 }
 
-// lacks counts what a delta leaves out and no other bundle has.
-func (s *ServedBundle) lacks(b *open.Bundle, all []*open.Bundle) {
+// countLacks counts what a delta leaves out and no other bundle has.
+func countLacks(s *reports.Served, b *open.Bundle, all []*open.Bundle) {
 	for _, d := range b.Required() {
 		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
 			s.Lacks++

@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/remote"
+	"bundle/bundle/internal/trust"
 )
 
 // A Share is one of several lots of the blobs of a bundle, see [ImportBlobs].
@@ -30,7 +31,7 @@ type BlobsReport struct {
 	Bundle  emit.ReceiptBundle
 	ID      string
 	Created time.Time
-	Vouched
+	trust.Vouched
 	Registry string
 	push.Lot
 	Warnings []string

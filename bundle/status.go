@@ -23,10 +23,10 @@ type StatusOptions struct {
 // A StatusReport says what imports left in a registry, and what is there of it.
 type StatusReport struct {
 	Registry string
-	Imports  []PastImport // newest first
-	More     bool         // there are older ones, which were not read
-	Names    []Standing   // what stands under each name, by the last import that put something there
-	Lost     []Lost       // what names need and the registry does not have
+	Imports  []history.Import   // newest first
+	More     bool               // there are older ones, which were not read
+	Names    []history.Standing // what stands under each name, by the last import that put something there
+	Lost     []history.Lost     // what names need and the registry does not have
 	Warnings []string
 }
 

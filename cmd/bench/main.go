@@ -7,6 +7,7 @@
 //	go run ./cmd/bench -bundle bin/bundle
 //	go run ./cmd/bench -large            # 10 GB, one layer of 4 GB
 //	go run ./cmd/bench -growth           # many small things, in place of large ones
+//	go run ./cmd/bench -charts DIR       # bundle values against helm template
 //
 // It makes deterministic images, runs registries itself (docker-registry as a
 // process where it is installed, else distribution in this process, which is not
@@ -37,6 +38,7 @@ type bench struct {
 	rounds int
 	only   string
 	growth bool
+	charts string
 
 	self   string // this program, for the limit
 	source string // host of the registry that one.tar came from
@@ -70,6 +72,7 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
 	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, update or inventory alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
+	flag.StringVar(&b.charts, "charts", "", "measure bundle values against helm template for the charts in this `folder`, in place of bytes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -93,6 +96,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	switch {
+	case b.charts != "":
+		return b.values(ctx)
 	case b.growth:
 		return b.grow(ctx)
 	case b.only == "inventory": // needs no large images

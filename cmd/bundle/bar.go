@@ -12,7 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
-	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // What a terminal does.
@@ -131,7 +131,7 @@ func (b *bar) Done(line string) {
 }
 
 // Waiting says above the bar that a registry does not answer.
-func (b *bar) Waiting(w bundle.Wait) {
+func (b *bar) Waiting(w reports.Wait) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.above("  " + waiting(w))

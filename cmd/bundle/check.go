@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // A jsonCheck is the report of bundle check.
@@ -22,7 +23,7 @@ type jsonChecked struct {
 	Reference string        `json:"reference"`        // in full
 	Digest    string        `json:"digest,omitempty"` // that it should have; in manifests without digests: that it has
 	Now       string        `json:"now,omitempty"`    // that it has, where that is another
-	State     bundle.State  `json:"state"`            // present, missing, changed, outside
+	State     reports.State `json:"state"`            // present, missing, changed, outside
 	Found     []jsonFinding `json:"found"`
 }
 

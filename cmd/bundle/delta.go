@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // baseFlags say what the other side has already.
@@ -34,7 +35,7 @@ func (f *baseFlags) into(ctx context.Context, o *bundle.ExportOptions) error {
 }
 
 // printBases says what stays out, and on whose word.
-func printBases(w paper, bases []bundle.BaseReport) {
+func printBases(w paper, bases []reports.Base) {
 	for _, b := range bases {
 		word := "not checked who made it"
 		if b.Fingerprint != "" {
@@ -46,7 +47,7 @@ func printBases(w paper, bases []bundle.BaseReport) {
 }
 
 // printRequires says of a delta what it needs beside it.
-func printRequires(w paper, r *bundle.Requires) {
+func printRequires(w paper, r *reports.Requires) {
 	if r == nil {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // diffFlags are those of bundle diff.
@@ -175,7 +176,7 @@ func printDiff(w paper, r *bundle.DiffReport) {
 		count(c.Weight.Layers.Count, "layer"), size(c.Weight.Layers.Bytes), count(c.Weight.Kept.Count, "layer"), size(c.Weight.Kept.Bytes))
 }
 
-func printChartChange(w paper, c bundle.ChartChange) {
+func printChartChange(w paper, c reports.ChartChange) {
 	switch {
 	case c.Version == "":
 		fmt.Fprintf(w, "chart %s %s: %s\n", c.Name, c.PreviousVersion, c.State)
@@ -197,16 +198,16 @@ func printChartChange(w paper, c bundle.ChartChange) {
 	}
 	for _, part := range []struct {
 		title  string
-		values []bundle.ValueChange
+		values []reports.ValueChange
 	}{{"rendered with", c.Inputs}, {"values given", c.Given}, {"defaults", c.Defaults}} {
 		if len(part.values) > 0 {
 			fmt.Fprintf(w, "  %s:\n", part.title)
 		}
 		for _, v := range part.values {
 			switch v.State {
-			case bundle.Added:
+			case reports.Added:
 				fmt.Fprintf(w, "    %s: %s, new\n", v.Key, valueText(v.Value))
-			case bundle.Removed:
+			case reports.Removed:
 				fmt.Fprintf(w, "    %s: gone, was %s\n", v.Key, valueText(v.Previous))
 			default:
 				fmt.Fprintf(w, "    %s: %s, was %s\n", v.Key, valueText(v.Value), valueText(v.Previous))
@@ -238,14 +239,14 @@ func valueText(v any) string {
 	return text
 }
 
-func printImageChanges(w paper, images []bundle.ImageChange) {
+func printImageChanges(w paper, images []reports.ImageChange) {
 	var rows [][]string
 	for _, im := range images {
 		digest, weight := short(im.Digest.String()), size(im.Size)
 		switch im.State {
-		case bundle.Changed:
+		case reports.Changed:
 			digest, weight = digest+", was "+short(im.Previous.String()), weight+", was "+size(im.PreviousSize)
-		case bundle.Removed:
+		case reports.Removed:
 			digest, weight = short(im.Previous.String()), size(im.PreviousSize)
 		}
 		name := im.Reference

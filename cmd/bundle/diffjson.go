@@ -1,6 +1,9 @@
 package main
 
-import "bundle/bundle"
+import (
+	"bundle/bundle"
+	"bundle/bundle/reports"
+)
 
 // A jsonDiff is the report of bundle diff: of two bundles, or of one and a registry.
 type jsonDiff struct {
@@ -29,7 +32,7 @@ type jsonCounts struct {
 // A jsonChangedChart is a chart that differs.
 type jsonChangedChart struct {
 	Name               string             `json:"name"`
-	State              bundle.State       `json:"state"` // added, removed, changed
+	State              reports.State      `json:"state"` // added, removed, changed
 	Version            string             `json:"version,omitempty"`
 	PreviousVersion    string             `json:"previousVersion,omitempty"`
 	AppVersion         string             `json:"appVersion,omitempty"`
@@ -44,27 +47,27 @@ type jsonChangedChart struct {
 
 // A jsonChangedValue is a setting that differs.
 type jsonChangedValue struct {
-	Key      string       `json:"key"`   // as helm's --set writes it
-	State    bundle.State `json:"state"` // added, removed, changed
-	Value    any          `json:"value,omitempty"`
-	Previous any          `json:"previous,omitempty"`
+	Key      string        `json:"key"`   // as helm's --set writes it
+	State    reports.State `json:"state"` // added, removed, changed
+	Value    any           `json:"value,omitempty"`
+	Previous any           `json:"previous,omitempty"`
 }
 
 // A jsonChangedImage is a name that stands for something else.
 type jsonChangedImage struct {
-	Reference    string       `json:"reference"`          // in full, at its source
-	Target       string       `json:"target,omitempty"`   // its name in the registry that is compared
-	State        bundle.State `json:"state"`              // added, removed, changed; of a registry: would push, would replace
-	Instead      string       `json:"instead,omitempty"`  // of one that is added: the only one of its repository that is gone
-	Digest       string       `json:"digest,omitempty"`   // that the newer bundle has
-	Previous     string       `json:"previous,omitempty"` // that the older one has, or the registry
-	Size         int64        `json:"size,omitempty"`
-	PreviousSize int64        `json:"previousSize,omitempty"`
-	NewLayers    int64        `json:"newLayers,omitempty"` // bytes of layers that the older bundle does not have
-	Platforms    []string     `json:"platforms"`
+	Reference    string        `json:"reference"`          // in full, at its source
+	Target       string        `json:"target,omitempty"`   // its name in the registry that is compared
+	State        reports.State `json:"state"`              // added, removed, changed; of a registry: would push, would replace
+	Instead      string        `json:"instead,omitempty"`  // of one that is added: the only one of its repository that is gone
+	Digest       string        `json:"digest,omitempty"`   // that the newer bundle has
+	Previous     string        `json:"previous,omitempty"` // that the older one has, or the registry
+	Size         int64         `json:"size,omitempty"`
+	PreviousSize int64         `json:"previousSize,omitempty"`
+	NewLayers    int64         `json:"newLayers,omitempty"` // bytes of layers that the older bundle does not have
+	Platforms    []string      `json:"platforms"`
 }
 
-func changedValues(all []bundle.ValueChange) []jsonChangedValue {
+func changedValues(all []reports.ValueChange) []jsonChangedValue {
 	list := make([]jsonChangedValue, len(all))
 	for i, v := range all {
 		list[i] = jsonChangedValue(v)

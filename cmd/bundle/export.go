@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 const exportExample = `  # A key once; then what would be fetched, and the bundle.
@@ -35,6 +36,29 @@ const exportExample = `  # A key once; then what would be fetched, and the bundl
   bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
   bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
 
+const exportLong = `Write a chart and every image it needs into one signed bundle.
+
+CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
+of a chart in an HTTP chart repository. Images are found by rendering the chart
+with the values given. Without CHART, --image alone makes a bundle too.
+
+With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
+An import takes it where the registry has those layers, or beside the earlier bundle.
+
+With --verify-images, a policy says which cosign public keys have to have signed which
+images; the first rule that matches HOST/PATH decides:
+
+  images:
+    - match: ghcr.io/acme/**    # * within a part of the path, ** any number of parts
+      keys: [acme.pub]          # files beside the policy; any one of them
+      otherwise: report         # exit code 6; without it, the export ends with 3
+    - match: docker.io/library/*
+      unsigned: allowed
+
+The file appears only when it is complete. A run that was killed, interrupted or
+cut off leaves FILE.partial when it holds something worth keeping: the same
+command goes on from there, and the result is the same.`
+
 func newExport() *cobra.Command {
 	var (
 		o         bundle.ExportOptions
@@ -48,20 +72,9 @@ func newExport() *cobra.Command {
 		config    string
 	)
 	cmd := &cobra.Command{
-		Use:   "export [CHART] [-o FILE] --key FILE",
-		Short: "Write a chart and every image it needs into one signed bundle",
-		Long: `Write a chart and every image it needs into one signed bundle.
-
-CHART is a folder, a .tgz, oci://HOST/PATH[:VERSION], or with --repo URL the name
-of a chart in an HTTP chart repository. Images are found by rendering the chart
-with the values given. Without CHART, --image alone makes a bundle too.
-
-With --base, layers that an earlier bundle brought stay out: the bundle is a delta.
-An import takes it where the registry has those layers, or beside the earlier bundle.
-
-The file appears only when it is complete. A run that was killed, interrupted or
-cut off leaves FILE.partial when it holds something worth keeping: the same
-command goes on from there, and the result is the same.`,
+		Use:     "export [CHART] [-o FILE] --key FILE",
+		Short:   "Write a chart and every image it needs into one signed bundle",
+		Long:    exportLong,
 		Example: exportExample,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -280,7 +293,7 @@ func streamTo(cmd *cobra.Command, o *bundle.ExportOptions) error {
 	return nil
 }
 
-func printImages(p paper, images []bundle.ImageRecord) {
+func printImages(p paper, images []reports.ImageRecord) {
 	var rows [][]string
 	for _, im := range images {
 		rows = append(rows, []string{im.Reference, short(im.Digest.String()), size(im.Size), orDash(strings.Join(im.Platforms, ","))})
@@ -289,7 +302,7 @@ func printImages(p paper, images []bundle.ImageRecord) {
 }
 
 // printReduced says which digests a choice of platforms changed.
-func printReduced(w paper, images []bundle.ImageRecord) {
+func printReduced(w paper, images []reports.ImageRecord) {
 	for _, im := range images {
 		if im.SourceDigest != "" {
 			fmt.Fprintf(w, "reduced to %s: %s, was %s, is %s\n", strings.Join(im.Platforms, ","), im.Reference, short(im.SourceDigest.String()), short(im.Digest.String()))
@@ -298,7 +311,7 @@ func printReduced(w paper, images []bundle.ImageRecord) {
 }
 
 // printSigned says by which keys images were signed.
-func printSigned(w paper, images []bundle.ImageRecord) {
+func printSigned(w paper, images []reports.ImageRecord) {
 	for _, im := range images {
 		for _, key := range im.SignedBy {
 			fmt.Fprintf(w, "signature verified: %s, by the public key %s\n", im.Reference, key)
@@ -326,7 +339,7 @@ func printNotes(w paper, r *bundle.ExportReport) {
 }
 
 // printAccepted says of what the user knows that it cannot be pulled.
-func printAccepted(w paper, accepted []bundle.Finding) {
+func printAccepted(w paper, accepted []reports.Finding) {
 	for _, f := range accepted {
 		if f.Answer != "" {
 			fmt.Fprintf(w, "answered with %s: %s (%s) in %s\n", f.Answer, f.Raw, f.Confidence, f.Where())
@@ -337,7 +350,7 @@ func printAccepted(w paper, accepted []bundle.Finding) {
 }
 
 // printFetched says where charts came from that the user did not name.
-func printFetched(w paper, fetched []bundle.Fetched) {
+func printFetched(w paper, fetched []reports.Fetched) {
 	for _, f := range fetched {
 		if f.Parent != "" {
 			fmt.Fprintf(w, "fetched %s %s for %s from %s\n", f.Chart, f.Version, f.Parent, f.From)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // imagesFlags are those of bundle images alone.
@@ -115,7 +116,7 @@ func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, d
 		all.Untried += r.Untried
 	}
 	for _, ref := range named {
-		all.Found = append(all.Found, bundle.Finding{Raw: ref, Confidence: "image"})
+		all.Found = append(all.Found, reports.Finding{Raw: ref, Confidence: "image"})
 	}
 	return all, demands
 }

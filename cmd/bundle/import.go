@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 const importLong = `Verify a bundle, push what the registry lacks, and write for each chart the
@@ -252,7 +253,7 @@ func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
 }
 
 // became says what became of an image, with the digests of what changed.
-func became(im bundle.ImportImage, dryRun bool) string {
+func became(im reports.ImportImage, dryRun bool) string {
 	text := string(im.State(dryRun))
 	if im.Replaces != "" {
 		text += " " + short(im.Replaces.String()) + " by " + short(im.Digest)
@@ -272,7 +273,7 @@ func tense(dryRun bool, done, would string) string {
 }
 
 // printMoved says of one chart where it points to, and how it is installed.
-func printMoved(p paper, r *bundle.ImportReport, c bundle.ImportChart, pullSecret string) {
+func printMoved(p paper, r *bundle.ImportReport, c reports.ImportChart, pullSecret string) {
 	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
 	if r.DryRun {
 		printChanged(p, c)
@@ -324,7 +325,7 @@ func printEnd(w paper, r *bundle.ImportReport) {
 }
 
 // andMore says what the proof does not cover.
-func andMore(c bundle.ImportChart) (s string) {
+func andMore(c reports.ImportChart) (s string) {
 	switch n := len(c.Left); n {
 	case 0:
 	case 1:
@@ -340,7 +341,7 @@ func andMore(c bundle.ImportChart) (s string) {
 
 // printInstall says what installs the chart, how far that goes, and what goes
 // further.
-func printInstall(w paper, c bundle.ImportChart) {
+func printInstall(w paper, c reports.ImportChart) {
 	fmt.Fprintln(w, "install it with")
 	for _, line := range c.Commands {
 		_ = w.command("  ", line)
@@ -365,7 +366,7 @@ func printInstall(w paper, c bundle.ImportChart) {
 }
 
 // printChanged says what the values change besides references.
-func printChanged(w paper, c bundle.ImportChart) {
+func printChanged(w paper, c reports.ImportChart) {
 	for _, line := range c.Named {
 		fmt.Fprintf(w, "  still names a registry, though no image of it: %s\n", line)
 	}
@@ -387,7 +388,7 @@ func printChanged(w paper, c bundle.ImportChart) {
 }
 
 // printSecrets says which pods pull with the secret, and how to make it.
-func printSecrets(w paper, c bundle.ImportChart, name string) {
+func printSecrets(w paper, c reports.ImportChart, name string) {
 	if name == "" {
 		return
 	}

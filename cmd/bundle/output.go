@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // A view is a report in the words of people: what a query answers goes to
@@ -76,11 +77,11 @@ type header struct {
 
 // A failure says what ended a command, or left it incomplete.
 type failure struct {
-	Code    int           `json:"code"`    // the exit code
-	Kind    string        `json:"kind"`    // failed, usage, untrusted, damaged, refused, incomplete, needs more, undoing, interrupted
-	Message string        `json:"message"` // as people are told
-	Hint    string        `json:"hint"`    // what to do next; may be empty
-	Items   []bundle.Item `json:"items"`   // what it is about, one by one, where it is about several things
+	Code    int            `json:"code"`    // the exit code
+	Kind    string         `json:"kind"`    // failed, usage, untrusted, damaged, refused, incomplete, needs more, undoing, interrupted
+	Message string         `json:"message"` // as people are told
+	Hint    string         `json:"hint"`    // what to do next; may be empty
+	Items   []reports.Item `json:"items"`   // what it is about, one by one, where it is about several things
 }
 
 func failureOf(err error) *failure {
@@ -98,12 +99,12 @@ func failureOf(err error) *failure {
 // error.
 func printJSON(cmd *cobra.Command, report any, err error) error {
 	if report != nil {
-		bundle.CompleteReport(report)
+		reports.Complete(report)
 	}
-	parts := []any{header{bundle.SchemaVersion, cmd.Name()}, report}
+	parts := []any{header{reports.SchemaVersion, cmd.Name()}, report}
 	if err != nil {
 		f := failureOf(err)
-		bundle.CompleteReport(f)
+		reports.Complete(f)
 		parts = append(parts, struct {
 			Error *failure `json:"error"`
 		}{f})

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // printParts says what was there of a bundle in parts, and what is wrong with it.
-func printParts(w io.Writer, p *bundle.PartsReport) {
+func printParts(w io.Writer, p *reports.PartsReport) {
 	if p == nil {
 		return
 	}
@@ -21,7 +21,7 @@ func printParts(w io.Writer, p *bundle.PartsReport) {
 }
 
 // partsHere says how many parts there are, and which are missing.
-func partsHere(p *bundle.PartsReport) string {
+func partsHere(p *reports.PartsReport) string {
 	text := fmt.Sprintf("%d of %d are here", p.Count-len(p.Missing), p.Count)
 	if len(p.Missing) > 0 {
 		text += ", missing " + numbers(p.Missing)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // newProgress chooses how to show progress on standard error: a bar on a
@@ -34,15 +35,15 @@ func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
 }
 
 // told is what registries that do not answer are reported to; nil for nobody.
-func told(pr bundle.Progress) func(bundle.Wait) {
-	if w, ok := pr.(interface{ Waiting(bundle.Wait) }); ok {
+func told(pr bundle.Progress) func(reports.Wait) {
+	if w, ok := pr.(interface{ Waiting(reports.Wait) }); ok {
 		return w.Waiting
 	}
 	return nil
 }
 
 // waiting is the line for a registry that does not answer.
-func waiting(w bundle.Wait) string {
+func waiting(w reports.Wait) string {
 	return fmt.Sprintf("waiting for %s (attempt %d of %d)", w.Host, w.Attempt, w.Of)
 }
 
@@ -80,7 +81,7 @@ func (l *lines) Done(line string) {
 }
 
 // Waiting says that a registry does not answer.
-func (l *lines) Waiting(w bundle.Wait) {
+func (l *lines) Waiting(w reports.Wait) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(l.w, "  %s\n", waiting(w))

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // What was skipped is shown apart from what moves.
@@ -100,7 +100,7 @@ func TestBarResizes(t *testing.T) {
 
 // A registry that does not answer is named with the attempt that is waited for.
 func TestProgressWaiting(t *testing.T) {
-	w := bundle.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
+	w := reports.Wait{Host: "registry.plant.local:5000", Attempt: 2, Of: 3}
 	const line = "  waiting for registry.plant.local:5000 (attempt 2 of 3)\n"
 	var plain, terminal bytes.Buffer
 	told(&lines{w: &plain})(w)

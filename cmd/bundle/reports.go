@@ -5,11 +5,12 @@ import (
 	"slices"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // The reports of package bundle in the words of words.go.
 
-func aboutBundle(b bundle.ReceiptBundle, entries int) jsonBundle {
+func aboutBundle(b reports.ReceiptBundle, entries int) jsonBundle {
 	return jsonBundle{b.Path, b.Size, b.ID, b.Created, b.Expires, b.Serial, b.Tool, b.Sums.String(), entries}
 }
 
@@ -52,7 +53,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 }
 
 // requiresJSON is what the record of a delta says.
-func requiresJSON(r *bundle.Requires) *jsonRequires {
+func requiresJSON(r *reports.Requires) *jsonRequires {
 	if r == nil {
 		return nil
 	}
@@ -150,10 +151,10 @@ func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 }
 
 func signJSON(r *bundle.SignReport) *jsonSign {
-	own := bundle.Voucher{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: r.Signature}
+	own := reports.Voucher{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: r.Signature}
 	return &jsonSign{
 		Bundle:  aboutBundle(r.Bundle, 0),
-		Signers: jsonSigners(append([]bundle.Voucher{own}, r.Others...), false),
+		Signers: jsonSigners(append([]reports.Voucher{own}, r.Others...), false),
 		Already: r.Already,
 	}
 }
@@ -162,7 +163,7 @@ func imagesJSON(r *bundle.ImagesReport) *jsonImages {
 	j := &jsonImages{Failed: r.Failed, Untried: r.Untried, Warnings: r.NotTaken}
 	j.Images, j.Unresolved = byReference(r.Found)
 	for _, d := range r.Disabled {
-		j.Disabled = append(j.Disabled, jsonDisabled{jsonFindings([]bundle.Finding{d.Finding})[0], d.Switch})
+		j.Disabled = append(j.Disabled, jsonDisabled{jsonFindings([]reports.Finding{d.Finding})[0], d.Switch})
 	}
 	return j
 }
@@ -171,7 +172,7 @@ func valuesJSON(all []*bundle.ValuesReport, err error) *jsonValues {
 	j := &jsonValues{Complete: err == nil}
 	for _, r := range all {
 		j.Registry = r.Registry
-		charts := jsonMovedCharts([]bundle.ImportChart{r.ChartReport})
+		charts := jsonMovedCharts([]reports.ImportChart{r.ChartReport})
 		charts[0].Commands = nil // they are for what an import has written
 		j.Charts = append(j.Charts, charts...)
 	}

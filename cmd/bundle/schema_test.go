@@ -17,16 +17,16 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"bundle/bundle"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
-var update = flag.Bool("update", false, "write the schema of reports anew")
+var update = flag.Bool("update", false, "write the schema of documents anew")
 
 const schemaFile = "help/report.schema.json"
 
-// reports are the objects that commands print, by command.
-var reports = map[string]any{
+// documents are the objects that commands print, by command.
+var documents = map[string]any{
 	"check":     jsonCheck{},
 	"diff":      jsonDiff{},
 	"export":    jsonExport{},
@@ -71,10 +71,10 @@ func makeSchema(t *testing.T) map[string]any {
 	s := &schemer{t: t, docs: comments(t), defs: make(map[string]any)}
 	failed := s.of(reflect.TypeFor[failure]())
 	var alternatives []any
-	for _, name := range slices.Sorted(maps.Keys(reports)) {
-		def := s.object(reflect.TypeOf(reports[name]))
+	for _, name := range slices.Sorted(maps.Keys(documents)) {
+		def := s.object(reflect.TypeOf(documents[name]))
 		props := def["properties"].(map[string]schemaOf)
-		props["schemaVersion"] = schemaOf{"const": bundle.SchemaVersion}
+		props["schemaVersion"] = schemaOf{"const": reports.SchemaVersion}
 		props["command"] = schemaOf{"const": name}
 		props["error"] = failed
 		def["required"] = append([]string{"schemaVersion", "command"}, def["required"].([]string)...)
@@ -84,9 +84,9 @@ func makeSchema(t *testing.T) map[string]any {
 	s.defs["failed"] = schemaOf{
 		"description": "a command that failed, and has nothing else to report",
 		"type":        "object", "additionalProperties": false, "required": []string{"schemaVersion", "command", "error"},
-		"properties": map[string]schemaOf{"schemaVersion": {"const": bundle.SchemaVersion}, "command": {"type": "string"}, "error": failed},
+		"properties": map[string]schemaOf{"schemaVersion": {"const": reports.SchemaVersion}, "command": {"type": "string"}, "error": failed},
 	}
-	s.defs["receipt"] = s.object(reflect.TypeFor[bundle.Receipt]())
+	s.defs["receipt"] = s.object(reflect.TypeFor[reports.Receipt]())
 	alternatives = append(alternatives, schemaOf{"$ref": "#/$defs/failed"}, schemaOf{"$ref": "#/$defs/receipt"})
 	return map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -104,7 +104,7 @@ func (s *schemer) of(t reflect.Type) schemaOf {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return schemaOf{"type": "string", "format": "date-time"}
-	case reflect.TypeFor[bundle.State]():
+	case reflect.TypeFor[reports.State]():
 		return schemaOf{"enum": []string{"present", "pushed", "replaced", "refused", "missing", "changed", "outside", "added", "removed", "would push", "would replace"}}
 	}
 	switch t.Kind() {
@@ -176,7 +176,7 @@ func (s *schemer) object(t reflect.Type) schemaOf {
 // comments reads what stands beside the fields and above the types.
 func comments(t *testing.T) map[string]string {
 	docs := make(map[string]string)
-	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "diffjson.go", "merge.go", "../../bundle/exportreport.go", "../../bundle/internal/emit/receipt.go",
+	for _, file := range []string{"words.go", "output.go", "root.go", "check.go", "status.go", "inventory.go", "diffjson.go", "merge.go", "../../bundle/reports/reports.go", "../../bundle/internal/emit/receipt.go",
 		"../../bundle/internal/fault/items.go", "../../bundle/internal/media/media.go", "../../bundle/internal/image/referrers.go", "../../bundle/internal/chart/repository.go", "../../bundle/internal/trust/trust.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // setFlags are those of every command that writes a bundle in parts.
@@ -175,7 +176,7 @@ medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
 }
 
 // printWritten says which parts are on their media.
-func printWritten(w io.Writer, list []bundle.Written, of int) {
+func printWritten(w io.Writer, list []reports.Written, of int) {
 	for _, p := range list {
 		kept := ""
 		if p.Kept {

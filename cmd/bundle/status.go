@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newStatus() *cobra.Command {
@@ -113,12 +114,12 @@ type jsonPastImport struct {
 
 // A jsonStanding is a name in the registry, and what stands under it.
 type jsonStanding struct {
-	Reference string       `json:"reference"` // at its source
-	Target    string       `json:"target"`    // its name in the registry
-	Digest    string       `json:"digest"`    // that the last import put there
-	State     bundle.State `json:"state"`     // present, changed, missing
-	Now       string       `json:"now,omitempty"`
-	Bundle    string       `json:"bundle"` // id of that import's bundle
+	Reference string        `json:"reference"` // at its source
+	Target    string        `json:"target"`    // its name in the registry
+	Digest    string        `json:"digest"`    // that the last import put there
+	State     reports.State `json:"state"`     // present, changed, missing
+	Now       string        `json:"now,omitempty"`
+	Bundle    string        `json:"bundle"` // id of that import's bundle
 }
 
 // A jsonLost is a manifest or blob that a name needs, and that is not there.

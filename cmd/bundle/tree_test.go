@@ -60,14 +60,15 @@ func TestImportDirections(t *testing.T) {
 		pkg string
 		may string // packages of this module it may import, of bundle/internal by their last name
 	}{
-		{"cmd/bundle", "bundle"},
+		{"cmd/bundle", "bundle bundle/reports"},
 		{"cmd/bench", "testdata/regtest testdata/medium layout/parity"},
 		{"cmd/demo", "testdata/regtest"},
 		{"testdata/hostile", "checksum"},
 		{"testdata/regtest", ""},
 		{"testdata/medium", ""},
 		{"testdata/judge", ""},
-		{"bundle", "media nodes layout layout/parts check stock inventory history serve page diff emit rewrite transfer push plan place open source cosign image trust record name disk progress fault relocate chart remote words input checksum"},
+		{"bundle", "bundle/reports media nodes layout layout/parts check stock inventory history serve page diff emit transfer push plan place open source cosign image trust record name disk progress fault relocate chart remote words input checksum"},
+		{"bundle/reports", "check nodes diff history emit rewrite transfer media push place open image trust record fault chart remote words"},
 		{"bundle/internal/check", "emit place record name chart remote words"},
 		{"bundle/internal/serve", "place open record name fault layout"},
 		{"bundle/internal/page", "diff trust record"},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // trustFlags are those of every command that reads a bundle.
@@ -128,7 +129,7 @@ func (f *trustFlags) signers() (string, error) {
 }
 
 // printTrust says on whose word the bundle was taken.
-func printTrust(w paper, v bundle.Vouched) {
+func printTrust(w paper, v reports.Vouched) {
 	if v.SignatureSkipped {
 		fmt.Fprintln(w, "signature NOT checked (--insecure-skip-signature)")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // What commands tell programs. One thing has one key in all of them; a list is
@@ -74,13 +75,13 @@ type jsonImage struct {
 
 // A jsonPlaced is an image, and what became of it in a registry.
 type jsonPlaced struct {
-	Reference    string       `json:"reference"` // in full, at its source
-	Target       string       `json:"target"`    // its name in the registry
-	Digest       string       `json:"digest"`
-	SourceDigest string       `json:"sourceDigest,omitempty"` // of what the source has, where a choice of platforms changed it
-	State        bundle.State `json:"state"`                  // present, pushed, replaced, refused; in a dry run: would push, would replace
-	Previous     string       `json:"previous,omitempty"`     // digest that the name stood for before, where that was another
-	Reason       string       `json:"reason,omitempty"`       // why it was refused
+	Reference    string        `json:"reference"` // in full, at its source
+	Target       string        `json:"target"`    // its name in the registry
+	Digest       string        `json:"digest"`
+	SourceDigest string        `json:"sourceDigest,omitempty"` // of what the source has, where a choice of platforms changed it
+	State        reports.State `json:"state"`                  // present, pushed, replaced, refused; in a dry run: would push, would replace
+	Previous     string        `json:"previous,omitempty"`     // digest that the name stood for before, where that was another
+	Reason       string        `json:"reason,omitempty"`       // why it was refused
 }
 
 // A jsonChart is a chart in a bundle, and what it was rendered with.
@@ -105,7 +106,7 @@ type jsonMovedChart struct {
 	Version  string         `json:"version"`
 	Target   string         `json:"target,omitempty"` // oci:// reference without version, where the registry has it
 	Digest   string         `json:"digest,omitempty"` // of its OCI manifest there
-	State    bundle.State   `json:"state,omitempty"`  // as of an image; absent where it is not pushed
+	State    reports.State  `json:"state,omitempty"`  // as of an image; absent where it is not pushed
 	Previous string         `json:"previous,omitempty"`
 	Archive  string         `json:"archive,omitempty"` // its file, where the registry does not have it
 	Files    []string       `json:"files"`             // values files for helm, in order
@@ -117,6 +118,7 @@ type jsonMovedChart struct {
 	Named    []string       `json:"named"`             // settings that still name a source registry, but pull nothing by it
 	Changed  []string       `json:"changed"`           // what else the values change: checksums, labels and the like
 	Short    bool           `json:"short"`             // the search ended at its bound: other values may move more
+	Renders  int            `json:"renders"`           // of the chart, until they were found and proved
 	GitOps   []string       `json:"gitOps"`            // files for GitOps
 	Altered  []string       `json:"altered"`           // objects, containers, arguments and settings that they add, remove or change
 	Unlocked []string       `json:"unlocked"`          // those of keys that only make the chart accept other images
@@ -156,38 +158,38 @@ type jsonRequires struct {
 
 // A jsonBase is what says that the other side has them.
 type jsonBase struct {
-	Path        string          `json:"path,omitempty"` // as it was named at export
-	ID          string          `json:"id"`
-	Kind        bundle.BaseKind `json:"kind"` // bundle, receipt, inventory
-	Created     time.Time       `json:"created"`
-	Fingerprint string          `json:"fingerprint,omitempty"` // of the trusted key that signed it; absent where it was taken as a hint
-	Layers      int             `json:"layers"`                // that it is the first to have
-	Bytes       int64           `json:"bytes"`
+	Path        string           `json:"path,omitempty"` // as it was named at export
+	ID          string           `json:"id"`
+	Kind        reports.BaseKind `json:"kind"` // bundle, receipt, inventory
+	Created     time.Time        `json:"created"`
+	Fingerprint string           `json:"fingerprint,omitempty"` // of the trusted key that signed it; absent where it was taken as a hint
+	Layers      int              `json:"layers"`                // that it is the first to have
+	Bytes       int64            `json:"bytes"`
 }
 
 // A jsonExport is the report of bundle export.
 type jsonExport struct {
-	DryRun     bool                `json:"dryRun"`
-	Complete   bool                `json:"complete"` // false: exit code 6
-	Bundle     jsonBundle          `json:"bundle"`
-	Signers    []jsonSigner        `json:"signers"`
-	Requires   *jsonRequires       `json:"requires,omitempty"`
-	Bytes      jsonBytes           `json:"bytes"`
-	Blobs      int                 `json:"blobs"`           // that move
-	Count      int                 `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
-	Parts      []bundle.Written    `json:"parts"`           // that are on their media
-	Charts     []jsonChart         `json:"charts"`
-	Images     []jsonImage         `json:"images"`
-	Referrers  []jsonImage         `json:"referrers"`  // signatures, SBOMs and the like
-	Unresolved []jsonFinding       `json:"unresolved"` // seen in a chart, but not to be pulled as it stands
-	Accepted   []jsonFinding       `json:"accepted"`   // the same, but the user knows of it
-	Lacking    []bundle.Lacking    `json:"lacking"`    // images without some of the platforms asked for
-	LeftBehind []bundle.LeftBehind `json:"leftBehind"` // attestations that their registry does not serve
-	Elsewhere  []bundle.Elsewhere  `json:"elsewhere"`  // layers that may lie elsewhere, and travel
-	Unasked    []bundle.Unasked    `json:"unasked"`    // registries that did not answer for signatures
-	Fetched    []bundle.Fetched    `json:"fetched"`    // charts that came over the network
-	Warnings   []string            `json:"warnings"`
-	Moved      []jsonMoved         `json:"moved"` // references that mean something else than when the run began that this one went on with
+	DryRun     bool                 `json:"dryRun"`
+	Complete   bool                 `json:"complete"` // false: exit code 6
+	Bundle     jsonBundle           `json:"bundle"`
+	Signers    []jsonSigner         `json:"signers"`
+	Requires   *jsonRequires        `json:"requires,omitempty"`
+	Bytes      jsonBytes            `json:"bytes"`
+	Blobs      int                  `json:"blobs"`           // that move
+	Count      int                  `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
+	Parts      []reports.Written    `json:"parts"`           // that are on their media
+	Charts     []jsonChart          `json:"charts"`
+	Images     []jsonImage          `json:"images"`
+	Referrers  []jsonImage          `json:"referrers"`  // signatures, SBOMs and the like
+	Unresolved []jsonFinding        `json:"unresolved"` // seen in a chart, but not to be pulled as it stands
+	Accepted   []jsonFinding        `json:"accepted"`   // the same, but the user knows of it
+	Lacking    []reports.Lacking    `json:"lacking"`    // images without some of the platforms asked for
+	LeftBehind []reports.LeftBehind `json:"leftBehind"` // attestations that their registry does not serve
+	Elsewhere  []reports.Elsewhere  `json:"elsewhere"`  // layers that may lie elsewhere, and travel
+	Unasked    []reports.Unasked    `json:"unasked"`    // registries that did not answer for signatures
+	Fetched    []reports.Fetched    `json:"fetched"`    // charts that came over the network
+	Warnings   []string             `json:"warnings"`
+	Moved      []jsonMoved          `json:"moved"` // references that mean something else than when the run began that this one went on with
 }
 
 // A jsonMoved is a reference that means something else than before.
@@ -264,7 +266,7 @@ type jsonParts struct {
 	Spare    int      `json:"spare"`    // how many more, after those that are
 }
 
-func jsonPartsOf(p *bundle.PartsReport) *jsonParts {
+func jsonPartsOf(p *reports.PartsReport) *jsonParts {
 	if p == nil {
 		return nil
 	}
@@ -303,7 +305,7 @@ type jsonKeygen struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-func jsonSigners(all []bundle.Voucher, trusted bool) []jsonSigner {
+func jsonSigners(all []reports.Voucher, trusted bool) []jsonSigner {
 	list := make([]jsonSigner, len(all))
 	for i, v := range all {
 		list[i] = jsonSigner{v.Fingerprint, v.KeyType, trusted, v.Principals, v.Comment, v.Authority, v.KeyID, v.Signature}
@@ -311,7 +313,7 @@ func jsonSigners(all []bundle.Voucher, trusted bool) []jsonSigner {
 	return list
 }
 
-func jsonFindings(all []bundle.Finding) []jsonFinding {
+func jsonFindings(all []reports.Finding) []jsonFinding {
 	list := make([]jsonFinding, len(all))
 	for i, f := range all {
 		list[i] = jsonFinding{f.Raw, f.Chart, f.Template, f.Kind, f.Path, f.Confidence, f.Answer, f.Keys}
@@ -319,7 +321,7 @@ func jsonFindings(all []bundle.Finding) []jsonFinding {
 	return list
 }
 
-func jsonImageList(all []bundle.ImageRecord) []jsonImage {
+func jsonImageList(all []reports.ImageRecord) []jsonImage {
 	list := make([]jsonImage, len(all))
 	for i, im := range all {
 		list[i] = jsonImage{
@@ -338,7 +340,7 @@ func jsonImageList(all []bundle.ImageRecord) []jsonImage {
 	return list
 }
 
-func jsonCharts(all []bundle.ChartRecord) []jsonChart {
+func jsonCharts(all []reports.ChartRecord) []jsonChart {
 	list := make([]jsonChart, len(all))
 	for i, c := range all {
 		list[i] = jsonChart{
@@ -360,12 +362,12 @@ func jsonCharts(all []bundle.ChartRecord) []jsonChart {
 }
 
 // byReference groups findings by the image that they mean: in full, sorted.
-func byReference(found []bundle.Finding) (images []jsonImage, unresolved []jsonFinding) {
+func byReference(found []reports.Finding) (images []jsonImage, unresolved []jsonFinding) {
 	at := make(map[string]int)
 	for _, f := range found {
 		ref, err := bundle.ParseReference(f.Raw)
 		if err != nil || f.Confidence != "image" {
-			unresolved = append(unresolved, jsonFindings([]bundle.Finding{f})...)
+			unresolved = append(unresolved, jsonFindings([]reports.Finding{f})...)
 			continue
 		}
 		i, known := at[ref.String()]
@@ -374,13 +376,13 @@ func byReference(found []bundle.Finding) (images []jsonImage, unresolved []jsonF
 			at[ref.String()] = i
 			images = append(images, jsonImage{Reference: ref.String()})
 		}
-		images[i].Found = append(images[i].Found, jsonFindings([]bundle.Finding{f})...)
+		images[i].Found = append(images[i].Found, jsonFindings([]reports.Finding{f})...)
 	}
 	slices.SortFunc(images, func(a, b jsonImage) int { return cmp.Compare(a.Reference, b.Reference) })
 	return images, unresolved
 }
 
-func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
+func jsonMovedCharts(all []reports.ImportChart) []jsonMovedChart {
 	list := make([]jsonMovedChart, len(all))
 	for i, c := range all {
 		m := jsonMovedChart{
@@ -389,11 +391,11 @@ func jsonMovedCharts(all []bundle.ImportChart) []jsonMovedChart {
 			Excluded: jsonFindings(c.Excluded), Named: c.Named, Changed: c.Changed, Warnings: c.Warnings,
 			Altered: c.Altered, Unlocked: c.Unlocked, Remarks: c.Remarks,
 			Commands: c.Commands, OutsideHelm3: c.Outside3, OutsideHelm4: c.Outside4, Stuck: c.Stuck, Kustomize: c.Kustomize,
-			Short: c.Short, GitOps: c.GitOps,
+			Short: c.Short, Renders: c.Renders, GitOps: c.GitOps,
 			Secrets: c.Secrets, SecretsLeft: c.SecretsLeft,
 		}
 		for _, l := range c.Left {
-			m.Left = append(m.Left, jsonLeft{jsonFindings([]bundle.Finding{l.Finding})[0], l.Reason, l.Target, l.Needs})
+			m.Left = append(m.Left, jsonLeft{jsonFindings([]reports.Finding{l.Finding})[0], l.Reason, l.Target, l.Needs})
 		}
 		list[i] = m
 	}

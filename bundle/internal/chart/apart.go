@@ -126,8 +126,8 @@ func serveRenders(setup string) (child.Session, error) {
 	}, nil
 }
 
-// largeDocument is the size of a document, in bytes, that is searched by the process
-// that may die of it first.
+// largeDocument is the size of a document, in bytes, that is searched for references by
+// the process that may die of it first.
 const largeDocument = 1 << 20
 
 func (o *Output) searchLarge() {
@@ -135,7 +135,6 @@ func (o *Output) searchLarge() {
 		if d := o.Manifests[i].doc; len(d.raw) >= largeDocument {
 			d.allLeaves()
 			d.findings()
-			d.allRemarks()
 		}
 	}
 }
@@ -149,6 +148,7 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.flag(o.Strict)
 	w.flag(o.Checks)
 	w.flag(o.StubKeys)
+	w.flag(o.SameRandom)
 	w.flag(o.Occasions)
 	w.flag(o.demands)
 	values := o.Values
@@ -165,7 +165,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), Occasions: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
 		demands: r.flag(),
 	}
 	var ok bool

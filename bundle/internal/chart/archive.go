@@ -29,6 +29,11 @@ const (
 	maxChartFiles = 20000
 	maxNesting    = 8 // archives within archives
 
+	// maxParsed is how many bytes may be read as YAML when the chart is loaded, of all
+	// charts in it together: read, they take fifty times as much. The largest that we
+	// know has one of them.
+	maxParsed = 16 << 20
+
 	// maxInstances is how often charts may be used in one, under aliases: a few
 	// that use each other twice at every level would be millions.
 	maxInstances = 5000
@@ -57,7 +62,7 @@ func (e *ArchiveError) Unwrap() error { return e.Err }
 // Dependencies that the archive lacks are not fetched; rendering such a chart
 // strictly fails with a *DependencyError.
 func Open(archive []byte) (*Chart, error) {
-	budget := &budget{size: maxChartSize, files: maxChartFiles}
+	budget := &budget{size: maxChartSize, files: maxChartFiles, parsed: maxParsed}
 	if err := budget.check(archive, 0); err != nil {
 		return nil, err
 	}
@@ -129,12 +134,14 @@ func checkInstances(h *helm.Chart, left *int) error {
 
 // budget is what remains of the limits.
 type budget struct {
-	size  int64
-	files int
+	size   int64
+	files  int
+	parsed int64
 }
 
 var (
 	errTooLarge = fmt.Errorf("decompresses to more than %d MiB", maxChartSize>>20)
+	errTooMuch  = fmt.Errorf("its values and the like hold more than %d MiB", maxParsed>>20)
 	errTooMany  = fmt.Errorf("holds more than %d files", maxChartFiles)
 )
 
@@ -192,6 +199,11 @@ func (b *budget) checkEntry(r io.Reader, h *tar.Header, depth int) error {
 	if path.IsAbs(name) || strings.Contains("/"+name+"/", "/../") {
 		return fail(errors.New("leads out of the chart"))
 	}
+	if isParsed(path.Base(name)) {
+		if b.parsed -= h.Size; b.parsed < 0 {
+			return fail(errTooMuch)
+		}
+	}
 	if path.Ext(name) != ".tgz" || path.Base(path.Dir(name)) != "charts" {
 		return nil
 	}
@@ -205,6 +217,15 @@ func (b *budget) checkEntry(r io.Reader, h *tar.Header, depth int) error {
 		return fail(err)
 	}
 	return nil
+}
+
+// isParsed tells whether a file of that name is read as YAML when a chart is loaded.
+func isParsed(base string) bool {
+	switch base {
+	case "Chart.yaml", "Chart.lock", "values.yaml", "requirements.yaml", "requirements.lock":
+		return true
+	}
+	return false
 }
 
 // limitedReader fails, unlike io.LimitedReader, when there is more to read.

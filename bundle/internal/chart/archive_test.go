@@ -123,10 +123,11 @@ func TestLimits(t *testing.T) {
 		limit   budget
 		want    error
 	}{
-		{"within", outer, budget{size: 10_000, files: 7}, nil},
-		{"too large", outer, budget{size: 6_000, files: 7}, errTooLarge},
-		{"too many files", outer, budget{size: 10_000, files: 6}, errTooMany},
-		{"folders without end", gzipped(t, bytes.Repeat(dir.Bytes(), 1000)), budget{size: 10_000, files: 7}, errTooMany},
+		{"within", outer, budget{size: 10_000, files: 7, parsed: 1000}, nil},
+		{"too large", outer, budget{size: 6_000, files: 7, parsed: 1000}, errTooLarge},
+		{"too many files", outer, budget{size: 10_000, files: 6, parsed: 1000}, errTooMany},
+		{"too much to parse", outer, budget{size: 10_000, files: 7, parsed: 10}, errTooMuch},
+		{"folders without end", gzipped(t, bytes.Repeat(dir.Bytes(), 1000)), budget{size: 10_000, files: 7, parsed: 1000}, errTooMany},
 	}
 	for _, tt := range tests {
 		if err := tt.limit.check(tt.archive, 0); !errors.Is(err, tt.want) {

@@ -22,6 +22,15 @@
 // lookup returns nothing, names are not resolved, and the environment is not
 // visible to templates.
 //
+// Templates can ask for any amount of memory, and nothing but the end of a process
+// stops them. So a program that calls [Child] first in its main function renders in a
+// child of itself (see package child), which loads the chart once, keeps what is parsed
+// between renders, and sends what was rendered already parsed: neither text nor YAML
+// that explodes does so here. A child that dies is a [LimitError] of the render that
+// it died of. In a program without that call, as in one that uses this as a library,
+// charts are rendered in the process itself, and a template that asks for terabytes
+// ends it.
+//
 // # Positions
 //
 // A [Position] is a document, a path in it, and if need be a word of a scalar or

@@ -219,7 +219,7 @@ func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode, begins fu
 	m := e.machine(set, how)
 	defer e.release(set, m)
 	m.begin(root, begins)
-	all := &renderings{byName: make(map[string]*rendering, len(list))}
+	all := &renderings{byName: make(map[string]*rendering, len(list)), writers: map[string]*rendering{}}
 	for _, s := range list {
 		if strings.HasPrefix(path.Base(s.name), "_") {
 			continue
@@ -229,7 +229,9 @@ func (e *engine) render(h *helm.Chart, top chartutil.Values, how mode, begins fu
 			return nil, err
 		}
 		all.byName[s.name] = r
-		all.wrote = all.wrote || r.wrote
+		if r.wrote {
+			all.writers[s.name] = r
+		}
 	}
 	return all, nil
 }
@@ -260,13 +262,13 @@ func (e *engine) execute(m *machine, s source) (*rendering, error) {
 	if r.err != nil && (stubbed || m.stubbed) {
 		r.err = fmt.Errorf("%w: %w", errStubbed, r.err)
 	}
-	r.again, r.wrote = rec.again, rec.wrote
+	r.again, r.wrote, r.calls = rec.again, rec.wrote, rec.calls
 	if r.wrote {
 		m.measure()
 		m.stubbed = m.stubbed || stubbed
 		return r, r.err
 	}
-	r.calls, r.looks = rec.calls, make(map[int]uint64, len(rec.looks))
+	r.looks = make(map[int]uint64, len(rec.looks))
 	for id := range rec.looks {
 		r.looks[id] = m.view.sum(id)
 	}

@@ -77,7 +77,7 @@ func ownText(c *Chart, o RenderOptions) (text map[string]string, random map[stri
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := c.lenient().render(p.chart, top, mode{checks: o.Strict}, func(string) {})
+	all, err := c.lenient().render(p.chart, top, mode{checks: o.Strict, fresh: true}, func(string) {})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -336,7 +336,7 @@ func executed(t *testing.T, c *Chart, sets string) map[string]*rendering {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := c.lenient().render(p.chart, top, mode{}, func(string) {})
+	all, err := c.lenient().render(p.chart, top, mode{fresh: true}, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

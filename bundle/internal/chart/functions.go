@@ -43,9 +43,7 @@ func functions() template.FuncMap {
 		},
 		"toYaml":       toYAML,
 		"toYamlPretty": toYAMLPretty,
-		"fromYaml": func(s string) map[string]any {
-			return orError(func(m *map[string]any) error { return yaml.Unmarshal([]byte(s), m) })
-		},
+		"fromYaml":     fromYAML,
 		"fromYamlArray": func(s string) []any {
 			return listOrError(func(l *[]any) error { return yaml.Unmarshal([]byte(s), l) })
 		},
@@ -86,6 +84,10 @@ func before(fn any, f func(args []reflect.Value)) any {
 		}
 		return v.Call(args)
 	}).Interface()
+}
+
+func fromYAML(s string) map[string]any {
+	return orError(func(m *map[string]any) error { return yaml.Unmarshal([]byte(s), m) })
 }
 
 func orError(read func(*map[string]any) error) map[string]any {

@@ -184,11 +184,31 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	if _, err := os.Stat(filepath.Join(abs, chartutil.ChartfileName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, &KindError{What: "no " + chartutil.ChartfileName + " in this folder"}
 	}
+	if err := checkParsed(abs); err != nil {
+		return nil, fault.Input("", err, "")
+	}
 	h, err := loadHelm(func() (*helm.Chart, error) { return loader.LoadDir(abs) })
 	if err != nil {
 		return nil, fault.Input("", err, "")
 	}
 	return h, checkLinks(abs, h)
+}
+
+// checkParsed counts what of a folder is read as YAML, before it is.
+func checkParsed(dir string) error {
+	left := int64(maxParsed)
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !isParsed(d.Name()) {
+			return nil // what cannot be read is not in the chart
+		}
+		if fi, err := d.Info(); err == nil {
+			left -= fi.Size()
+		}
+		if left < 0 {
+			return errTooMuch
+		}
+		return nil
+	})
 }
 
 // checkLinks refuses a chart with files that were read through links out of its

@@ -17,9 +17,10 @@ type machine struct {
 	included map[string]int
 	mode     mode
 
-	texts   map[string]*fileTrees // that tpl was called with
-	notices map[int]notice        // of these
-	size    int                   // bytes of these
+	texts   map[string]*fileTrees     // that tpl was called with
+	notices map[int]notice            // of these
+	parsed  map[string]map[string]any // by the texts that fromYaml was called with
+	size    int                       // bytes of all these texts
 
 	dot     map[string]any // of this render
 	view    *view
@@ -39,7 +40,7 @@ func (e *engine) machine(set *templateSet, how mode) *machine {
 			return m
 		}
 	}
-	m := &machine{engine: e, set: set, mode: how, included: map[string]int{}, texts: map[string]*fileTrees{}, notices: map[int]notice{}}
+	m := &machine{engine: e, set: set, mode: how, included: map[string]int{}, texts: map[string]*fileTrees{}, notices: map[int]notice{}, parsed: map[string]map[string]any{}}
 	m.root = template.Must(set.root.Clone()).Option("missingkey=zero").Funcs(m.functions())
 	m.root.Funcs(m.calls(m.root))
 	return m
@@ -59,13 +60,14 @@ func (m *machine) begin(root map[string]any, begins func(string)) {
 	if m.size > maxTexts {
 		clear(m.texts)
 		clear(m.notices)
+		clear(m.parsed)
 		m.size = 0
 	}
 	m.measure()
 }
 
 func (m *machine) measure() {
-	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks, lookupLook: m.mode.lookup})
+	m.view = measure(&m.engine.ledger, m.dot, map[string]any{stubLook: m.mode.stub, checkLook: m.mode.checks, lookupLook: m.mode.lookup, freshLook: m.mode.fresh})
 }
 
 // A mode says what functions do.
@@ -73,12 +75,14 @@ type mode struct {
 	stub   bool // keys are not generated
 	checks bool // fail and required count, and notes are executed too
 	lookup bool // lookup finds something
+	fresh  bool // what is random is chosen anew; otherwise it may be what it was
 }
 
 // Looks at what is no field: the parts of the mode.
 const (
 	stubLook  = "\x00\x00stub"
 	checkLook = "\x00\x00checks"
+	freshLook = "\x00\x00fresh"
 )
 
 func (m *machine) looksAt(path string) {
@@ -107,7 +111,10 @@ func noValue(text string) string { return strings.ReplaceAll(text, "<no value>",
 func (m *machine) functions() template.FuncMap {
 	f := functions()
 	for _, name := range randomFunctions {
-		f[name] = before(f[name], func([]reflect.Value) { m.rec.again = true })
+		f[name] = before(f[name], func([]reflect.Value) {
+			m.looksAt(freshLook)
+			m.rec.again = m.rec.again || m.mode.fresh
+		})
 	}
 	if m.mode.stub {
 		for name, value := range keyStubs() {
@@ -118,6 +125,7 @@ func (m *machine) functions() template.FuncMap {
 		}
 	}
 	f["fail"], f["required"] = m.fail, m.required
+	f["fromYaml"] = m.fromYAML
 	for _, name := range changingFunctions {
 		f[name] = m.merge(f[name])
 	}
@@ -135,18 +143,18 @@ func (m *machine) functions() template.FuncMap {
 
 // seen notices what a pipeline is about to read.
 func (m *machine) seen(id int, values ...any) string {
-	if m.rec.wrote {
-		return ""
-	}
 	n, ok := m.set.notices[id]
 	if !ok {
 		n = m.notices[id]
 	}
-	for _, o := range n.operands {
-		m.rec.read(m.view, values[o.of], o)
-	}
 	if n.template != "" {
 		m.rec.calls[n.template] = m.set.trees[n.template]
+	}
+	if m.rec.wrote {
+		return ""
+	}
+	for _, o := range n.operands {
+		m.rec.read(m.view, values[o.of], o)
 	}
 	return ""
 }
@@ -201,6 +209,20 @@ func (m *machine) merge(fn any) any {
 		}
 		return out
 	}).Interface()
+}
+
+// fromYAML parses a text once: charts call templates by include and read what they
+// wrote, each time.
+func (m *machine) fromYAML(text string) map[string]any {
+	all, known := m.parsed[text]
+	if !known {
+		all = fromYAML(text)
+		if m.size < maxTexts {
+			m.parsed[text] = all
+			m.size += len(text)
+		}
+	}
+	return copyMap(all)
 }
 
 const maxIncludes = 1000 // nested ones of one template, as in Helm

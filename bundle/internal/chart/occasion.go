@@ -137,7 +137,7 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *ren
 	if err != nil {
 		return c.fail(err.Error(), err)
 	}
-	how := mode{stub: true}
+	how := mode{stub: true, fresh: !o.SameRandom && !o.Strict}
 	if base == nil {
 		if base, err = e.render(p.chart, values, how, o.working); err != nil {
 			return nil // the chart renders strictly alone: nothing to compare with
@@ -145,7 +145,7 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *ren
 	}
 	have := placesOf(out)
 	for _, x := range list {
-		if base.wrote {
+		if len(base.writers) > 0 {
 			if _, values, err = e.process(c.helm, o, caps); err != nil {
 				return c.fail(err.Error(), err)
 			}
@@ -153,6 +153,7 @@ func (c *Chart) further(o RenderOptions, caps *chartutil.Capabilities, base *ren
 		how.lookup = x.lookup
 		found := e.occasion(p.chart, x.top(values, caps), how, base, o.working)
 		if o.Strict && x.upgrade && !x.lookup && len(found.byName) > 0 {
+			maps.Copy(found.writers, base.writers)
 			c.upgrade(o, caps, found, out)
 		}
 		c.addOccasion(x.when, found, have, out)
@@ -210,14 +211,21 @@ func (o *Output) notSeen(when When, template string, err *RenderError) {
 
 // upgrade renders an upgrade strictly, by Helm's own engine, and puts what that
 // gives in the place of what was found leniently. When the chart refuses, that
-// stays, and the refusal is noted.
+// stays, and the refusal is noted. Templates that those need are rendered alone, if
+// that can be done.
 func (c *Chart) upgrade(o RenderOptions, caps *chartutil.Capabilities, found *renderings, out *Output) {
-	h := clone(c.helm)
-	values, err := renderValues(h, o, caps)
+	e := c.lenient()
+	o.working("")
 	var files map[string]string
+	p, values, err := e.process(c.helm, o, caps)
 	if err == nil {
-		o.working("")
-		files, err = helmengine.Engine{}.Render(h, occasion{upgrade: true}.top(values, caps))
+		files, err = helmengine.Engine{}.Render(only(p.chart, e.needed(found)), occasion{upgrade: true}.top(values, caps))
+	}
+	if err != nil {
+		h := clone(c.helm)
+		if values, err = renderValues(h, o, caps); err == nil {
+			files, err = helmengine.Engine{}.Render(h, occasion{upgrade: true}.top(values, caps))
+		}
 	}
 	if err != nil {
 		e := newRenderError(c.Name(), err)
@@ -229,17 +237,54 @@ func (c *Chart) upgrade(o RenderOptions, caps *chartutil.Capabilities, found *re
 	}
 }
 
+// needed names the files with the templates that were found, those that change what
+// they see, and all that any of them calls.
+func (e *engine) needed(found *renderings) map[string]bool {
+	files, called := map[string]bool{}, map[string]bool{}
+	for _, byName := range []map[string]*rendering{found.byName, found.writers} {
+		for name, r := range byName {
+			files[name] = true
+			for other := range r.calls {
+				called[other] = true
+			}
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, f := range e.trees {
+		for defined := range f.trees {
+			files[name] = files[name] || called[defined]
+		}
+	}
+	return files
+}
+
+// only is a chart with some of its templates; the original stays as it is.
+func only(h *helm.Chart, files map[string]bool) *helm.Chart {
+	c := &helm.Chart{Metadata: h.Metadata, Files: h.Files, Values: h.Values}
+	dir := h.ChartFullPath()
+	for _, f := range h.Templates {
+		if f != nil && files[path.Join(dir, f.Name)] {
+			c.Templates = append(c.Templates, f)
+		}
+	}
+	for _, dep := range h.Dependencies() {
+		c.AddDependency(only(dep, files))
+	}
+	return c
+}
+
 // renderings are what the templates of one render gave.
 type renderings struct {
-	byName map[string]*rendering
-	failed map[string]error // on an occasion
-	wrote  bool             // templates changed the values
+	byName  map[string]*rendering
+	failed  map[string]error      // on an occasion
+	writers map[string]*rendering // of templates that changed the values
 }
 
 // occasion renders the templates that read something that is another than in base,
 // and returns those that give another text.
 func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *renderings, begins func(string)) *renderings {
-	found := &renderings{byName: map[string]*rendering{}, failed: map[string]error{}}
+	found := &renderings{byName: map[string]*rendering{}, failed: map[string]error{}, writers: map[string]*rendering{}}
 	root, list := e.contexts(h, top)
 	list = slices.DeleteFunc(list, func(s source) bool { return strings.HasSuffix(s.name, notesSuffix) })
 	set, err := e.set(list)
@@ -254,7 +299,11 @@ func (e *engine) occasion(h *helm.Chart, top chartutil.Values, how mode, base *r
 		if strings.HasPrefix(path.Base(s.name), "_") || was != nil && !was.wrote && !m.view.lost && was.holds(m.view, set) {
 			continue
 		}
-		switch r, err := e.execute(m, s); {
+		r, err := e.execute(m, s)
+		if r.wrote {
+			found.writers[s.name] = r
+		}
+		switch {
 		case err != nil:
 			found.failed[s.name] = err
 		case was == nil || r.text != was.text:

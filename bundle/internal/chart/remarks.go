@@ -152,13 +152,16 @@ var (
 	worthwhile = regexp.MustCompile(`://|git@|install|update|upgrade|npx|plugin|clone|add|pull|terraform|\bi\b|\bci\b|PLUGIN`)
 )
 
+// maxScript is the size of a script, in bytes, that no object in a cluster may have.
+const maxScript = 4 << 20
+
 // text looks for downloads in a scalar.
 func (r *remarker) text(text string, path Path, key string) {
 	if pluginKeys.MatchString(key) && strings.TrimSpace(text) != "" {
 		r.add(Download, path, key+"="+text)
 		return
 	}
-	if !worthwhile.MatchString(text) {
+	if len(text) > maxScript || !worthwhile.MatchString(text) {
 		return
 	}
 	if v := strings.TrimSpace(text); (indexKeys.MatchString(key) || sources.MatchString(r.kind) && sourceKeys.MatchString(key)) && address.MatchString(v) && outside(v) {

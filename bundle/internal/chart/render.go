@@ -48,6 +48,10 @@ type RenderOptions struct {
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
 	StubKeys bool
+	// SameRandom lets templates keep what they chose at random in earlier such renders,
+	// where nothing else changed for them: two are easier to compare, and take less time.
+	// Ignored when Strict.
+	SameRandom bool
 	// Occasions renders upgrades and the other occasions that templates speak of as
 	// well (see When), and adds the documents with references that only those have.
 	// It costs nothing for charts that speak of none.
@@ -298,7 +302,7 @@ func (c *Chart) leniently(o RenderOptions, caps *chartutil.Capabilities, out *Ou
 		return nil, c.fail(err.Error(), err)
 	}
 	out.annotated = p.annotated
-	all, err := e.render(p.chart, values, mode{stub: o.StubKeys}, o.working)
+	all, err := e.render(p.chart, values, mode{stub: o.StubKeys, fresh: !o.SameRandom}, o.working)
 	if err != nil {
 		return nil, c.engineError(err, values)
 	}

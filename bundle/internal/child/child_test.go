@@ -143,8 +143,9 @@ func TestInterrupt(t *testing.T) {
 		_, err := c.Ask(ctx, []byte("sleep"), time.Hour)
 		done <- err
 	}()
+	other, end := context.WithCancel(t.Context())
 	go func() {
-		_, err := c.Ask(t.Context(), []byte("sleep"), 20*time.Second)
+		_, err := c.Ask(other, []byte("sleep"), time.Hour)
 		done <- err
 	}()
 	time.Sleep(10 * time.Millisecond)
@@ -162,10 +163,20 @@ func TestInterrupt(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	select {
+	case err := <-done:
+		t.Errorf("another request ended: %v", err)
+	default:
+	}
+	end()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
 }
 
 // A child that idles serves the next client, and ends by itself.
 func TestIdle(t *testing.T) {
+	defer func(old time.Duration) { maxIdle = old }(maxIdle)
 	pids := map[any]bool{}
 	for i := range 10 {
 		pid, err := client("").Ask(t.Context(), []byte("pid"), time.Minute)
@@ -176,6 +187,15 @@ func TestIdle(t *testing.T) {
 	}
 	if len(pids) > maxAlive+1 {
 		t.Errorf("%d children for one client after the other", len(pids))
+	}
+	maxIdle = time.Millisecond
+	c := client("")
+	if _, err := c.Ask(t.Context(), []byte("pid"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	<-c.p.gone
+	if c.p.death != nil || !c.p.cmd.ProcessState.Success() {
+		t.Errorf("it ended with %v, %v", c.p.cmd.ProcessState, c.p.death)
 	}
 }
 

@@ -83,8 +83,15 @@ func (p *prober) probe(ctx context.Context, o overlay) (*chart.Output, error) {
 // lenient renders leniently, however many renders there were.
 func (p *prober) lenient(ctx context.Context, o overlay) (*chart.Output, error) {
 	opt := p.options
-	opt.Strict, opt.StubKeys = false, true
+	opt.Strict, opt.StubKeys, opt.SameRandom = false, true, true
 	return p.render(ctx, opt, o)
+}
+
+// anew renders leniently, and what is random is another than before.
+func (p *prober) anew(ctx context.Context) (*chart.Output, error) {
+	opt := p.options
+	opt.Strict, opt.StubKeys, opt.SameRandom = false, true, false
+	return p.render(ctx, opt, nil)
 }
 
 func (p *prober) render(ctx context.Context, opt chart.RenderOptions, o overlay) (*chart.Output, error) {

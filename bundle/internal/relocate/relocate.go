@@ -170,7 +170,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 		return nil, fmt.Errorf("values of chart %s: %w", r.Chart.Name(), err)
 	}
 	if !r.Chart.Deterministic(d.base) {
-		again, err := d.lenient(ctx, nil)
+		again, err := d.anew(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,6 @@
 package relocate
 
 import (
-	"reflect"
-
 	"bundle/bundle/internal/chart"
 )
 
@@ -64,16 +62,6 @@ type Result struct {
 	Before *chart.Output
 	proof  *chart.Output  // the strict render, like Before
 	values map[string]any // all that it was with
-}
-
-// Proved returns the render of the proof, in the way of helm install and like Before,
-// if it was with exactly the given values, the user's and the overrides together;
-// otherwise nil.
-func (r *Result) Proved(values map[string]any) *chart.Output {
-	if r.proof == nil || !reflect.DeepEqual(r.values, values) {
-		return nil
-	}
-	return r.proof
 }
 
 // Complete tells whether every reference moved, and nothing else.

@@ -118,9 +118,18 @@ func sortedPaths(m map[string]path) []path {
 // templates read, and those that they read of "some image map"
 // (.imageRoot.registry) in every image map of values.
 func (r *reader) imageKeys(values map[string]any) []path {
-	place := func(p path) bool { return kindOf(p) != otherKey }
+	places := map[[2]string]bool{} // by key and the key above: there are many paths, and few names
+	place := func(p path) bool {
+		names := [2]string{p.parentKey(), p.key()}
+		is, known := places[names]
+		if !known {
+			is = kindOf(path{names[0], names[1]}) != otherKey
+			places[names] = is
+		}
+		return is
+	}
 	known := r.keys(place)
-	more := r.below(imageMaps(values, known), func(p path) bool { return kindOf(path{p.key()}) != otherKey })
+	more := r.below(imageMaps(values, known), func(p path) bool { return place(path{p.key()}) })
 	found := map[string]path{}
 	for _, p := range slices.Concat(known, more) {
 		found[p.String()] = p

@@ -2,6 +2,7 @@ package relocate
 
 import (
 	"context"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,6 +49,16 @@ func Verify(ctx context.Context, r Request, overrides map[string]any) (*Result, 
 	d.changes(res, probed, set)
 	res.Renders, res.Before = d.renders, d.before
 	return res, nil
+}
+
+// Proved returns the render of the proof, in the way of helm install and like Before,
+// if it was with exactly the given values, the user's and the overrides together;
+// otherwise nil.
+func (r *Result) Proved(values map[string]any) *chart.Output {
+	if r.proof == nil || !reflect.DeepEqual(r.values, values) {
+		return nil
+	}
+	return r.proof
 }
 
 // prove renders the plan strictly. When the chart refuses it, a value named in its
