@@ -48,6 +48,14 @@ testother: build
 race: ## look for data races in the packages that run things side by side
 	$(TEST) -race -short $(RACING)
 
+# What happens to bundles and registries, at random: N further lives, each with a seed
+# that plays it again (SEED=n N=1).
+N ?= 50
+
+.PHONY: life
+life: ## play N lives of bundles and registries at random (SEED=n: from that one on)
+	BUNDLE_LIVES=$(N) BUNDLE_LIFE_SEED=$(SEED) $(GO) test -vet=off -timeout 2h ./bundle -run '^TestLife$$' -v
+
 # The judges are a module of their own, with the program's versions of what both
 # use: after the program there is little left to compile.
 JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
@@ -89,6 +97,10 @@ bench: build judges ## measure against the limit and other programs (BENCH=-larg
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) build -o .bench/bench ./cmd/bench
 	.bench/bench -bundle bin/bundle $(BENCH)
+
+.PHONY: page
+page: build ## judge the page for people in chromium with axe, and take its pictures into .bench/page
+	.page/run $(CURDIR)/bin/bundle $(CURDIR)/.bench/page
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (30s)

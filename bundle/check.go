@@ -142,7 +142,7 @@ func readManifests(ctx context.Context, path string, stdin io.Reader) (map[strin
 	}
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Input(path, errors.New("no such file or folder"), "")
+		return nil, fault.Input(path, errors.New("no such file or folder"), fault.HintPath)
 	}
 	if err != nil {
 		return nil, err

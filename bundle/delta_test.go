@@ -490,3 +490,70 @@ func TestDeltaParts(t *testing.T) {
 		holds(t, priv, "apps/"+strings.TrimPrefix(im.Reference, "docker.io/"), im.Digest)
 	}
 }
+
+// An update in which three of 65 layers change weighs those and two hundredths more,
+// and an import sends no other layer.
+func TestDeltaWeighs(t *testing.T) {
+	tr := newTrip(t)
+	image := func(changed int64) (im regtest.Image) {
+		for i := range int64(65) {
+			l := regtest.Layer{Size: 1000, Seed: i}
+			if i >= 62 {
+				l = regtest.Layer{Size: 1_500_000, Seed: changed + i}
+			}
+			im.Layers = append(im.Layers, l)
+		}
+		return im
+	}
+	pushImage(t, tr.pub, "acme/large:1", image(1000))
+	pushImage(t, tr.pub, "acme/large:2", image(2000))
+	one := tr.exportImages(t, "1.tar", nil, "acme/large:1")
+	two := tr.exportImages(t, "2.tar", []string{one.Output}, "acme/large:2")
+	changed := int64(0)
+	for _, l := range layers(t, tr.pub, "acme/large:2")[62:] {
+		changed += l.Size
+	}
+	if limit := changed * 102 / 100; two.Size > limit || two.Bases[0].Layers != 62 {
+		t.Errorf("%d bytes, more than %d; %+v", two.Size, limit, two.Bases)
+	}
+	priv := startRegistry(t)
+	mustImport(t, one.Output, onto(priv, tr.trust))
+	priv.Log.Reset()
+	report := mustImport(t, two.Output, onto(priv, tr.trust))
+	holds(t, priv, "apps/acme/large:2", two.Images[0].Digest)
+	if n := report.Bytes.Sent; n < changed || n > changed*102/100 {
+		t.Errorf("%d bytes were sent, for layers of %d", n, changed)
+	}
+	if n := priv.Log.Count("GET", regtest.Blob); n > 1 { // of the record of the import before
+		t.Errorf("%d blobs were read", n)
+	}
+}
+
+// A server says of a delta what it lacks, unless another bundle has it.
+func TestDeltaServed(t *testing.T) {
+	tr := newTrip(t)
+	one := tr.export(t, "1", "1.tar")
+	two := tr.export(t, "2", "2.tar", one.Output)
+	for _, tc := range []struct {
+		paths []string
+		lacks int
+	}{{[]string{two.Output}, 2}, {[]string{two.Output, one.Output}, 0}, {[]string{one.Output, two.Output}, 0}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var told *ServeReport
+		err := Serve(ctx, tc.paths, ServeOptions{Trust: tr.trust, Listen: "127.0.0.1:0", PlainHTTP: true, Ready: func(r *ServeReport) {
+			told = r
+			cancel()
+		}})
+		cancel()
+		if err != nil || told == nil {
+			t.Fatalf("%v: %v", tc.paths, err)
+		}
+		got, bytes := 0, int64(0)
+		for _, b := range told.Bundles {
+			got, bytes = got+b.Lacks, bytes+b.LacksBytes
+		}
+		if got != tc.lacks || (bytes > 0) != (got > 0) {
+			t.Errorf("%v: %+v", tc.paths, told.Bundles)
+		}
+	}
+}

@@ -3,7 +3,8 @@
 // [Verify] and [Inspect] read it, and [Import] pushes it into a registry and
 // emits the values with which Helm pulls everything from there. [Status] and
 // [Inventory] ask a registry what imports left there, and [Diff] and [DiffRegistry] say
-// what the next one changes. What reports consist of is in package reports.
+// what the next one changes.
+// What reports consist of is in package reports.
 //
 // The contract:
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
+	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -29,6 +31,7 @@ import (
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
 	Charts   []source.ChartSpec
+	Force    bool     // replace a bundle of other content at Output
 	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
 	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
 	Exclude  []string // references to leave out, wherever they were found
@@ -127,6 +130,9 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 		return nil, err
 	}
 	if !o.DryRun {
+		if err := o.mayReplace(ctx, report.ID); err != nil {
+			return nil, err
+		}
 		w, err := transfer.Write(ctx, client, p, o.transfer())
 		if err != nil {
 			return nil, err
@@ -172,6 +178,27 @@ func (o *ExportOptions) checkOutput() error {
 		return nil
 	}
 	return transfer.CheckOutput(o.Output)
+}
+
+// mayReplace refuses a bundle of other content where this one is to be written: it may
+// be the only copy of what a site runs.
+func (o *ExportOptions) mayReplace(ctx context.Context, id string) error {
+	st, err := os.Stat(o.Output)
+	if o.Set != nil || o.Force || err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		return nil
+	}
+	what := "is a bundle that cannot be read"
+	if b, err := open.File(ctx, o.Output, trust.TrustAnyone()); err == nil {
+		defer b.Close()
+		if b.Record.ID == id {
+			return nil
+		}
+		what = "is another bundle, id " + b.Record.ID + ", and this one would have id " + id
+	}
+	return &fault.UsageError{
+		What:   fmt.Sprintf("%s %s: it is not replaced", o.Output, what),
+		Advice: "--force replaces it, -o FILE writes beside it",
+	}
 }
 
 // plan finds, resolves and lays out everything; it reads from registries, but

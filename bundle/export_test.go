@@ -573,7 +573,7 @@ func TestExportCancelled(t *testing.T) {
 			f.Skip = tc.skip
 			pub.Inject(f)
 			_, err := Export(ctx, ExportOptions{
-				Images: []string{"ghcr.io/acme/a:1", "ghcr.io/acme/b:1"}, Unsigned: true, Output: earlier, Registry: through(pub),
+				Images: []string{"ghcr.io/acme/a:1", "ghcr.io/acme/b:1"}, Unsigned: true, Output: earlier, Force: true, Registry: through(pub),
 			})
 			wantError(t, err, fault.Interrupted)
 			regtest.WantFiles(t, out, "x.tar")

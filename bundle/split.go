@@ -3,8 +3,10 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
@@ -42,6 +44,12 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 	}, o.Size)
 	if err != nil {
 		return nil, err
+	}
+	if len(set.Parts) == 1 {
+		return nil, &fault.UsageError{
+			What:   fmt.Sprintf("%s has %s, and one part of that size would hold all of it", path, fault.Size(b.Size)),
+			Advice: "carry it as it is, or give a smaller --split-size",
+		}
 	}
 	pr = progress.OrSilent(pr)
 	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size}

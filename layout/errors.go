@@ -79,6 +79,26 @@ func (e *SpaceError) Error() string {
 // Unwrap returns what the system said.
 func (e *SpaceError) Unwrap() error { return e.Err }
 
+// FlushError says that a bundle is whole and has its name, but that the system could
+// not tell whether the name is on the disk: a power cut might still take it.
+type FlushError struct {
+	Path string
+	Err  error
+}
+
+func (e *FlushError) Error() string {
+	return fmt.Sprintf("%s is whole, but its folder could not be flushed to the disk: %v", e.Path, e.Err)
+}
+
+// Unwrap returns the failure of the system.
+func (e *FlushError) Unwrap() error { return e.Err }
+
+// NotFileError says that something else than a file stands where a bundle is to be
+// written.
+type NotFileError struct{ Path, Is string }
+
+func (e *NotFileError) Error() string { return e.Path + " is " + e.Is }
+
 // OccupiedError says that a file which is no bundle stands where one is to be
 // written.
 type OccupiedError struct{ Path string }

@@ -322,7 +322,7 @@ func (r *Reader) ReadBlob(d digest.Digest, max int64) ([]byte, error) {
 	}
 	if got := digest.FromBytes(data); got != d {
 		e, _ := r.Entry(BlobName(d))
-		return nil, &FormatError{e.Name, e.Offset, fmt.Sprintf("content has the digest %s, not %s", got, d)}
+		return nil, &FormatError{e.Name, e.Offset, fmt.Sprintf("content has the digest %s", got)}
 	}
 	return data, nil
 }

@@ -41,8 +41,9 @@ func failSync(t *testing.T, file *os.File, others bool) {
 	}
 }
 
-// A bundle gets its name when the file is on the disk, and has it for good when
-// the folder is: where either cannot be had, there is no bundle.
+// A bundle gets its name when the file is on the disk: where that cannot be had, there
+// is no bundle, and an earlier one stays. Once it has its name it is never taken away:
+// the earlier one is gone by then.
 func TestNotOnTheDisk(t *testing.T) {
 	for _, what := range []string{"file", "folder"} {
 		t.Run(what, func(t *testing.T) {
@@ -67,10 +68,23 @@ func TestNotOnTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			failSync(t, w.file, what == "folder")
-			if err := w.Commit(); !errors.Is(err, unix.EIO) {
+			if err = w.Commit(); !errors.Is(err, unix.EIO) {
 				t.Errorf("commit: %v, want EIO", err)
 			}
-			wantEmpty(t, folder)
+			var flush *FlushError
+			if what == "file" {
+				wantEmpty(t, folder)
+				return
+			}
+			if !errors.As(err, &flush) {
+				t.Errorf("commit: %v, want a FlushError", err)
+			}
+			if st, err := os.Stat(filepath.Join(folder, "a.bundle")); err != nil || st.Size() != p.Size() {
+				t.Errorf("the bundle that was complete: %v, %v", st, err)
+			}
+			if _, err := os.Stat(filepath.Join(folder, "a.bundle.partial")); err == nil {
+				t.Error("a partial file is left")
+			}
 		})
 	}
 }

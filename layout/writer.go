@@ -152,9 +152,9 @@ func checkDestination(path string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%s is a folder", path)
+		return &NotFileError{path, "a folder"}
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
+		return &NotFileError{path, "not a regular file"}
 	}
 	return checkReplaced(path, info.Size())
 }
@@ -275,7 +275,7 @@ func (w *Writer) take(d digest.Digest) (*pending, error) {
 
 // Commit ends a bundle whose blobs are all written: it makes the file durable,
 // gives it its name, and makes that durable. After an error neither the bundle
-// nor a partial file is left.
+// nor a partial file is left, but after a [*FlushError], which leaves the bundle.
 func (w *Writer) Commit() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -299,8 +299,7 @@ func (w *Writer) Commit() error {
 	w.err = errCommitted
 	w.dropOld()
 	if err := syncFolder(filepath.Dir(w.path)); err != nil {
-		_ = os.Remove(w.path) // a power cut might take it as well
-		return fmt.Errorf("commit bundle: %w", err)
+		return &FlushError{w.path, err} // what is whole stays: what it replaced is gone
 	}
 	return nil
 }

@@ -72,13 +72,18 @@ func (b *bench) plan() []regtest.Image {
 	return images
 }
 
+// sourceDir is the storage of the registry that is pulled from.
+func (b *bench) sourceDir() string {
+	if b.large {
+		return b.path("source-large")
+	}
+	return b.path(fmt.Sprintf("source-%d", b.megs))
+}
+
 // fill starts the registry that is exported from. What an earlier run with the
 // same workload has put into its folder is used again.
 func (b *bench) fill(ctx context.Context) (*regtest.Registry, error) {
-	dir := b.path(fmt.Sprintf("source-%d", b.megs))
-	if b.large {
-		dir = b.path("source-large")
-	}
+	dir := b.sourceDir()
 	reg, err := startRegistry(dir)
 	if err != nil {
 		return nil, err

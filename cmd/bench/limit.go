@@ -21,6 +21,8 @@ var limits = map[string]func(args []string) error{
 	"limit-export": limitExport,
 	"limit-import": limitImport,
 	"limit-verify": limitVerify,
+	"limit-serve":  limitServe,
+	"limit-pull":   limitPull,
 }
 
 // streams is how many transfers the limit runs at once.

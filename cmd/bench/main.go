@@ -43,6 +43,7 @@ type bench struct {
 	self   string // this program, for the limit
 	source string // host of the registry that one.tar came from
 	work   workload
+	served process // the last server that was started
 }
 
 func main() {
@@ -70,7 +71,7 @@ func main() {
 	flag.Int64Var(&b.megs, "size", 1000, "payload in megabytes")
 	flag.BoolVar(&b.large, "large", false, "10 GB, with one layer of 4 GB, in place of -size")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often everything is measured")
-	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, shards, update or inventory alone")
+	flag.StringVar(&b.only, "only", "", "measure export, import, verify, again, sets, media, shards, update, inventory or serve alone")
 	flag.BoolVar(&b.growth, "growth", false, "measure how exports grow with the number of things, in place of bytes")
 	flag.StringVar(&b.charts, "charts", "", "measure bundle values against helm template for the charts in this `folder`, in place of bytes")
 	flag.Parse()
@@ -127,6 +128,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		{"shards", b.shards},
 		{"update", func(ctx context.Context) error { return b.update(ctx, source) }},
 		{"inventory", b.inventory},
+		{"serve", b.serves},
 	} {
 		if b.only != "" && b.only != part.name {
 			continue

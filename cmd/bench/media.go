@@ -54,7 +54,8 @@ func (b *bench) media(ctx context.Context) (err error) {
 	dirs, closeAll, err := b.mount()
 	defer func() { err = errors.Join(err, closeAll(), os.RemoveAll(one), os.RemoveAll(b.path("out"))) }()
 	if err != nil {
-		return err
+		fmt.Printf("\nslow media are not measured, which takes FUSE and the right to mount: %v\n", err)
+		return nil
 	}
 	size := strconv.FormatInt(st.Size()/mediaCount+500_000, 10)
 	m := mediaRace{b, dirs, st.Size()}
@@ -114,7 +115,7 @@ func (b *bench) mount() (dirs []string, closeAll func() error, err error) {
 		}
 		m, err := medium.Mount(o)
 		if err != nil {
-			return nil, closeAll, fmt.Errorf("slow media need FUSE, and the right to mount: %w", err)
+			return nil, closeAll, err
 		}
 		media, dirs = append(media, m), append(dirs, o.Path)
 	}

@@ -33,9 +33,9 @@ type bar struct {
 	mu    sync.Mutex // guards the terminal and all below
 	state barState
 	begun time.Time
-	drawn int // columns of the line that stands there
-	ended bool
-	cols  int // of the window then
+	drawn int  // columns of the line that stands there
+	ended bool // or paused: nothing is drawn
+	cols  int  // of the window then
 
 	moved, left atomic.Int64
 	stop        chan struct{}
@@ -71,7 +71,9 @@ func (b *bar) Phase(name string, total int64) {
 				return nil
 			case <-t.C:
 				b.mu.Lock()
-				b.draw()
+				if !b.ended {
+					b.draw()
+				}
 				b.mu.Unlock()
 			}
 		}
@@ -144,6 +146,22 @@ func (b *bar) End() {
 	defer b.mu.Unlock()
 	fmt.Fprint(b.w, b.wipe(b.width()))
 	b.drawn, b.ended = 0, true
+}
+
+// Pause takes the line away while somebody is asked something. That time counts for
+// nothing.
+func (b *bar) Pause() func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprint(b.w, b.wipe(b.width()))
+	b.drawn, b.ended = 0, true
+	since := time.Now()
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.begun, b.ended = b.begun.Add(time.Since(since)), false
+		b.draw()
+	}
 }
 
 // line is the state on one line of at most width columns: as much of it as fits, the

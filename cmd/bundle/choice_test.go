@@ -128,7 +128,7 @@ func TestChoiceOfOddImages(t *testing.T) {
 			}
 			wantWhole(t, o, root.Digest, tc.whole)
 			reg.Log.Reset()
-			o.Platforms = []bundle.Platform{{OS: "linux", Architecture: "amd64"}}
+			o.Platforms, o.Force = []bundle.Platform{{OS: "linux", Architecture: "amd64"}}, true
 			report, err := bundle.Export(context.Background(), o)
 			if err != nil {
 				t.Fatal(err)

@@ -72,6 +72,10 @@ func run(args []string) int {
 	out := &stdout{f: os.Stdout}
 	root.SetArgs(args)
 	root.SetOut(out)
+	if err := misspelt(root, args); err != nil {
+		printError(root, args, err)
+		return bundle.KindOf(err).Code()
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if errors.Is(out.err, syscall.EPIPE) {
 		return 128 + int(syscall.SIGPIPE) // nobody reads any more, and nobody wants to hear of it

@@ -113,3 +113,27 @@ func TestProgressWaiting(t *testing.T) {
 		t.Error("silence is told")
 	}
 }
+
+// While somebody is asked something, no bar stands in the way.
+func TestBarPauses(t *testing.T) {
+	var out bytes.Buffer
+	b := &bar{w: &out, width: func() int { return 80 }}
+	b.Phase("fetching", 100)
+	resume := b.Pause()
+	b.mu.Lock()
+	out.Reset()
+	b.mu.Unlock()
+	b.Add(10)
+	b.Done("thing")
+	b.mu.Lock()
+	if got := out.String(); strings.Contains(got, "fetching") {
+		t.Errorf("drawn while paused: %q", got)
+	}
+	out.Reset()
+	b.mu.Unlock()
+	resume()
+	b.End()
+	if got := out.String(); !strings.Contains(got, "fetching  10%") {
+		t.Errorf("not drawn again: %q", got)
+	}
+}

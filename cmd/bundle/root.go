@@ -20,7 +20,7 @@ const exitCodes = `Exit codes:
   5    registry refused: credentials, permission or TLS; or it took nothing
   6    done, but not complete: references that values cannot move or nobody can pull,
        or names that the registry refused; with diff --exit-code: something differs
-  7    needs more: parts of the bundle are on media that are not there
+  7    needs more: parts of the bundle, or layers that a delta requires, are nowhere here
   8    an older bundle would replace what a newer one put there
   130  interrupted`
 
@@ -91,6 +91,16 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		e.Advice = "did you mean bundle " + near + "? " + e.Advice
 	}
 	return e
+}
+
+// misspelt refuses a word before --help that is no command: cobra would show the help of
+// bundle itself.
+func misspelt(root *cobra.Command, args []string) error {
+	found, rest, err := root.Find(args)
+	if err != nil || found != root || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || strings.HasPrefix(rest[0], cobra.ShellCompRequestCmd) || rest[0] == "help" || rest[0] == "completion" {
+		return nil
+	}
+	return knownCommand(root, rest)
 }
 
 // usageArgs makes a wrong number of arguments a usage error.

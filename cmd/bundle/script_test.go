@@ -218,8 +218,13 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 			*p = n
 		}
 	}
-	_, err := registry(ts, args[0]).PushImage(context.Background(), args[1],
-		regtest.Image{Layers: []regtest.Layer{{Size: size, Seed: seed}}})
+	img := regtest.Image{Layers: []regtest.Layer{{Size: size, Seed: seed}}}
+	for _, more := range args[min(4, len(args)):] { // further layers, by their seeds
+		n, err := strconv.ParseInt(more, 10, 64)
+		ts.Check(err)
+		img.Layers = append(img.Layers, regtest.Layer{Size: size, Seed: n})
+	}
+	_, err := registry(ts, args[0]).PushImage(context.Background(), args[1], img)
 	ts.Check(err)
 }
 

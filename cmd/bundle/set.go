@@ -105,13 +105,14 @@ func (f *setFlags) into(cmd *cobra.Command, o *bundle.ExportOptions) (err error)
 func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) error {
 	lines := bufio.NewReader(in)
 	return func(ctx context.Context, s bundle.Swap) error {
-		w := plainText{out}
+		w := paper{plainText{out}, columns(out)}
 		if s.Failed != nil {
 			fmt.Fprintf(w, "\n%v\n", s.Failed)
 		} else if s.Done != "" {
 			fmt.Fprintf(w, "\n%s is written and read back: remove the medium\n", s.Done)
 		}
-		fmt.Fprintf(w, "insert the medium for %s, part %d of %d (%s), at %s, and press Enter: ", s.Next, s.Number, s.Of, size(s.Size), s.Folder)
+		fmt.Fprintf(w, "next is part %d of %d, %s, which takes %s\n", s.Number, s.Of, s.Next, size(s.Size))
+		fmt.Fprintf(w, "insert its medium at %s and press Enter: ", s.Folder)
 		return enter(ctx, lines)
 	}
 }
@@ -194,7 +195,7 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
 	lines := bufio.NewReader(in)
 	return func(ctx context.Context, m *bundle.MissingError) error {
-		w := plainText{out}
+		w := paper{plainText{out}, columns(out)}
 		fmt.Fprintf(w, "\n%v\n", m)
 		for _, line := range m.Problems {
 			fmt.Fprintf(w, "this medium is of no use: %s\n", line)
@@ -202,14 +203,15 @@ func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *b
 		if len(m.Cut) > 0 && !kept {
 			fmt.Fprintf(w, "a layer of %s is cut, and is sent piece by piece: part %d is the next for that\n", strings.Join(m.Cut, ", "), m.Next)
 		}
-		if m.Any > 0 {
+		if m.Any > 0 && (kept || m.Any < len(m.Parts)) {
 			with := " with --scratch FOLDER"
 			if kept {
 				with = ""
 			}
 			fmt.Fprintf(w, "thanks to parity, any %d more will do%s\n", m.Any, with)
 		}
-		fmt.Fprint(w, "nothing is open on the medium: insert the next one and press Enter (Ctrl-C ends; the same command goes on later): ")
+		fmt.Fprint(w, "nothing is open on the medium (Ctrl-C ends; the same command goes on later)\n")
+		fmt.Fprint(w, "insert the next one and press Enter: ")
 		return enter(ctx, lines)
 	}
 }

@@ -75,9 +75,21 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 		e.What = "unknown flag " + name
 		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
 			e.Advice = "did you mean --" + near + "? " + e.Advice
+		} else if others := whoHas(cmd, unknown.GetSpecifiedName()); len(others) > 0 {
+			e.Advice = "it is a flag of bundle " + strings.Join(others, ", bundle ") + "; " + e.Advice
 		}
 	}
 	return e
+}
+
+// whoHas are the other commands that have a flag.
+func whoHas(cmd *cobra.Command, flag string) (all []string) {
+	for _, c := range cmd.Root().Commands() {
+		if c != cmd && c.Flags().Lookup(flag) != nil {
+			all = append(all, c.Name())
+		}
+	}
+	return all
 }
 
 // plainCause drops what Go's parsers say of themselves.
@@ -99,7 +111,7 @@ func flagNames(cmd *cobra.Command) []string {
 func nearest(word string, names []string) string {
 	best, least := "", 3
 	for _, n := range names {
-		if len(word) > 3 && strings.HasPrefix(n, word) {
+		if len(word) > 2 && strings.HasPrefix(n, word) {
 			return n
 		}
 		if d := distance(word, n); d < least && d < len(word) {

@@ -291,6 +291,9 @@ func (s *Set) probe(x *found, part int) bool {
 // assign finds a file for each part.
 func (f *File) assign(ctx context.Context, s *scan) error {
 	f.size = f.set.Size
+	if f.seen == nil {
+		f.seen = make(map[int]bool)
+	}
 	claims := make(map[int][]claim)
 	for _, x := range s.files {
 		if part, score := f.set.match(x); score > 0 {
@@ -337,6 +340,9 @@ func (f *File) take(part int, c claim) {
 		if c.file.full {
 			want = f.size
 		}
+	}
+	if c.file.size >= want {
+		f.seen[part] = true
 	}
 	if c.file.size != want {
 		f.problems = append(f.problems, &PartError{c.file.path, fmt.Errorf("%d bytes, and not %d", c.file.size, want)})

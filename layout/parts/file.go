@@ -25,6 +25,7 @@ type File struct {
 	lists    map[string][]string
 	problems []error
 	small    map[string]string // paths of set.json and the list of blocks, by suffix
+	seen     map[int]bool      // parts, and columns of parity by [isColumn], that were there at some time
 	repair   *repairer         // nil: nothing to repair with
 
 	heads    []*extent // copies of the head that differ from the one among extents
@@ -369,6 +370,11 @@ func (f *File) Absent() []int {
 		}
 	}
 	return all
+}
+
+// Unseen lists the parts that were never there, on whatever medium.
+func (f *File) Unseen() []int {
+	return slices.DeleteFunc(f.Absent(), func(k int) bool { return f.seen[k] })
 }
 
 // Count returns how many parts there are.

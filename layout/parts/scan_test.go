@@ -255,3 +255,22 @@ func TestManyDescriptions(t *testing.T) {
 		t.Errorf("%d lines kept", len(sc.lists))
 	}
 }
+
+// What was on a medium before counts as not lost.
+func TestSeenBefore(t *testing.T) {
+	s := newStage(t, 3000, 5000, 6000)
+	f, err := Open(t.Context(), []string{s.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.RemoveAll(s.path("x.tar.002")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Rescan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if absent, unseen := f.Absent(), f.Unseen(); !slices.Equal(absent, []int{2}) || len(unseen) > 0 {
+		t.Errorf("absent %v, never seen %v", absent, unseen)
+	}
+}

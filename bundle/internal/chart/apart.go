@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"bundle/bundle/internal/child"
 	"bundle/bundle/internal/fault"
@@ -81,7 +82,7 @@ func (c *Chart) died(e *child.Error) error {
 // is the same in all renders of a process, so that two children do not differ.
 func (c *Chart) setup() string {
 	w := &wireWriter{b: make([]byte, 0, len(c.archive)+4<<10)}
-	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), maxNodes, maxPaths} {
+	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), int(maxRenderWork), maxNodes, maxPaths} {
 		w.number(limit)
 	}
 	key, cert := stubKeyPair()
@@ -94,14 +95,14 @@ func (c *Chart) setup() string {
 // serveRenders is the child's side.
 func serveRenders(setup string) (child.Session, error) {
 	r := &wireReader{s: setup}
-	maxRenderMemory, maxRenderStack = int64(r.number()), int64(r.number())
+	maxRenderMemory, maxRenderStack, maxRenderWork = int64(r.number()), int64(r.number()), time.Duration(r.number())
 	maxNodes, maxPaths = r.number(), r.number()
 	key, cert, archive := r.text(), r.text(), r.text()
 	if err := r.end(); err != nil {
 		return nil, err
 	}
 	stubKeyPair = func() (string, string) { return key, cert }
-	maxRenderTime = math.MaxInt64 // the parent looks at the clock
+	works, maxRenderTime = true, math.MaxInt64 // the parent looks at the clock
 	c, err := Open([]byte(archive))
 	if err != nil {
 		return nil, err
@@ -112,11 +113,7 @@ func serveRenders(setup string) (child.Session, error) {
 		o, err := decodeRequest(request)
 		if err == nil {
 			o.begins = note
-			if o.demands {
-				err = &RenderError{Also: c.demands(o)}
-			} else {
-				out, err = c.within(context.Background(), o)
-			}
+			out, err = c.within(context.Background(), o)
 		}
 		if out != nil {
 			out.searchLarge()
@@ -147,10 +144,10 @@ func encodeRequest(o RenderOptions) ([]byte, error) {
 	w.texts(o.APIVersions)
 	w.flag(o.Strict)
 	w.flag(o.Checks)
+	w.flag(o.Demands)
 	w.flag(o.StubKeys)
 	w.flag(o.SameRandom)
 	w.flag(o.Occasions)
-	w.flag(o.demands)
 	values := o.Values
 	if values == nil {
 		values = map[string]any{}
@@ -165,8 +162,7 @@ func decodeRequest(s string) (RenderOptions, error) {
 	r := &wireReader{s: s}
 	o := RenderOptions{
 		ReleaseName: r.text(), Namespace: r.text(), KubeVersion: r.text(), APIVersions: r.texts(),
-		Strict: r.flag(), Checks: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
-		demands: r.flag(),
+		Strict: r.flag(), Checks: r.flag(), Demands: r.flag(), StubKeys: r.flag(), SameRandom: r.flag(), Occasions: r.flag(),
 	}
 	var ok bool
 	if o.Values, ok = r.value(0).(map[string]any); !ok {
@@ -337,8 +333,8 @@ func (v *receiver) answer(body string) (any, error) {
 				e.Err = errDocumentLimit
 			}
 		}
-		for range r.count(3) {
-			e.Also = append(e.Also, Demand{r.text(), r.text(), r.text()})
+		for range min(r.number(), maxDemands) {
+			e.Also = append(e.Also, Demand{Template: r.text(), Message: r.text(), Value: r.text()})
 		}
 		a.err = e
 	case wireLimitError:

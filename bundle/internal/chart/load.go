@@ -182,7 +182,7 @@ func loadFolder(dir string) (*helm.Chart, error) {
 	}
 	// Helm reads the whole folder first, and complains of whatever it stumbles over.
 	if _, err := os.Stat(filepath.Join(abs, chartutil.ChartfileName)); errors.Is(err, fs.ErrNotExist) {
-		return nil, &KindError{What: "no " + chartutil.ChartfileName + " in this folder"}
+		return nil, &KindError{What: "no " + chartutil.ChartfileName + " in this folder", Hint: "want the folder that has one, or what helm package writes"}
 	}
 	if err := checkParsed(abs); err != nil {
 		return nil, fault.Input("", err, "")

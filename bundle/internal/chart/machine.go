@@ -27,7 +27,7 @@ type machine struct {
 	rec     *recording // of the template under way
 	stubbed bool       // what templates see may hold stubs
 	begins  func(template string)
-	refused func(message string) // is told what checks that do not count would say; nil for nobody
+	asked   func(message string) // is told what checks that do not count would say; nil for nobody
 }
 
 // machine returns one that nobody uses.
@@ -47,7 +47,7 @@ func (e *engine) machine(set *templateSet, how mode) *machine {
 }
 
 func (e *engine) release(set *templateSet, m *machine) {
-	m.dot, m.view, m.rec, m.begins = nil, nil, nil, nil
+	m.dot, m.view, m.rec, m.begins, m.asked = nil, nil, nil, nil, nil
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	set.idle = append(set.idle, m)
@@ -168,15 +168,15 @@ func (m *machine) fail(message string) (string, error) {
 	return "", nil
 }
 
+func (m *machine) told(message string) {
+	if m.asked != nil {
+		m.asked(message[:min(len(message), maxErrorText)])
+	}
+}
+
 // refused is the error of a check that a chart makes.
 func refused(message string) error {
 	return errors.New(warnStart + message[:min(len(message), maxErrorText)] + warnEnd)
-}
-
-func (m *machine) told(message string) {
-	if m.refused != nil {
-		m.refused(message)
-	}
 }
 
 func (m *machine) required(message string, value any) (any, error) {

@@ -44,6 +44,8 @@ type RenderOptions struct {
 	// nothing in it. An error is one of a strict render too; that there is none proves
 	// nothing. Ignored when Strict.
 	Checks bool
+	// Demands, with Checks, has the error list everything else that the chart asks for.
+	Demands bool
 	// StubKeys replaces key and password generation in templates by constants
 	// (see keyStubs), which makes probing several times faster for some
 	// charts. Ignored when Strict.
@@ -57,8 +59,7 @@ type RenderOptions struct {
 	// It costs nothing for charts that speak of none.
 	Occasions bool
 
-	begins  func(template string) // is called before each template that is executed
-	demands bool                  // what a child is asked for is no render, see [Chart.Demands]
+	begins func(template string) // is called before each template that is executed
 }
 
 // Render renders the chart. It is safe for concurrent use and leaves the chart
@@ -66,8 +67,8 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // It is done by a child of this program, where that can have one (see [Child]). A
-// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
-// *LimitError, and so is the end of a child that wanted much more at once. When ctx
+// render that takes more than 20 seconds of the processor, two minutes, a GiB, or 300
+// MiB in recursion is a *LimitError, and so is the end of a child that wanted much more at once. When ctx
 // ends first, Render returns at once, and the child is ended soon.
 //
 // In a program without children, templates cannot be interrupted: what is given up
@@ -185,6 +186,9 @@ func (c *Chart) renderCopy(o RenderOptions) (out *Output, err error) {
 		err = c.strictly(o, caps, out)
 	case o.Checks:
 		out.Unread, err = c.refuses(o, caps)
+		if o.Demands {
+			c.demands(o, caps, err)
+		}
 		return out, err
 	default:
 		base, err = c.leniently(o, caps, out)

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -41,7 +42,7 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 	for _, f := range s.Files {
 		var m map[string]any
 		if err := yaml.Unmarshal(f.Data, &m); err != nil {
-			return nil, fault.Input("values file "+f.Name, err, "want YAML or JSON, as helm's -f")
+			return nil, fault.Input("values file "+f.Name, notValues(f.Data, err), "want keys and their values in YAML or JSON, as helm's -f")
 		}
 		values = Merge(values, m)
 	}
@@ -129,4 +130,20 @@ func copyMap(m map[string]any) map[string]any {
 		c[k] = Clone(v)
 	}
 	return c
+}
+
+// notValues says of text that is no map of values what it is, where that is known: what
+// the decoder says speaks of Go.
+func notValues(b []byte, err error) error {
+	var v any
+	if yaml.Unmarshal(b, &v) != nil {
+		return err
+	}
+	switch v.(type) {
+	case []any:
+		return errors.New("it holds a list")
+	case map[string]any:
+		return err
+	}
+	return errors.New("it holds plain text")
 }

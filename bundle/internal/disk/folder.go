@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"bundle/bundle/internal/fault"
 	"bundle/layout"
@@ -17,8 +18,11 @@ func CheckBelow(dir string, names []string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if st, serr := os.Stat(dir); serr == nil && !st.IsDir() {
+		err = errors.Join(err, &fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR})
+	}
 	if err != nil {
-		return fmt.Errorf("output folder: %w", err)
+		return wrongFolder(err)
 	}
 	defer root.Close()
 	for _, name := range names {
@@ -32,6 +36,19 @@ func CheckBelow(dir string, names []string) error {
 		}
 	}
 	return nil
+}
+
+// wrongFolder makes a folder that is none, or nobody's to write into, a wrong request.
+func wrongFolder(err error) error {
+	var at *fs.PathError
+	switch {
+	case !errors.As(err, &at):
+	case errors.Is(err, fs.ErrPermission):
+		return fault.Input("output folder "+filepath.Dir(at.Path), errors.New("no permission to write into it"), "choose another with --output-dir")
+	case errors.Is(err, syscall.ENOTDIR):
+		return fault.Input("output folder "+at.Path, errors.New("there is a file, and no folder"), "choose another with --output-dir")
+	}
+	return fmt.Errorf("output folder: %w", err)
 }
 
 // RoomForReports is what reports and values files take at most, but for charts
@@ -48,7 +65,7 @@ func CheckRoom(dir string) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("output folder: %w", err)
+			return wrongFolder(err)
 		}
 		err = layout.Reserve(f, RoomForReports)
 		if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {

@@ -26,10 +26,10 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 		return &fault.UsageError{What: path + " exists already", Advice: "choose another name: a key that signed bundles must not be lost"}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Input(path, errors.New("no folder "+filepath.Dir(path)), "")
+		return fault.Input(path, errors.New("no folder "+filepath.Dir(path)), "make it first: mkdir -p "+filepath.Dir(path))
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fault.Input(path, errors.New("no permission to write there"), "")
+		return fault.Input(path, errors.New("no permission to write there"), "choose another folder")
 	}
 	if err != nil {
 		return err

@@ -132,15 +132,15 @@ func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
 	}
 	if st, err := os.Stat(o.Path); err == nil {
 		if !st.Mode().IsRegular() {
-			return &fault.UsageError{What: "receipt " + o.Path + " is not a regular file"}
+			return &fault.UsageError{What: "receipt " + o.Path + " is not a regular file", Advice: "name a new file, or an old receipt"}
 		}
 		if of, err := os.Stat(path); err == nil && os.SameFile(st, of) {
-			return &fault.UsageError{What: "receipt " + o.Path + " is the bundle itself"}
+			return &fault.UsageError{What: "receipt " + o.Path + " is the bundle itself", Advice: "name another file"}
 		}
 	}
 	probe, err := os.CreateTemp(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".*")
 	if errors.Is(err, fs.ErrNotExist) {
-		return &fault.UsageError{What: fmt.Sprintf("receipt %s: no folder %s", o.Path, filepath.Dir(o.Path))}
+		return &fault.UsageError{What: fmt.Sprintf("receipt %s: no folder %s", o.Path, filepath.Dir(o.Path)), Advice: "make it first, or name another file"}
 	}
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)

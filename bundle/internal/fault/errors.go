@@ -155,6 +155,9 @@ func (e *InputError) Fault() (Kind, string) {
 	return Usage, e.Advice
 }
 
+// HintPath is for a file that is not where it was said to be.
+const HintPath = "check the path: it counts from the folder in which the command runs"
+
 // A DamagedError is a bundle whose content contradicts itself.
 type DamagedError struct {
 	Subject string // the entry, descriptor or reference
@@ -193,6 +196,8 @@ type ConfigError struct {
 	File string
 	Line int // 0 where no line is to blame
 	What string
+
+	Advice string // empty: what a configuration file of an export holds
 }
 
 func (e *ConfigError) Error() string {
@@ -204,6 +209,9 @@ func (e *ConfigError) Error() string {
 
 // Fault names what a configuration file may hold.
 func (e *ConfigError) Fault() (Kind, string) {
+	if e.Advice != "" {
+		return Usage, e.Advice
+	}
 	return Usage, "a configuration file has charts:, images: and platforms:, see the README"
 }
 

@@ -54,7 +54,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 		return Past{}, nil
 	}
 	if err != nil {
-		return Past{}, fmt.Errorf("records of imports: %w", err)
+		return Past{}, remote.AboutOne("records of imports", err)
 	}
 	list = slices.DeleteFunc(list, func(tag string) bool { return !tags.MatchString(tag) })
 	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(b, a) })

@@ -38,6 +38,10 @@ func joinMissing(all []missing, wanted int) error {
 		return nil
 	case 1:
 		hint := "--exclude " + all[0].want.ref.String() + " leaves it out"
+		var e *remote.Error
+		if errors.As(all[0].err, &e) && e.Kind == remote.NotFound {
+			hint = "a wrong tag, or one that was never published: " + hint
+		}
 		if h := fault.Hint(all[0].err); h != "" {
 			hint = h + "\n" + hint
 		}

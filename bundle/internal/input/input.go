@@ -45,6 +45,12 @@ func (e *Error) Fault() (fault.Kind, string) {
 	if errors.As(e.Err, &slow) {
 		return fault.Usage, "it is a pipe: check the program that is to write into it"
 	}
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return fault.Usage, fault.HintPath
+	case errors.Is(e.Err, fs.ErrPermission):
+		return fault.Usage, "let yourself read it, with chmod, or run as somebody who may"
+	}
 	return fault.Usage, ""
 }
 

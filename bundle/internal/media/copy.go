@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -141,6 +142,9 @@ func common(ctx context.Context, f *os.File, src *io.SectionReader) (int64, erro
 
 func syncFolder(path string) error {
 	d, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // it may be written to, and not be listed
+	}
 	if err != nil {
 		return err
 	}

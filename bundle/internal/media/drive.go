@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/progress"
 )
 
 // drive writes one part after the other onto media that are changed in between. A
@@ -22,7 +23,10 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 		}
 		for first := true; ; first = false {
 			if m.Swap != nil && (!first || swap.Done != "") {
-				if err := m.Swap(ctx, swap); err != nil {
+				resume := progress.Pause(m.Progress)
+				err := m.Swap(ctx, swap)
+				resume()
+				if err != nil {
 					return all, err
 				}
 			}

@@ -12,6 +12,7 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -278,7 +279,7 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	}
 	_ = g.Wait() // what each said is in failed
 	all := slices.Concat(written...)
-	slices.SortFunc(all, func(a, b Written) int { return a.Part - b.Part })
+	slices.SortFunc(all, func(a, b Written) int { return cmp.Or(a.Parity-b.Parity, a.Part-b.Part) })
 	err := joined(failed)
 	if err == nil {
 		err = m.proveLate(ctx, all)

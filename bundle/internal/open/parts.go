@@ -45,7 +45,7 @@ func (e *MissingError) Error() string {
 // Fault tells how to go on.
 func (e *MissingError) Fault() (fault.Kind, string) {
 	hint := "insert another medium and give the same command again, or name all media at once"
-	if e.Any > 0 {
+	if e.Any > 0 && e.Any < len(e.Parts) {
 		hint += fmt.Sprintf("\nthanks to parity, any %d more will do, if all are there at once or --scratch FOLDER keeps them", e.Any)
 	}
 	if len(e.Cut) > 0 {
@@ -76,7 +76,7 @@ func explainParts(err error) error {
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrNotExist):
-		return fault.Input("bundle "+path.Path, errors.New("no such file"), "")
+		return fault.Input("bundle "+path.Path, errors.New("no such file"), "is the medium mounted? "+fault.HintPath)
 	case errors.As(err, &path) && errors.Is(path.Err, fs.ErrPermission):
 		return fault.Input("bundle "+path.Path, errors.New("no permission to read it"), "")
 	case errors.As(err, &several):
@@ -234,16 +234,28 @@ func (e *PartError) Error() string {
 // Unwrap returns the damage.
 func (e *PartError) Unwrap() error { return e.Err }
 
+// remarkImages says which images damage concerns.
+func remarkImages(images []string, err error) error {
+	const most = 3
+	switch n := len(images); {
+	case n == 0:
+		return err
+	case n > most:
+		return fmt.Errorf("%s and %d more: %w", strings.Join(images[:most], ", "), n-most, err)
+	}
+	return fmt.Errorf("%s: %w", strings.Join(images, ", "), err)
+}
+
 // locate says of damage where it lies, if the bundle is in parts.
 func (b *Bundle) locate(ctx context.Context, e layout.Entry, err error) error {
-	if b.Parts == nil || b.Parts.Count() < 2 {
-		return err
-	}
 	p := &PartError{Err: err}
-	p.Parts, p.Paths = b.Parts.Suspects(ctx, e.Offset, e.Offset+e.Size)
 	if d, blob := layout.BlobDigest(e.Name); blob {
 		p.Images = b.imagesWith(func(x digest.Digest) bool { return x == d })
 	}
+	if b.Parts == nil || b.Parts.Count() < 2 {
+		return remarkImages(p.Images, err)
+	}
+	p.Parts, p.Paths = b.Parts.Suspects(ctx, e.Offset, e.Offset+e.Size)
 	return p
 }
 
@@ -279,7 +291,7 @@ func (b *Bundle) PartsReport() *PartsReport {
 	if b.Parts == nil || b.Parts.Count() < 2 && b.Parts.Set() == nil {
 		return nil
 	}
-	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Absent(), Files: b.Parts.Files()}
+	r := &PartsReport{Count: b.Parts.Count(), Missing: b.Parts.Unseen(), Files: b.Parts.Files()}
 	for _, err := range append(b.Parts.Problems(), b.Parts.Repaired()...) {
 		r.Problems = append(r.Problems, err.Error())
 	}

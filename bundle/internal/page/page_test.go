@@ -2,7 +2,10 @@ package page
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,6 +46,20 @@ func hostile(s string) Bundle {
 			Charts: []record.Chart{{Name: s, Version: s, AppVersion: s, Source: s, Digest: digest.Digest(s), Release: s, Namespace: s, KubeVersion: s,
 				Values: map[string]any{s: s, "list": []any{s}}, LeftOut: []string{s}}},
 		}}
+}
+
+// kept is for who looks at the pages: `make page`.
+var kept = flag.String("pages", "", "write pages that are tested into this `FOLDER`")
+
+// keep writes a page to be looked at.
+func keep(t *testing.T, name, doc string) {
+	t.Helper()
+	if *kept == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*kept, name+".html"), []byte(doc), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func write(t *testing.T, o Options, bundles ...Bundle) string {
@@ -92,8 +109,9 @@ func shape(t *testing.T, doc string) (shape string) {
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	plain := shape(t, write(t, Options{Server: "127.0.0.1:5000"}, hostile("plain"), hostile("plain")))
-	for _, s := range attacks {
+	for i, s := range attacks {
 		doc := write(t, Options{Server: "127.0.0.1:5000"}, hostile(s), hostile(s))
+		keep(t, fmt.Sprintf("hostile-%d", i), doc)
 		if got := shape(t, doc); got != plain {
 			t.Errorf("%q changes what the page is made of", s)
 		}
@@ -169,6 +187,7 @@ func TestMany(t *testing.T) {
 			Found: []record.Finding{{Raw: ref, Chart: "app-1", Template: "app/templates/x.yaml", Kind: "Deployment", Path: "spec.x"}}})
 	}
 	doc := write(t, Options{}, Bundle{Record: rec}, Bundle{Record: rec})
+	keep(t, "many", doc)
 	if n := len(doc); n > 20<<20 {
 		t.Errorf("%d bytes", n)
 	}
@@ -186,6 +205,19 @@ func TestMany(t *testing.T) {
 		if !seen[m[1]] {
 			t.Errorf("nothing has the id %s", m[1])
 		}
+	}
+}
+
+// Of several bundles, none gives a part of the page the name that a part of another
+// has: who has it read aloud could not tell them apart.
+func TestLandmarks(t *testing.T) {
+	t.Parallel()
+	one := write(t, Options{}, hostile("plain"))
+	if n := strings.Count(one, "<section aria-labelledby="); n < 5 || strings.Contains(one, "<section>") {
+		t.Errorf("%d parts have a name", n)
+	}
+	if two := write(t, Options{}, hostile("plain"), hostile("plain")); strings.Contains(two, "<section aria-labelledby=") {
+		t.Error("parts of two bundles have the same name")
 	}
 }
 

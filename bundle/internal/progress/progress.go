@@ -38,6 +38,15 @@ func Expect(p Reporter, n int, thing string) {
 	}
 }
 
+// Pause keeps a reporter from writing where a person is asked something, until resume
+// is called, if it can: it has a method Pause() (resume func()) then.
+func Pause(p Reporter) (resume func()) {
+	if r, ok := p.(interface{ Pause() func() }); ok {
+		return r.Pause()
+	}
+	return func() {}
+}
+
 // Ready tells that one of the things that [Expect] announced has all its bytes, if the
 // reporter wants to know: it has a method Ready() then. It is done only when it has its
 // name too.
@@ -79,6 +88,9 @@ func (s *steady) Phase(name string, total int64) {
 
 // Expect implements what [Expect] asks for.
 func (s *steady) Expect(n int, thing string) { Expect(s.Reporter, n, thing) }
+
+// Pause implements what [Pause] asks for.
+func (s *steady) Pause() func() { return Pause(s.Reporter) }
 
 // Ready implements what [Ready] asks for.
 func (s *steady) Ready() { Ready(s.Reporter) }

@@ -66,6 +66,15 @@ func (e *LackError) Error() string {
 	return b.String()
 }
 
+// Listed are the layers, one by one.
+func (e *LackError) Listed() []fault.Item {
+	items := make([]fault.Item, len(e.Layers))
+	for i, l := range e.Layers {
+		items[i] = fault.Item{Subject: l.Image, State: "missing", Reason: l.Digest.String() + " (" + fault.Size(l.Size) + ")", Where: l.Base.String()}
+	}
+	return items
+}
+
 // Fault tells the ways out.
 func (e *LackError) Fault() (fault.Kind, string) {
 	if e.Registry == "" {

@@ -178,7 +178,11 @@ func (r *run) pushFrom(ctx context.Context, u *upload, open func() (io.ReadClose
 		}
 		res, err := r.Client.PushBlob(ctx, repo, u.desc, src)
 		if err != nil {
-			if err := r.bear(blobKey(repo, u.desc.Digest), r.explain(ctx, u.desc, err)); err != nil {
+			err := r.bear(blobKey(repo, u.desc.Digest), r.explain(ctx, u.desc, err))
+			if ofBundle(err) {
+				return err // it names its images
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", u.source, err)
 			}
 			continue
@@ -323,7 +327,7 @@ func (r *run) explain(ctx context.Context, d ocispec.Descriptor, err error) erro
 	}
 	var format *layout.FormatError
 	if errors.As(err, &format) {
-		err = fault.Damage(layout.BlobName(d.Digest), err)
+		err = format // where it was on its way to is of no matter
 	}
 	return open.ExplainRead(r.Bundle.Locate(ctx, d.Digest, err))
 }

@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -92,7 +91,7 @@ func (p *Pusher) survey(ctx context.Context, all []*goal) (*survey, error) {
 		asked[key] = true
 		g.Go(func() error {
 			if err := f(gctx); err != nil {
-				return fmt.Errorf("%s: %w", goal.Source, err)
+				return remote.AboutOne(goal.Source, err)
 			}
 			return nil
 		})

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"bundle/bundle/internal/fault"
 )
 
 // certsFolders are where Podman, skopeo and Docker look for a folder with the
@@ -178,19 +181,35 @@ func readFolder(folder string) (cas []string, pairs [][2]string, err error) {
 func readCAs(name string) ([]byte, error) {
 	text, err := readPEM(name)
 	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
+		return nil, fmt.Errorf("CA file: %w", plainPath(err))
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("CA file %s: no PEM certificate inside", name)
+		return nil, fault.WithHint(fmt.Errorf("CA file %s: no PEM certificate inside", name), hintPEM)
 	}
 	return text, nil
+}
+
+const hintPEM = "want text with -----BEGIN CERTIFICATE-----; of a binary one, openssl x509 -inform der -in FILE -out ca.pem makes it"
+
+type noFile struct{ *fs.PathError }
+
+func (e *noFile) Error() string { return e.Path + ": no such file" }
+func (e *noFile) Unwrap() error { return e.PathError }
+
+// plainPath says which file there is not as the other files of a command line.
+func plainPath(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) && errors.Is(err, fs.ErrNotExist) {
+		return fault.WithHint(&noFile{at}, fault.HintPath)
+	}
+	return err
 }
 
 // appendPair reads a client's certificate and its key.
 func appendPair(to []tls.Certificate, certFile, keyFile string) ([]tls.Certificate, error) {
 	cert, err := readPEM(certFile)
 	if err != nil {
-		return nil, fmt.Errorf("client certificate: %w", err)
+		return nil, fmt.Errorf("client certificate: %w", plainPath(err))
 	}
 	key, err := readPEM(keyFile)
 	if err != nil {

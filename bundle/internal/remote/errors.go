@@ -67,7 +67,7 @@ func (e *Error) Error() string {
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " (%d attempts)", e.Attempts)
 	}
-	return b.String() + ": " + redact(e.Err.Error())
+	return b.String() + ": " + redact(cause(e.Err))
 }
 
 // Unwrap returns the cause.

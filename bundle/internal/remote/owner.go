@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -72,6 +73,7 @@ func (c *Client) AskOwner(closed map[string]error) string {
 	var (
 		missing, forbidden, deep, anonymous bool
 		host                                string
+		told                                []string // by failures of a kind of their own
 	)
 	for repo, err := range closed {
 		r, rerr := c.repository(repo)
@@ -80,6 +82,9 @@ func (c *Client) AskOwner(closed map[string]error) string {
 			continue
 		}
 		host = r.host
+		if e.Kind == Protocol && e.Hint != "" && !slices.Contains(told, e.Hint) {
+			told = append(told, e.Hint)
+		}
 		missing = missing || e.Kind == NotFound
 		forbidden = forbidden || e.Kind == Denied || e.Kind == Auth
 		anonymous = anonymous || e.Kind == Auth && !r.credentialsKnown.Load()
@@ -87,7 +92,7 @@ func (c *Client) AskOwner(closed map[string]error) string {
 		unnamed := errors.As(e.Err, &status) && status.TokenServer != ""
 		deep = deep || (e.Kind != Protocol || unnamed) && r.depth() > shallow
 	}
-	var lines []string
+	lines := told
 	if missing {
 		lines = append(lines, "have these repositories made first; that is for")
 		f := flavourOf(host, "")

@@ -97,7 +97,7 @@ func (t *transport) close() {
 type fileError struct{ err error }
 
 // Fault makes it a wrong request.
-func (e *fileError) Fault() (fault.Kind, string) { return fault.Usage, "" }
+func (e *fileError) Fault() (fault.Kind, string) { return fault.Usage, fault.Hint(e.err) }
 
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }

@@ -19,6 +19,8 @@ type Map map[string]string
 // reference is the characters that references are made of.
 var reference = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._/:@+]*$`)
 
+const hintMap = "want OLD NEW on each line, as import writes them into rewrite.map"
+
 // Parse reads a map; name stands in errors, which are *fault.ConfigError.
 func Parse(b []byte, name string) (Map, error) {
 	m := make(Map)
@@ -30,15 +32,15 @@ func Parse(b []byte, name string) (Map, error) {
 			continue
 		}
 		if len(words) != 2 {
-			return nil, &fault.ConfigError{File: name, Line: n, What: "want two references, the old and the new"}
+			return nil, &fault.ConfigError{File: name, Line: n, What: "want two references, the old and the new", Advice: hintMap}
 		}
 		for _, w := range words {
 			if !reference.MatchString(w) {
-				return nil, &fault.ConfigError{File: name, Line: n, What: fmt.Sprintf("%q is no reference", w)}
+				return nil, &fault.ConfigError{File: name, Line: n, What: fmt.Sprintf("%q is no reference", w), Advice: hintMap}
 			}
 		}
 		if old, ok := m[words[0]]; ok && old != words[1] {
-			return nil, &fault.ConfigError{File: name, Line: n, What: words[0] + " is mapped twice"}
+			return nil, &fault.ConfigError{File: name, Line: n, What: words[0] + " is mapped twice", Advice: hintMap}
 		}
 		m[words[0]] = words[1]
 	}

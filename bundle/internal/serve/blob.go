@@ -1,10 +1,9 @@
 package serve
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
+	"hash/maphash"
 	"io"
 	"runtime"
 	"sync"
@@ -23,12 +22,13 @@ const block = 256 << 10
 type store struct {
 	bundles []*open.Bundle
 	damaged func(d digest.Digest, err error) // told once for each blob
+	seed    maphash.Seed                     // nobody knows it: who changes a file cannot aim for a sum
 
 	mu       sync.Mutex
 	bad      map[location]bool
-	sums     map[location][][sha256.Size]byte // of each block, of those that were read whole
-	checking map[location]chan struct{}       // closed when the one who reads a blob is done
-	readers  chan struct{}                    // how many may read whole blobs for the sake of parts
+	sums     map[location][]uint64      // of each block, of those that were read whole and right
+	checking map[location]chan struct{} // closed when the one who reads a blob is done
+	readers  chan struct{}              // how many may read whole blobs for the sake of parts
 }
 
 // A location is one blob in one bundle.
@@ -39,8 +39,8 @@ type location struct {
 
 func newStore(bundles []*open.Bundle, damaged func(digest.Digest, error)) *store {
 	return &store{
-		bundles: bundles, damaged: damaged,
-		bad: make(map[location]bool), sums: make(map[location][][sha256.Size]byte), checking: make(map[location]chan struct{}),
+		bundles: bundles, damaged: damaged, seed: maphash.MakeSeed(),
+		bad: make(map[location]bool), sums: make(map[location][]uint64), checking: make(map[location]chan struct{}),
 		readers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
@@ -89,9 +89,25 @@ func (s *store) document(at location) ([]byte, error) {
 }
 
 // whole opens a blob to be read from its begin to its end. Its last bytes come only
-// if all of it is right.
+// if all of it is right. Who comes after the first needs not hash all of it again.
 func (s *store) whole(at location, size int64) *content {
-	return &content{store: s, at: at, size: size}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sums, known := s.sums[at]; known {
+		return &content{store: s, at: at, size: size, sums: sums}
+	}
+	c := &content{store: s, at: at, size: size}
+	c.hash.SetSeed(s.seed)
+	return c
+}
+
+// know notes the sums of a blob that was read whole and is right.
+func (s *store) know(at location, sums []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bad[at] {
+		s.sums[at] = sums
+	}
 }
 
 // part opens a blob to be read from anywhere, once all of it was read and found
@@ -106,7 +122,7 @@ func (s *store) part(ctx context.Context, at location, size int64) (*content, er
 
 // check reads a blob whole, unless that was done before. Those who want the same one
 // wait for the first.
-func (s *store) check(ctx context.Context, at location) ([][sha256.Size]byte, error) {
+func (s *store) check(ctx context.Context, at location) ([]uint64, error) {
 	for {
 		s.mu.Lock()
 		if sums, done := s.sums[at]; done {
@@ -130,10 +146,10 @@ func (s *store) check(ctx context.Context, at location) ([][sha256.Size]byte, er
 	}
 }
 
-func (s *store) hash(ctx context.Context, at location, busy chan struct{}) (sums [][sha256.Size]byte, err error) {
+func (s *store) hash(ctx context.Context, at location, busy chan struct{}) (sums []uint64, err error) {
 	select {
 	case s.readers <- struct{}{}:
-		sums, err = blockSums(ctx, at)
+		sums, err = s.blockSums(ctx, at)
 		<-s.readers
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -150,18 +166,18 @@ func (s *store) hash(ctx context.Context, at location, busy chan struct{}) (sums
 }
 
 // blockSums are the checksums of the blocks of a blob that is right.
-func blockSums(ctx context.Context, at location) ([][sha256.Size]byte, error) {
+func (s *store) blockSums(ctx context.Context, at location) ([]uint64, error) {
 	rc, err := at.bundle.OpenBlob(at.digest)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	sums := [][sha256.Size]byte{}
+	sums := []uint64{}
 	buf := make([]byte, block)
 	for ctx.Err() == nil {
 		n, err := io.ReadFull(rc, buf)
 		if n > 0 {
-			sums = append(sums, sha256.Sum256(buf[:n]))
+			sums = append(sums, maphash.Bytes(s.seed, buf[:n]))
 		}
 		if errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF {
 			return sums, nil
@@ -179,13 +195,16 @@ type content struct {
 	store *store
 	at    location
 	size  int64
-	sums  [][sha256.Size]byte // nil: it is read from its begin to its end
+	sums  []uint64 // nil: it is read from its begin to its end
 	off   int64
 	err   error
 
 	stream io.ReadCloser
-	buf    []byte // one block, from begin on
-	begin  int64
+	hash   maphash.Hash // of the block that the stream is in
+	passed []uint64     // sums of those before
+
+	buf   []byte // one block, from begin on
+	begin int64
 }
 
 // Seek goes anywhere; who reads a stream has to be at its location when it reads.
@@ -214,8 +233,7 @@ func (c *content) Read(p []byte) (n int, err error) {
 	}
 	c.off += int64(n)
 	if err != nil && err != io.EOF {
-		c.err = err
-		c.store.refuse(c.at, err)
+		c.fail(err)
 	}
 	return n, err
 }
@@ -231,30 +249,87 @@ func (c *content) readStream(p []byte) (int, error) {
 		}
 		c.stream = rc
 	}
-	return c.stream.Read(p)
+	n, err := c.stream.Read(p)
+	c.note(p[:n])
+	return n, err
+}
+
+// note sums up what the stream gave. Its last bytes come if all is right.
+func (c *content) note(p []byte) {
+	at := c.off
+	for len(p) > 0 {
+		n := min(int64(len(p)), block-at%block)
+		c.hash.Write(p[:n]) //nolint:errcheck // it never fails
+		p, at = p[n:], at+n
+		if at%block == 0 || at == c.size {
+			c.passed = append(c.passed, c.hash.Sum64())
+			c.hash.Reset()
+		}
+	}
+	if at == c.size {
+		c.store.know(c.at, c.passed)
+	}
 }
 
 func (c *content) readPart(p []byte) (int, error) {
+	ready, err := c.ready()
+	return copy(p, ready), err
+}
+
+// ready is what is right from here to the end of the block. It holds until the next
+// call.
+func (c *content) ready() ([]byte, error) {
 	if c.off >= c.size {
-		return 0, io.EOF
+		return nil, io.EOF
 	}
 	if i := c.off / block; c.buf == nil || c.begin != i*block {
 		c.begin = i * block
-		buf := make([]byte, block)
-		c.buf = buf[:min(block, c.size-c.begin)]
-		if err := c.at.bundle.Reader.ReadBlobAt(c.at.digest, c.buf, c.begin); err != nil {
-			c.buf = nil
-			return 0, err
+		if c.buf == nil {
+			c.buf = *blocks.Get().(*[]byte)
 		}
-		if sum := sha256.Sum256(c.buf); !bytes.Equal(sum[:], c.sums[i][:]) {
-			c.buf = nil
-			return 0, fault.Damage(layout.BlobName(c.at.digest), errors.New("its content changed while it was served"))
+		c.buf = c.buf[:min(block, c.size-c.begin)]
+		if err := c.at.bundle.Reader.ReadBlobAt(c.at.digest, c.buf, c.begin); err != nil {
+			return nil, err
+		}
+		if maphash.Bytes(c.store.seed, c.buf) != c.sums[i] {
+			return nil, fault.Damage(layout.BlobName(c.at.digest), errors.New("its content changed while it was served"))
 		}
 	}
-	return copy(p, c.buf[c.off-c.begin:]), nil
+	return c.buf[c.off-c.begin:], nil
 }
 
+// send writes the next n bytes, at most piece at a time, without copying them.
+func (c *content) send(w io.Writer, n, piece int64) (sent int64, err error) {
+	for sent < n && c.err == nil {
+		p, err := c.ready()
+		if err != nil {
+			c.fail(err)
+			break
+		}
+		m, err := w.Write(p[:min(int64(len(p)), n-sent, piece)])
+		sent += int64(m)
+		c.off += int64(m)
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, c.err
+}
+
+// fail notes an error that was met by reading.
+func (c *content) fail(err error) {
+	c.err = err
+	c.store.refuse(c.at, err)
+}
+
+// blocks are buffers of contents.
+var blocks = sync.Pool{New: func() any { b := make([]byte, block); return &b }}
+
 func (c *content) close() {
+	if c.buf != nil {
+		c.buf = c.buf[:block]
+		blocks.Put(&c.buf)
+	}
 	if c.stream != nil {
 		c.stream.Close() //nolint:errcheck // it was only read
 	}

@@ -15,7 +15,10 @@ import (
 const patience = 2 * time.Minute
 
 // buffers are small: there is one for each client that is being sent something.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+var buffers = sync.Pool{New: func() any { b := make([]byte, piece); return &b }}
+
+// piece is how many bytes a client is given at once.
+const piece = 64 << 10
 
 // A response remembers what was sent, and gives up a client that takes nothing.
 type response struct {
@@ -47,6 +50,11 @@ func (w *response) Write(p []byte) (int, error) {
 
 // ReadFrom is how http.ServeContent copies.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	if part, ok := r.(*io.LimitedReader); ok {
+		if c, ok := part.R.(*content); ok && c.sums != nil {
+			return c.send(w, part.N, piece)
+		}
+	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, *buf)

@@ -204,23 +204,30 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// A part is compared with what was read when the whole was found right.
+// What is asked for again is compared with what was read when the whole was found
+// right: a part after a part, the whole after the whole, one after the other.
 func TestDamageAfterwards(t *testing.T) {
 	t.Parallel()
-	var path string
-	b := openGolden(t, func(p string, _ *open.Bundle) { path = p })
-	layer := largest(b)
-	blob := start(t, Options{}, b) + "/v2/acme/app/blobs/" + layer.Digest.String()
-	if resp, _, err := get(t, "GET", blob, "Range", "bytes=0-3"); resp.StatusCode != 206 || err != nil {
-		t.Fatalf("%d, %v", resp.StatusCode, err)
-	}
-	flip(t, path, b, layer.Digest)
-	// A client may ask again by itself when a response is broken.
-	if resp, body, err := get(t, "GET", blob, "Range", "bytes=-3"); err == nil && resp.StatusCode != 404 {
-		t.Errorf("%d: %q came, and nobody noticed", resp.StatusCode, body)
-	}
-	if resp, _, _ := get(t, "HEAD", blob); resp.StatusCode != 404 {
-		t.Errorf("afterwards: %d, want 404", resp.StatusCode)
+	for _, first := range []string{"", "bytes=0-3"} {
+		for _, second := range []string{"", "bytes=-3"} {
+			var path string
+			b := openGolden(t, func(p string, _ *open.Bundle) { path = p })
+			layer := largest(b)
+			blob := start(t, Options{}, b) + "/v2/acme/app/blobs/" + layer.Digest.String()
+			for range 2 {
+				if _, body, err := get(t, "GET", blob, "Range", first); err != nil || first == "" && digest.FromBytes(body) != layer.Digest {
+					t.Fatalf("%q: %v", first, err)
+				}
+			}
+			flip(t, path, b, layer.Digest)
+			// A client may ask again by itself when a response is broken.
+			if resp, body, err := get(t, "GET", blob, "Range", second); err == nil && resp.StatusCode != 404 {
+				t.Errorf("%q, then %q: %d: %d bytes came, and nobody noticed", first, second, resp.StatusCode, len(body))
+			}
+			if resp, _, _ := get(t, "HEAD", blob); resp.StatusCode != 404 {
+				t.Errorf("%q, then %q, afterwards: %d, want 404", first, second, resp.StatusCode)
+			}
+		}
 	}
 }
 

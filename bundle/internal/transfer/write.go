@@ -95,7 +95,7 @@ func CheckOutput(output string) error {
 	}
 	folder := filepath.Dir(output)
 	if st, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
-		return fault.Input("output "+output, errors.New("no folder "+folder), "")
+		return fault.Input("output "+output, errors.New("no folder "+folder), "make it first, or is the medium not mounted?")
 	}
 	return explainWrite(layout.CheckOutput(output))
 }
@@ -125,6 +125,8 @@ func explainWrite(err error) error {
 	var (
 		space    *layout.SpaceError
 		occupied *layout.OccupiedError
+		noFile   *layout.NotFileError
+		flush    *layout.FlushError
 		known    fault.Fault
 	)
 	switch {
@@ -132,6 +134,10 @@ func explainWrite(err error) error {
 		return &fault.UsageError{What: err.Error(), Advice: "name another file with -o, or remove this one first"}
 	case errors.As(err, &known):
 		return err
+	case errors.As(err, &noFile):
+		return &fault.UsageError{What: err.Error(), Advice: "name a file with -o; parts of a bundle, with --split-size, go into folders"}
+	case errors.As(err, &flush):
+		return fault.WithHint(err, "unmount the medium, mount it again, and check the bundle with bundle verify")
 	case errors.As(err, &space):
 		return fault.WithHint(err, "make room there, or write the bundle elsewhere with -o")
 	case errors.Is(err, syscall.EFBIG):
