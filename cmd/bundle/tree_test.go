@@ -84,7 +84,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/internal/plan", "source chart image record name fault checksum layout"},
 		{"bundle/internal/place", "open record name fault relocate"},
 		{"bundle/internal/source", "image imagefile record name fault relocate chart remote input"},
-		{"bundle/internal/open", "image trust record name progress fault chart checksum layout layout/parts"},
+		{"bundle/internal/open", "inventory image trust record name progress fault chart checksum layout layout/parts"},
 		{"bundle/internal/cosign", "image record fault remote input layout/strict"},
 		{"bundle/internal/image", "record name fault remote layout"},
 		{"bundle/internal/imagefile", "fault layout"},

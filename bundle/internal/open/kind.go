@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/inventory"
 	"bundle/layout"
 )
 
@@ -40,6 +41,8 @@ func otherKind(path string, r io.ReaderAt, size int64) error {
 	switch {
 	case size == 0:
 		return not("an empty file", "look at the file that was carried: the copy may have failed")
+	case inventory.Is(head):
+		return not("the inventory of a registry", "bundle export --base takes it")
 	case isText(head):
 		return not("a text file", "a bundle is what bundle export writes")
 	}
