@@ -221,7 +221,7 @@ func TestDeltaGone(t *testing.T) {
 		{"where it is needed", "acme/app:2", true},
 		{"where it is copied from", "acme/side:1", false},
 	} {
-		two := tr.exportImages(t, "2.tar", []string{one.Output}, tc.ref)
+		two := tr.exportImages(t, strings.ReplaceAll(tc.name, " ", "-")+".tar", []string{one.Output}, tc.ref)
 		base := layers(t, tr.pub, "acme/app:1")[0].Digest
 		priv := startRegistry(t)
 		mustImport(t, one.Output, onto(priv, tr.trust))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -275,6 +276,12 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		}
 		if err != nil {
 			return nil, nil, err
+		}
+		if slices.ContainsFunc(charts, func(other *source.Chart) bool { return reflect.DeepEqual(other.Record, c.Record) }) {
+			return nil, nil, &fault.UsageError{
+				What:   fmt.Sprintf("release %s of chart %s is named twice, with the same values", c.Record.Release, c.Record.Label()),
+				Advice: "drop one of them, or give it another release or namespace",
+			}
 		}
 		charts = append(charts, c)
 		findings = append(findings, found...)

@@ -195,15 +195,7 @@ func TestExportChartNameTwice(t *testing.T) {
 func TestExportKeepsChartDigest(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
-	files := make(map[string]string)
-	dir := regtest.Folder(t, podChart)
-	for _, name := range regtest.Files(t, dir) {
-		files[name] = regtest.ReadFile(t, dir, name)
-	}
-	archive, err := regtest.ChartArchive("app", files)
-	if err != nil {
-		t.Fatal(err)
-	}
+	archive := podArchive(t)
 	prov := []byte("-----BEGIN PGP SIGNED MESSAGE-----\n")
 	root, err := pub.PushChart(context.Background(), "charts/app:1.0.0", archive, prov)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 	"bundle/testdata/regtest"
 )
 
-// pushPodChart pushes podChart as a chart, under "repository:tag".
-func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descriptor {
+// podArchive is podChart, packed.
+func podArchive(t *testing.T) []byte {
 	t.Helper()
 	files := make(map[string]string)
 	dir := regtest.Folder(t, podChart)
@@ -35,7 +35,13 @@ func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descr
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := reg.PushChart(context.Background(), ref, archive, nil)
+	return archive
+}
+
+// pushPodChart pushes podChart as a chart, under "repository:tag".
+func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descriptor {
+	t.Helper()
+	d, err := reg.PushChart(context.Background(), ref, podArchive(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

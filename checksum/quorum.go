@@ -52,8 +52,12 @@ func (t *Trust) Require(n int, message []byte, candidates []Candidate, at time.T
 	if len(distinct) >= n {
 		return accepted, nil
 	}
-	if n == 1 && len(refused) == 1 {
-		return nil, refused[0]
+	if n == 1 && len(accepted) == 0 { // nobody to add to: why each is not trusted says it all
+		err := refused[0]
+		for _, other := range refused[1:] {
+			err = fmt.Errorf("%w; %w", err, other)
+		}
+		return nil, err
 	}
 	return nil, tooFew(n, distinct, accepted, refused)
 }

@@ -53,7 +53,7 @@ func (b *bench) values(ctx context.Context) error {
 		for round := range b.rounds {
 			took, said, err := usage(ctx, helm, "template", "r", chart, "--kube-version", kubeVersion)
 			if err != nil {
-				fmt.Fprintf(t, "%s\t-\t\t%s\n", name, firstLine(said))
+				fmt.Fprintf(t, "%s\t-\t-\t-\t-\t%s\n", name, firstLine(said))
 				break
 			}
 			mine, n, err := b.valuesOf(ctx, chart)

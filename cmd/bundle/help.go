@@ -77,12 +77,21 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if !cmd.Runnable() {
 		return // a page
 	}
-	fmt.Fprintf(w, "\nUsage:\n  %s\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+	usage := strings.TrimSuffix(cmd.UseLine(), " [flags]")
+	if cmd.HasAvailableSubCommands() && !cmd.HasParent() {
+		usage += " COMMAND"
+	}
+	fmt.Fprintf(w, "\nUsage:\n  %s\n", usage)
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}
 	if cmd.HasAvailableSubCommands() {
 		printCommands(w, cmd)
+	}
+	if !cmd.HasParent() {
+		fmt.Fprintf(w, "\n%s\n", exitCodes)
+		printFlags(w, "Flags", cmd.LocalFlags(), width)
+		return
 	}
 	left := pflag.NewFlagSet("", pflag.ContinueOnError)
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {

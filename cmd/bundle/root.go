@@ -42,8 +42,7 @@ func newRoot() *cobra.Command {
 		Long: `bundle export writes a Helm chart and every image it needs into one signed file.
 bundle import, on the other side, verifies it, pushes it into the private registry
 and emits the values with which Helm pulls everything from there.
-
-` + exitCodes,
+bundle COMMAND --help tells more, with examples.`,
 		Example: `  # Connected side:
   bundle keygen release-key
   bundle export oci://ghcr.io/acme/charts/app --version 1.2.3 --key release-key -o app.bundle.tar

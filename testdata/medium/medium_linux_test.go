@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A medium keeps what it is given, is as slow as it is said to be, and fails where
@@ -52,12 +54,19 @@ func TestMedium(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	drop := func(f *os.File) {
+		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop(f)
 	if _, err := f.ReadAt(make([]byte, 4096), 600<<10); !errors.Is(err, syscall.EIO) {
 		t.Errorf("read: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "b"), content, 0o644); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("write: %v", err)
 	}
+	drop(f)
 	m.Pull()
 	if _, err := os.ReadFile(filepath.Join(dir, "a")); !errors.Is(err, syscall.EIO) {
 		t.Errorf("pulled out: %v", err)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"bundle/bundle/internal/child"
 	"bundle/bundle/internal/fault"
@@ -81,7 +82,7 @@ func (c *Chart) died(e *child.Error) error {
 // is the same in all renders of a process, so that two children do not differ.
 func (c *Chart) setup() string {
 	w := &wireWriter{b: make([]byte, 0, len(c.archive)+4<<10)}
-	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), maxNodes, maxPaths} {
+	for _, limit := range []int{int(maxRenderMemory), int(maxRenderStack), int(maxRenderWork), maxNodes, maxPaths} {
 		w.number(limit)
 	}
 	key, cert := stubKeyPair()
@@ -94,14 +95,14 @@ func (c *Chart) setup() string {
 // serveRenders is the child's side.
 func serveRenders(setup string) (child.Session, error) {
 	r := &wireReader{s: setup}
-	maxRenderMemory, maxRenderStack = int64(r.number()), int64(r.number())
+	maxRenderMemory, maxRenderStack, maxRenderWork = int64(r.number()), int64(r.number()), time.Duration(r.number())
 	maxNodes, maxPaths = r.number(), r.number()
 	key, cert, archive := r.text(), r.text(), r.text()
 	if err := r.end(); err != nil {
 		return nil, err
 	}
 	stubKeyPair = func() (string, string) { return key, cert }
-	maxRenderTime = math.MaxInt64 // the parent looks at the clock
+	works, maxRenderTime = true, math.MaxInt64 // the parent looks at the clock
 	c, err := Open([]byte(archive))
 	if err != nil {
 		return nil, err

@@ -76,6 +76,7 @@ func TestApartDies(t *testing.T) {
 	oldTime, oldMemory, oldStack := maxRenderTime, maxRenderMemory, maxRenderStack
 	defer func() { maxRenderTime, maxRenderMemory, maxRenderStack = oldTime, oldMemory, oldStack }()
 	maxRenderStack = 32 << 20
+	defer func(old time.Duration) { maxRenderWork = old }(maxRenderWork)
 	const ask = `{{ if .Values.bomb }}%{{ end }}`
 	bomb := map[string]any{"bomb": true}
 	for _, tc := range []struct {
@@ -87,6 +88,7 @@ func TestApartDies(t *testing.T) {
 		{"grows", `{{ $s := "x" }}{{ range until 40 }}{{ $s = cat $s $s }}{{ end }}`, "more than 32 MiB of memory", time.Minute, 32 << 20},
 		{"numbers", `{{ range until 1000000000 }}{{ end }}`, "MiB of memory", time.Minute, 32 << 20},
 		{"loops", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
+		{"works", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 100ms of the processor", time.Minute, 1 << 40},
 		{"recursion", `{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ merge $d $d | toJson }}`, "in recursion", time.Minute, 1 << 40},
 		{"expression", `{{ regexReplaceAll "(a{1,9}){1,9}" (repeat 3000000 "a") (repeat 2000 "$1") }}`, "MiB of memory", time.Minute, 32 << 20},
 		{"keys", `{{ range until 100000 }}{{ genPrivateKey "rsa" }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
@@ -95,7 +97,10 @@ func TestApartDies(t *testing.T) {
 		{"words", `a: "{{ repeat 20000000 "/ :" }}"`, "MiB of memory", time.Minute, 64 << 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			maxRenderMemory = tc.memory
+			maxRenderMemory, maxRenderWork = tc.memory, time.Minute
+			if tc.name == "works" {
+				maxRenderWork = 100 * time.Millisecond
+			}
 			c := open(t, files{"templates/x.yaml": strings.Replace(ask, "%", tc.template, 1), "templates/y.yaml": "image: ghcr.io/a/b:1"})
 			for range 2 {
 				maxRenderTime = time.Minute

@@ -67,8 +67,8 @@ type RenderOptions struct {
 // *RenderError or a *DependencyError.
 //
 // It is done by a child of this program, where that can have one (see [Child]). A
-// render that takes more than half a minute, a GiB, or 300 MiB in recursion is a
-// *LimitError, and so is the end of a child that wanted much more at once. When ctx
+// render that takes more than 20 seconds of the processor, two minutes, a GiB, or 300
+// MiB in recursion is a *LimitError, and so is the end of a child that wanted much more at once. When ctx
 // ends first, Render returns at once, and the child is ended soon.
 //
 // In a program without children, templates cannot be interrupted: what is given up

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -40,7 +41,8 @@ func testSession(setup string) (Session, error) {
 			rest = fmt.Sprint(deeper(0, [64]int{}))
 		case "sleep":
 			note("sleeping")
-			for {
+			for i := int64(0); ; i++ {
+				spun.Store(i)
 			}
 		case "exit":
 			os.Exit(3)
@@ -57,7 +59,13 @@ func testSession(setup string) (Session, error) {
 	}, nil
 }
 
+// spun is what a loop without end has counted.
+var spun atomic.Int64
+
 func deeper(n int, a [64]int) int {
+	if n < 0 { // never
+		return 0
+	}
 	a[n%64] = n
 	return deeper(n+1, a) + a[(n+1)%64]
 }

@@ -168,7 +168,7 @@ func TestParsePolicy(t *testing.T) {
 		"images: [{match: 'a/b:1', keys: [k.pub]}]":                    "and no tag",
 		"images: [{match: 'a/[b', keys: [k.pub]}]":                     "and no tag",
 		"images: [{match: a/b, keys: [x.pub]}]":                        "rule 1: x.pub: no such file",
-		"images: [{match: a/b, keys: [k.pub], unsigned: allowed}]":     "means nothing with",
+		"images: [{match: a/b, keys: [k.pub], unsigned: allowed}]":     "mean nothing with",
 		"images: [{match: a/b, keys: [k.pub], otherwise: x}]":          "want report or refuse",
 		"images: [{match: a/b, unsigned: yes}]":                        "want allowed",
 		"images: [{match: a/b, unsigned: allowed}]\n---\nimages: []\n": "more than one document",

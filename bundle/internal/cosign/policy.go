@@ -104,7 +104,7 @@ func parse(text []byte, open func(name string) ([]byte, error)) (*Policy, error)
 		case r.Otherwise != "" && r.Otherwise != "report" && r.Otherwise != "refuse":
 			err = fmt.Errorf("otherwise: %q: want report or refuse", r.Otherwise)
 		case rule.Unsigned && len(r.Keys)+len(r.Otherwise) > 0:
-			err = errors.New("unsigned: allowed means nothing with keys: and otherwise:")
+			err = errors.New("keys: and otherwise: mean nothing with unsigned: allowed")
 		case !rule.Unsigned && len(r.Keys) == 0:
 			err = errors.New("neither keys: nor unsigned: allowed")
 		}

@@ -2,7 +2,6 @@ package emit
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -16,12 +15,8 @@ func (c *Chart) commands(o Options) []string {
 		}
 		all = append(all, c.kubectlSecret(o))
 	}
-	if !c.beside && !slices.Contains(o.Access.PlainHTTP, o.Registry.Host) {
-		login := []string{"helm", "registry", "login", o.Registry.Host}
-		if ca := o.Access.CAFile; ca != "" {
-			login = append(login, "--ca-file", ca)
-		}
-		all = append(all, shellWords(login))
+	if !c.beside && (!o.Access.Plain(o.Registry.Host) || o.Access.LoggedIn(o.Registry.Host)) {
+		all = append(all, o.helmLogin())
 	}
 	return append(all, c.helmInstall(o))
 }
@@ -62,6 +57,18 @@ func (c *Chart) helmInstall(o Options) string {
 			"--post-renderer-args", "--map="+filepath.Join(o.OutputDir, c.dir, "rewrite.map"))
 	}
 	return prefix + shellWords(words)
+}
+
+// helmLogin is the command that helm has to be logged in with.
+func (o Options) helmLogin() string {
+	words := []string{"helm", "registry", "login", o.Registry.Host}
+	for _, w := range o.helmAccess() {
+		if w == "--insecure-skip-tls-verify" {
+			w = "--insecure" // what login calls it
+		}
+		words = append(words, w)
+	}
+	return shellWords(words)
 }
 
 // helmAccess are helm's words for how the registry is reached.

@@ -51,6 +51,17 @@ func newStore(t *testing.T, reg *regtest.Registry) Store {
 	return Store{Client: c, Registry: place.Registry{Host: reg.Host(), Prefix: "apps"}}
 }
 
+// startStore is one in a registry that is empty.
+func startStore(t *testing.T) (*regtest.Registry, Store) {
+	t.Helper()
+	reg, err := regtest.Start(regtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reg.Close() })
+	return reg, newStore(t, reg)
+}
+
 // registries are those that documents have to work on.
 func registries(t *testing.T, test func(t *testing.T, reg *regtest.Registry)) {
 	for name, start := range map[string]func(regtest.Options) (*regtest.Registry, error){
@@ -110,12 +121,8 @@ func TestAddAndRead(t *testing.T) {
 // broken do not keep the others from being read.
 func TestReadLeavesOut(t *testing.T) {
 	t.Parallel()
-	reg, err := regtest.Start(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	ctx, s := t.Context(), newStore(t, reg)
+	reg, s := startStore(t)
+	ctx := t.Context()
 	if err := s.Add(ctx, Past{}, made(1, 1, named("acme/app:1", "one"))); err != nil {
 		t.Fatal(err)
 	}
@@ -161,12 +168,7 @@ func TestReadLeavesOut(t *testing.T) {
 // first.
 func TestReadBounds(t *testing.T) {
 	t.Parallel()
-	reg, err := regtest.Start(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	s := newStore(t, reg)
+	reg, s := startStore(t)
 	const size = 15 << 20
 	large := `{"importVersion":1,"tool":"large","later":"` + strings.Repeat("x", size) + `"}`
 	for i, doc := range []string{large, large, large, large, large, `{"importVersion":1,"tool":"newest"}`} {
@@ -282,12 +284,7 @@ func FuzzParse(f *testing.F) {
 // A registry that is closed to this client is told from one that has nothing.
 func TestAddRefused(t *testing.T) {
 	t.Parallel()
-	reg, err := regtest.Start(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	s := newStore(t, reg)
+	reg, s := startStore(t)
 	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Manifest, Do: regtest.Status(403)})
 	if err := s.Add(context.Background(), Past{}, made(1, 1, named("a:1", "one"))); fault.KindOf(err) != fault.Refused {
 		t.Errorf("%v", err)

@@ -72,7 +72,9 @@
 //
 // Probing renders leniently: checks do not count and keys are not generated,
 // which makes it fast. The proof renders as helm install does, on a fresh copy
-// of the chart, with schema, notes and checks. What values cannot move is named
+// of the chart, with schema, notes and checks. Which keys a chart refuses is asked of
+// its checks alone, and of whole renders where those do not know; what is returned was
+// rendered whole ([Result.Proved]). What values cannot move is named
 // in [Result.Left], with the reason; places that still name a host, but no image,
 // are in [Result.Named]. [Result.Remarks] are what no list of references shows:
 // downloads of programs while they run, and resources whose operators choose images.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -52,9 +53,10 @@ func cause(err error) string {
 		lookup *net.DNSError
 		dial   *net.OpError
 		errno  syscall.Errno
+		record tls.RecordHeaderError
 	)
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		return "there is no TLS at the other end"
 	case errors.As(err, &lookup) && lookup.IsNotFound:
 		return "there is no host " + lookup.Name

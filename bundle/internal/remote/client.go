@@ -48,6 +48,12 @@ func (o Options) Plain(host string) bool { return hostSet(o.PlainHTTP)[wireHost(
 // Insecure reports whether a host's certificate is not verified.
 func (o Options) Insecure(host string) bool { return hostSet(o.InsecureSkipTLS)[wireHost(host)] }
 
+// LoggedIn reports whether a host is given credentials by these options themselves.
+func (o Options) LoggedIn(host string) bool {
+	_, ok := o.Credentials[host]
+	return ok
+}
+
 // Credential is a user name with a password or an access token.
 type Credential struct{ Username, Password string }
 

@@ -310,11 +310,12 @@ func (e *Error) classifyNet(err *netError) {
 	var (
 		author x509.UnknownAuthorityError
 		alert  *net.OpError
+		record tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &alert) && alert.Op == opAlert:
 		e.Hint = "the server ended the TLS handshake; if it wants a client certificate: --client-cert FILE --client-key FILE,\nor files in /etc/containers/certs.d/" + e.Host
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		e.Hint = "the server does not speak TLS; where that is acceptable: --plain-http " + e.Host
 	case errors.As(err, &author):
 		e.Hint = "give the CA that signed the server's certificate with --ca-file FILE"

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package chart
+
+import "time"
+
+// processorTime is not known: the clock alone counts.
+func processorTime() time.Duration { return 0 }
