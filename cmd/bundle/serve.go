@@ -101,7 +101,11 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 // printNodes prints the files as a stream, each after a line with its name.
 func printNodes(w io.Writer, r *bundle.ServeReport) {
 	for _, f := range r.NodeFiles {
-		fmt.Fprintf(w, "==> %s <==\n%s\n", f.Path, f.Content)
+		where := ""
+		if f.To != "" {
+			where = ", to " + f.To
+		}
+		fmt.Fprintf(w, "==> %s%s <==\n%s\n", f.Path, where, f.Content)
 	}
 }
 

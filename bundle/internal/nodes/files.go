@@ -101,6 +101,9 @@ func (c *Config) conf(h host) File {
 	f := File{Path: "registries.conf.d/" + name, To: confDir + "/" + name, Then: reload}
 	var b bytes.Buffer
 	head(&b, f)
+	if c.registry.CA != nil {
+		fmt.Fprintf(&b, "# with it: certs.d/%s/ca.crt, to %s/%s/ca.crt\n", c.registry.Host, certsDir, c.registry.Host)
+	}
 	for i, r := range h.rules() {
 		if i > 0 {
 			b.WriteByte('\n')
