@@ -80,7 +80,7 @@ func text() func(string) (any, error) {
 }
 
 func client(setup string) *Client {
-	return &Client{Limits: Limits{Memory: 256 << 20, Stack: 16 << 20}, Setup: func() string { return setup }, Receive: text}
+	return &Client{Limits: Limits{Memory: 2 << 30, Stack: 16 << 20}, Setup: func() string { return setup }, Receive: text}
 }
 
 func TestAsk(t *testing.T) {
