@@ -120,7 +120,7 @@ func TestDeath(t *testing.T) {
 	} {
 		limit := time.Minute
 		if tc.cause == Time {
-			limit = 300 * time.Millisecond
+			limit = time.Second
 		}
 		_, err := c.Ask(t.Context(), []byte(tc.request), limit)
 		var dead *Error

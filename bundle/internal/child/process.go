@@ -253,6 +253,7 @@ func (p *process) frames(out io.Reader) error {
 			answer, err := receive(f.body)
 			if err != nil {
 				err = &Error{Err: err}
+				p.kill() // before anybody hears of it, and asks the next of it
 			}
 			c.answer <- result{answer, err}
 			if err != nil {
