@@ -33,8 +33,11 @@ func (c *Client) Ask(ctx context.Context, request []byte, limit time.Duration) (
 		}
 		answer, err := p.ask(ctx, request, limit)
 		p.leave()
-		if !errors.Is(err, errStale) || ctx.Err() != nil {
+		if !errors.Is(err, errStale) {
 			return answer, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 	}
 	return nil, &Error{Err: errStale}
