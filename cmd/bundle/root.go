@@ -15,13 +15,15 @@ const exitCodes = `Exit codes:
   0    done
   1    failed
   2    usage: the command line or a file it names is wrong
-  3    not trusted: no signature, a bad one, or not by a trusted key
+  3    not trusted: no signature, a bad one, or not by a trusted key; or an image
+       that is not signed as --verify-images wants it
   4    damaged bundle
   5    registry refused: credentials, permission or TLS; or it took nothing
   6    done, but not complete: references that values cannot move or nobody can pull,
        or names that the registry refused; with diff --exit-code: something differs
   7    needs more: parts of the bundle, or layers that a delta requires, are nowhere here
-  8    an older bundle would replace what a newer one put there
+  8    an older bundle would replace what a newer one put there, or a tag would change
+       with --no-overwrite
   130  interrupted`
 
 // version is set by the linker for releases.
