@@ -17,7 +17,6 @@ import (
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
-	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
 )
 
@@ -102,55 +101,37 @@ type ImportReport struct {
 // report: the same call with other media goes on, since the registry knows what it
 // has.
 func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
-	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust, o.media()...)
+	t, err := o.begin(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
-	if o.Jobs <= 0 { // while one blob of a medium is ended, the next is read
-		o.Jobs = max(DefaultJobs, 2*b.Media())
-	}
-	client, err := remote.New(o.RegistryOptions)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	if o.nodeCA, err = client.CAs(o.Registry.Host); err != nil {
+	defer t.Close()
+	b := t.bundle
+	if o.nodeCA, err = t.client.CAs(o.Registry.Host); err != nil {
 		return nil, err
 	}
 	if err := o.renderFor(b.Record); err != nil {
 		return nil, err
 	}
-	names := place.NewNames(b.Record, o.Registry, o.Names)
-	excluded, err := names.Exclude(b.Record, o.Exclude)
+	charts, underived, err := o.relocate(ctx, b, t.names)
 	if err != nil {
 		return nil, err
 	}
-	charts, underived, err := o.relocate(ctx, b, names)
-	if err != nil {
-		return nil, err
-	}
-	places, err := place.All(b, names, place.Options{
-		Seen: emit.Seen(charts), NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests,
-	})
+	places, err := t.places(&o, charts)
 	if err != nil {
 		return nil, err
 	}
 	if err := o.prepare(path, charts); err != nil {
 		return nil, err
 	}
-	past := newMemory(client, &o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o), Deep: o.Deep}
-	p.Elsewhere = past.elsewhere(b.Record.Requires, names)
-	pushed, err := o.pushAll(ctx, p, places)
+	pushed, err := o.pushAll(ctx, t.pusher(&o), places)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
 	}
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
 		report := importReport(path, b, charts, o)
-		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, excluded, missing
+		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, t.excluded, missing
 		return report, err
 	}
 	if err != nil {
@@ -164,21 +145,19 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 	emit.Ways(charts, places, o.emit())
 	o.putBeside(charts, pushed.Images)
 	report := importReport(path, b, charts, o)
-	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, excluded
+	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, t.excluded
 	if !o.DryRun {
 		if err := o.write(path, b, charts, places, report); err != nil {
 			return nil, err
 		}
-		if err := past.add(ctx, b, pushed.Images, &o); err != nil {
+		if err := t.past.add(ctx, b, pushed.Images, &o); err != nil {
 			return nil, err
 		}
-	}
-	if !o.DryRun {
 		if err := o.dropScratch(b); err != nil {
-			past.warnings = append(past.warnings, err.Error())
+			t.past.warnings = append(t.past.warnings, err.Error())
 		}
 	}
-	report.Warnings = past.warnings
+	report.Warnings = t.past.warnings
 	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, o.emit())))
 }
 

@@ -12,10 +12,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/open"
-	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
-	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
 )
 
@@ -47,32 +44,17 @@ type BlobsReport struct {
 // What the registry refuses does not end the rest: the error is a *RefusedError
 // beside a valid report, and so is the *MissingError of parts that are not there.
 func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions) (*BlobsReport, error) {
-	if o.Jobs <= 0 {
-		o.Jobs = DefaultJobs
-	}
-	o.Progress = progress.OrSilent(o.Progress)
-	b, err := open.File(ctx, path, o.Trust, o.media()...)
+	t, err := o.begin(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
-	client, err := remote.New(o.RegistryOptions)
+	defer t.Close()
+	b := t.bundle
+	places, err := t.places(&o, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	names := place.NewNames(b.Record, o.Registry, o.Names)
-	if _, err := names.Exclude(b.Record, o.Exclude); err != nil {
-		return nil, err
-	}
-	places, err := place.All(b, names, place.Options{NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests})
-	if err != nil {
-		return nil, err
-	}
-	past := newMemory(client, &o)
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Agree: past.agree(b, &o), Deep: o.Deep}
-	p.Elsewhere = past.elsewhere(b.Record.Requires, names)
-	lot, err := p.RunBlobs(ctx, places, share, o.DryRun)
+	lot, err := t.pusher(&o).RunBlobs(ctx, places, share, o.DryRun)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived: the same command goes on from there")
 	}
@@ -81,7 +63,7 @@ func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions)
 	}
 	r := &BlobsReport{
 		DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched,
-		Registry: o.Registry.String(), Lot: *lot, Warnings: past.warnings, Parts: b.PartsReport(),
+		Registry: o.Registry.String(), Lot: *lot, Warnings: t.past.warnings, Parts: b.PartsReport(),
 	}
 	errors.As(err, &r.Missing)
 	return r, fault.Both(lot.Refused(), err)
