@@ -92,6 +92,15 @@ cover: ## list the functions that no test reaches; the rest is in .cover.html
 mutate: ## change the code of PKG at random (N times) and name what no test notices
 	$(GO) run ./.mutate -n $(or $(N),40) $(PKG)
 
+# What strangers install. The tools for it are a module of their own, like the judges.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+COMMIT    ?= $(shell git rev-parse HEAD 2>/dev/null)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+
+.PHONY: release
+release: ## make archives, packages, an image and SHA256SUMS in dist (RELEASE_KEY=FILE signs)
+	cd .release && $(GO) run . -version '$(VERSION)' -commit '$(COMMIT)' -key '$(abspath $(RELEASE_KEY))' $(PLATFORMS)
+
 .PHONY: bench
 bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
