@@ -118,8 +118,21 @@ func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
 	}
 }
 
+// filesJSON is what a list of checksums names.
+func filesJSON(all []bundle.ListedFile) (list []jsonFile) {
+	for _, f := range all {
+		j := jsonFile{Path: f.Path, Size: f.Size, SHA256: f.SHA256, State: reports.Present}
+		if f.Missing {
+			j.State = reports.Missing
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
+		Files:            filesJSON(r.Files),
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
 		Bundle:           aboutBundle(r.Bundle, r.Entries),

@@ -27,6 +27,15 @@ type jsonBundle struct {
 	Entries int       `json:"entries,omitempty"` // files in it
 }
 
+// A jsonFile is a file beside a bundle, or one that a list of checksums names.
+type jsonFile struct {
+	Path     string        `json:"path"`
+	Size     int64         `json:"size"` // bytes; 0 for one that is missing
+	SHA256   string        `json:"sha256"`
+	Platform string        `json:"platform,omitempty"` // of a program, OS/ARCH
+	State    reports.State `json:"state"`              // present or missing
+}
+
 // A jsonSigner is somebody who signed.
 type jsonSigner struct {
 	Fingerprint string `json:"fingerprint"`          // SHA256:… of the key
@@ -239,6 +248,7 @@ type jsonVerify struct {
 	Signers          []jsonSigner         `json:"signers"`
 	SignatureSkipped bool                 `json:"signatureSkipped"`
 	Bytes            jsonBytes            `json:"bytes"`
+	Files            []jsonFile           `json:"files"` // of a list of checksums, not a bundle: what it names
 }
 
 // A jsonInspect is the report of bundle inspect.
