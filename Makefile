@@ -61,12 +61,13 @@ life: ## play N lives of bundles and registries at random (SEED=n: from that one
 JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
 
 .PHONY: judges
-judges: $(BIN)/.judges ## build helm, crane, oras, kustomize and the conformance tests of OCI registries into .bin, to judge our output
+judges: $(BIN)/.judges ## build helm, crane, oras, kustomize, what k3s pulls with and the conformance tests of OCI registries into .bin, to judge our output
 
-$(BIN)/.judges: .judges/go.mod | build
+$(BIN)/.judges: .judges/go.mod .judges/nodepull/go.mod .judges/nodepull/main.go | build
 	mkdir -p $(BIN)
 	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm github.com/google/go-containerregistry/cmd/crane \
 		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5 github.com/opencontainers/distribution-spec/conformance
+	cd .judges/nodepull && $(GO) build -buildvcs=false -ldflags='-s -w' -o $(BIN)/ .
 	touch $@
 
 .PHONY: helm4
