@@ -64,7 +64,7 @@ var groups = []struct {
 }{
 	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
 	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
-	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
+	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
 	{"Signatures", []string{"key", "unsigned", "verify-images", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
 	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "verbose"}},
 	{"Registry", []string{"registry", "repository", "catalog", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "deep", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size", "blobs-only", "shard", "shard-job", "shard-job-image", "shard-job-claim"}},

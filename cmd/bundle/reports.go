@@ -33,7 +33,8 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Elsewhere:  r.Elsewhere,
 		Unasked:    r.Unasked,
 		Fetched:    r.Fetched,
-		Warnings:   slices.Concat(r.NotTaken, r.Collisions),
+		Warnings:   slices.Concat(r.NotTaken, r.Collisions, r.Warnings),
+		Beside:     besideJSON(r),
 	}
 	if len(r.Bases) > 0 {
 		j.Requires = &jsonRequires{}
@@ -116,6 +117,19 @@ func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
 		Warnings:         r.Warnings,
 		Shard:            &jsonShard{r.Index, r.Of, r.Blobs, r.Total, r.Lacks},
 	}
+}
+
+// besideJSON is what lies beside a bundle, or would.
+func besideJSON(r *bundle.ExportReport) (list []jsonFile) {
+	for _, w := range r.Beside {
+		list = append(list, jsonFile{w.Path, w.Size, w.SHA256, w.Platform, reports.Present})
+	}
+	if r.DryRun {
+		for _, p := range r.Programs {
+			list = append(list, jsonFile{p.Name, p.Size, p.SHA256(), p.Platform, reports.Missing})
+		}
+	}
+	return list
 }
 
 // filesJSON is what a list of checksums names.

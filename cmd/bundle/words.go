@@ -198,7 +198,8 @@ type jsonExport struct {
 	Unasked    []reports.Unasked    `json:"unasked"`    // registries that did not answer for signatures
 	Fetched    []reports.Fetched    `json:"fetched"`    // charts that came over the network
 	Warnings   []string             `json:"warnings"`
-	Moved      []jsonMoved          `json:"moved"` // references that mean something else than when the run began that this one went on with
+	Moved      []jsonMoved          `json:"moved"`  // references that mean something else than when the run began that this one went on with
+	Beside     []jsonFile           `json:"beside"` // with --with-tool: programs for the far side and what belongs to them; of a dry run, missing
 }
 
 // A jsonMoved is a reference that means something else than before.
