@@ -15,7 +15,7 @@ import (
 // archive packs files into one, below a folder of its own: .zip for Windows, else
 // .tar.gz.
 func (r *release) archive(p platform, files []file) error {
-	name := strings.Join([]string{"bundle", r.number(), p.os, p.arch}, "-")
+	name := strings.Join([]string{"bundle", r.number(), p.os, p.arch}, "_")
 	files = slices.Clone(files)
 	for i := range files {
 		files[i].path = path.Join(name, files[i].path)

@@ -96,5 +96,5 @@ func (r *release) components(p platform, path string) error {
 	if err != nil {
 		return err
 	}
-	return r.write(strings.Join([]string{"bundle", r.number(), p.os, p.arch}, "-")+".cdx.json", append(text, '\n'))
+	return r.write(strings.Join([]string{"bundle", r.number(), p.os, p.arch}, "_")+".cdx.json", append(text, '\n'))
 }

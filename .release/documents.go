@@ -82,8 +82,7 @@ func (r *release) ask(ctx context.Context, program string, args ...string) ([]by
 // another name.
 var links = regexp.MustCompile(`\[([^\]]+)\]\(([a-z]+)\.md\)`)
 
-// guide makes a manual page of Markdown: its title becomes the name, and chapters
-// stand where titles were.
+// guide makes a manual page of Markdown: its title becomes the name.
 func (r *release) guide(name string, text []byte) []byte {
 	title, rest, found := bytes.Cut(bytes.TrimLeft(text, "\n"), []byte("\n"))
 	if !found || !bytes.HasPrefix(title, []byte("# ")) {
@@ -92,16 +91,48 @@ func (r *release) guide(name string, text []byte) []byte {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "%% %s 7 \"%s\" \"bundle %s\" \"Guides\"\n\n# NAME\n\n%s - %s\n\n# DESCRIPTION\n",
 		strings.ToUpper(name), r.made.Format("2006-01-02"), r.version, name, bytes.TrimSpace(title[2:]))
-	fenced := false
-	for line := range bytes.Lines(links.ReplaceAll(rest, []byte("$1 (**bundle-$2**(7))"))) {
-		if bytes.HasPrefix(line, []byte("```")) {
-			fenced = !fenced
-		}
-		if !fenced && bytes.HasPrefix(line, []byte("##")) {
-			line = line[1:]
-		}
-		page.Write(line)
-	}
+	page.Write(links.ReplaceAll(rest, []byte("$1 (**bundle-$2**(7))")))
 	fmt.Fprintf(&page, "\n# SEE ALSO\n\n**bundle**(1)\n")
-	return md2man.Render(page.Bytes())
+	return tidy(md2man.Render(page.Bytes()))
+}
+
+// minus matches a minus that a formatter may make a hyphen of, which no shell takes.
+var minus = regexp.MustCompile(`(^|[^\\])-`)
+
+// tidy mends what md2man leaves: words are not cut, a minus stays one, and the last
+// column of a table takes the width that there is.
+func tidy(page []byte) []byte {
+	var out strings.Builder
+	table, cell := false, false
+	for line := range strings.Lines(string(page)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case line == ".nh":
+			continue
+		case strings.HasPrefix(line, ".TH "):
+			line += "\n.nh\n.ad l"
+		case line == ".TS":
+			table = true
+		case line == ".TE":
+			table = false
+		case strings.HasPrefix(line, "."), strings.HasPrefix(line, "'"):
+		case table && strings.HasSuffix(line, " ."):
+			line = strings.TrimSuffix(line, " .") + "x."
+		default:
+			for minus.MatchString(line) {
+				line = minus.ReplaceAllString(line, `$1\-`)
+			}
+			if strings.HasPrefix(line, "T}") {
+				cell = false
+			}
+			if i := strings.LastIndex(line, "\t"); table && !cell && i >= 0 && !strings.HasSuffix(line, "T{") {
+				line = line[:i] + "\tT{\n" + line[i+1:] + "\nT}"
+			}
+			if strings.HasSuffix(line, "T{") {
+				cell = true
+			}
+		}
+		out.WriteString(line + "\n")
+	}
+	return []byte(out.String())
 }

@@ -68,7 +68,7 @@ func (r *release) image(platforms []platform) error {
 	if err := t.Close(); err != nil {
 		return err
 	}
-	return r.write("bundle-"+r.number()+"-image.tar", out.Bytes())
+	return r.write("bundle_"+r.number()+"_image.tar", out.Bytes())
 }
 
 // tag is a version as tags of images may be.

@@ -114,10 +114,10 @@ func packageVersion(version, day string) string {
 	if m := described.FindStringSubmatch(number); m != nil {
 		number, later = m[1], "+"+m[2]+".g"+m[3]
 	}
-	if !strings.Contains(number, ".") || strings.IndexAny(number, "0123456789") != 0 {
-		number, later = "0~git"+day+"."+v, ""
-	}
 	number = strings.ReplaceAll(strings.Replace(number, "-", "~", 1), "-", ".") + later
+	if !strings.Contains(number, ".") || strings.IndexAny(number, "0123456789") != 0 {
+		number = "0~git" + day + "." + strings.ReplaceAll(v, "-", ".")
+	}
 	if dirty {
 		number += "+dirty"
 	}

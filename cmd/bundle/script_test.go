@@ -121,7 +121,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, ".docker"))
 	env.Setenv("SOURCE_DATE_EPOCH", "")
 	env.Setenv("PLATFORM", runtime.GOOS+"/"+runtime.GOARCH)
-	env.Setenv("OSARCH", runtime.GOOS+"-"+runtime.GOARCH)
+	env.Setenv("OSARCH", runtime.GOOS+"_"+runtime.GOARCH)
 	env.Setenv("TOOL", "bundle-"+runtime.GOOS+"-"+runtime.GOARCH)
 	regs := &registries{byID: make(map[string]*regtest.Registry)}
 	env.Values[registriesKey{}] = regs

@@ -83,7 +83,7 @@ func (w Wanted) program(system, arch string) (*Program, error) {
 func (w Wanted) notFound(platform string) error {
 	e := &fault.UsageError{
 		What:   fmt.Sprintf("no program for %s: this one is for %s/%s", platform, runtime.GOOS, runtime.GOARCH),
-		Advice: "--tool-dir FOLDER says where archives of a release are, " + strings.ReplaceAll("bundle-VERSION-"+platform, "/", "-") + ".tar.gz",
+		Advice: "--tool-dir FOLDER says where archives of a release are, " + strings.ReplaceAll("bundle_VERSION_"+platform, "/", "_") + ".tar.gz",
 	}
 	if strings.HasPrefix(platform, "windows/") {
 		e.Advice = strings.TrimSuffix(e.Advice, ".tar.gz") + ".zip"
@@ -105,14 +105,14 @@ func (w Wanted) find(p *Program, inside string) error {
 		return fault.Input("--tool-dir", err, "name a folder with archives of a release")
 	}
 	var found []string
-	end := "-" + strings.ReplaceAll(p.Platform, "/", "-")
+	end := "_" + strings.ReplaceAll(p.Platform, "/", "_")
 	for _, e := range entries {
 		stem := e.Name()
 		for _, suffix := range []string{".tar.gz", ".tgz", ".zip", ".exe"} {
 			stem = strings.TrimSuffix(stem, suffix)
 		}
 		switch name := filepath.Join(w.Folder, e.Name()); {
-		case !strings.HasPrefix(stem, "bundle") || !strings.HasSuffix(stem, end):
+		case !strings.HasPrefix(stem, "bundle") || !strings.HasSuffix(strings.ReplaceAll(stem, "-", "_"), end): // also as it lies beside a bundle
 		case e.IsDir():
 			found = append(found, filepath.Join(name, inside))
 		case e.Type().IsRegular():
@@ -120,7 +120,7 @@ func (w Wanted) find(p *Program, inside string) error {
 		}
 	}
 	if len(found) > 1 {
-		own := "bundle-" + strings.TrimPrefix(w.Version, "v") + end
+		own := "bundle_" + strings.TrimPrefix(w.Version, "v") + end
 		ofVersion := slices.DeleteFunc(slices.Clone(found), func(name string) bool { return !strings.Contains(name, own) })
 		if len(ofVersion) != 1 {
 			return &fault.UsageError{What: "several programs: " + strings.Join(found, ", "), Advice: "leave the one there that is to travel"}
