@@ -62,7 +62,8 @@ images; the first rule that matches HOST/PATH decides:
 With --with-tool, the program for the far side lies beside the bundle, or beside each
 part of one, with READ-ME-FIRST.txt, which says how to check it by hand and what to run;
 READ-ME-FIRST.sha256 has the checksums, signed with --key. It is this program, or one
-from an archive of a release in the folder --tool-dir.
+from an archive of a release in the folder --tool-dir, which bundle verify SHA256SUMS
+checks before.
 
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
