@@ -442,7 +442,7 @@ func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, err
 	sum, _, err := m.proof.Part(ctx, k, f, func(int64) {})
 	var wrong *parts.WrongError
 	if errors.As(err, &wrong) {
-		err = errors.Join(err, os.Remove(path)) // nobody is to take it for the part
+		err = errors.Join(err, f.Close(), os.Remove(path)) // nobody is to take it for the part
 	}
 	if err != nil {
 		return nil, err
