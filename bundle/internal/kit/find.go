@@ -115,7 +115,7 @@ func (w Wanted) find(p *Program, inside string) error {
 		case !strings.HasPrefix(stem, "bundle") || !strings.HasSuffix(strings.ReplaceAll(stem, "-", "_"), end): // also as it lies beside a bundle
 		case e.IsDir():
 			found = append(found, filepath.Join(name, inside))
-		case e.Type().IsRegular():
+		default:
 			found = append(found, name)
 		}
 	}
@@ -143,7 +143,7 @@ func (w Wanted) find(p *Program, inside string) error {
 }
 
 func isProgram(name, platform string) bool {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return false
 	}
@@ -151,11 +151,28 @@ func isProgram(name, platform string) bool {
 	return identify(f, platform) == nil
 }
 
+// openRegular opens a file that is one: a pipe would wait for who writes to it.
+func openRegular(name string) (*os.File, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, &fault.UsageError{What: name + " is not a regular file"}
+	}
+	return os.Open(name)
+}
+
 // listed compares a file with the SHA256SUMS beside it, where that names it.
 func listed(name string) error {
-	list, err := os.ReadFile(filepath.Join(filepath.Dir(name), "SHA256SUMS"))
+	f, err := openRegular(filepath.Join(filepath.Dir(name), "SHA256SUMS"))
 	if err != nil {
 		return nil // there is none
+	}
+	defer f.Close()
+	list, err := io.ReadAll(io.LimitReader(f, checksum.MaxSize))
+	if err != nil {
+		return err
 	}
 	sum, err := hashFile(name)
 	if err != nil {
@@ -173,46 +190,66 @@ func listed(name string) error {
 func (p *Program) take(inside string) error {
 	switch {
 	case strings.HasSuffix(p.From, ".zip"):
-		z, err := zip.OpenReader(p.From)
-		if err != nil {
-			return err
-		}
-		defer z.Close()
-		for _, e := range z.File {
-			if path.Base(e.Name) == inside {
-				r, err := e.Open()
-				if err != nil {
-					return err
-				}
-				return errors.Join(p.unpack(r), r.Close())
-			}
-		}
+		return p.unzip(inside)
 	case strings.HasSuffix(p.From, "gz"):
 		return p.untar(inside)
 	default:
 		return p.open(p.From)
 	}
-	return fmt.Errorf("there is no %s in %s", inside, p.From)
+}
+
+func (p *Program) unzip(inside string) error {
+	f, err := openRegular(p.From)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(f, st.Size())
+	if err != nil {
+		return p.wrong(err)
+	}
+	for _, e := range z.File {
+		if path.Base(e.Name) == inside {
+			r, err := e.Open()
+			if err != nil {
+				return p.wrong(err)
+			}
+			return errors.Join(p.unpack(r), r.Close())
+		}
+	}
+	return p.lacks(inside)
+}
+
+func (p *Program) lacks(inside string) error {
+	return &fault.UsageError{What: fmt.Sprintf("there is no %s in %s", inside, p.From), Advice: "name a folder with archives of a release"}
+}
+
+func (p *Program) wrong(err error) error {
+	return &fault.UsageError{What: p.From + ": " + err.Error(), Advice: "fetch it again; bundle verify SHA256SUMS checks archives of a release"}
 }
 
 func (p *Program) untar(inside string) error {
-	f, err := os.Open(p.From)
+	f, err := openRegular(p.From)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.From, err)
+		return p.wrong(err)
 	}
 	t := tar.NewReader(io.LimitReader(z, maxProgram))
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
-			return fmt.Errorf("there is no %s in %s", inside, p.From)
+			return p.lacks(inside)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.From, err)
+			return p.wrong(err)
 		}
 		if h.Typeflag == tar.TypeReg && path.Base(h.Name) == inside {
 			return p.unpack(t)
@@ -229,14 +266,17 @@ func (p *Program) unpack(r io.Reader) error {
 	p.content = f
 	p.close = func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 	n, err := io.Copy(f, io.LimitReader(r, maxProgram))
-	if err == nil && n == maxProgram {
-		err = fmt.Errorf("%s: the program in it is larger than %d bytes", p.From, maxProgram)
+	switch {
+	case err != nil:
+		return p.wrong(err)
+	case n == maxProgram:
+		return p.wrong(fmt.Errorf("the program in it is larger than %d bytes", maxProgram))
 	}
-	return err
+	return nil
 }
 
 func (p *Program) open(name string) error {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return err
 	}
@@ -295,7 +335,7 @@ func identify(r io.ReaderAt, platform string) error {
 }
 
 func hashFile(name string) (sum [sha256.Size]byte, err error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return sum, err
 	}

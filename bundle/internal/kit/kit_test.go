@@ -1,6 +1,8 @@
 package kit
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
@@ -151,4 +153,50 @@ func TestInterrupted(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+}
+
+// Archives of other shapes, and files that are none, are told apart: the folder is the
+// user's own, and may have anything in it.
+func TestOpenRefuses(t *testing.T) {
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	stem := "bundle_1_" + runtime.GOOS + "_" + runtime.GOARCH
+	inside := "bundle"
+	if runtime.GOOS == "windows" {
+		inside = "bundle.exe"
+	}
+	for name, c := range map[string]struct {
+		put  func(dir string) error
+		want string
+	}{
+		"no archive": {func(dir string) error { return os.WriteFile(filepath.Join(dir, stem+".tar.gz"), []byte("x"), 0o644) }, ".tar.gz: "},
+		"no zip":     {func(dir string) error { return os.WriteFile(filepath.Join(dir, stem+".zip"), []byte("x"), 0o644) }, ".zip: "},
+		"empty": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, stem+".tar.gz"), gzipped(make([]byte, 1024)), 0o644)
+		}, "there is no " + inside},
+		"another file": {func(dir string) error { return os.WriteFile(filepath.Join(dir, stem), []byte("#!/bin/sh\n"), 0o755) }, "no program that Go made"},
+		"a folder":     {func(dir string) error { return os.MkdirAll(filepath.Join(dir, stem, inside), 0o755) }, "not a regular file"},
+		"no folder":    {os.Remove, "--tool-dir"},
+	} {
+		dir := t.TempDir()
+		if err := c.put(dir); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(t.Context(), Wanted{Platforms: []string{platform}, Folder: dir})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, c.want)
+		}
+	}
+	for _, platform := range []string{"", "linux", "linux/", "/amd64", "linux/amd64/v2", "../x", "linux/.."} {
+		if _, err := Open(t.Context(), Wanted{Platforms: []string{platform}}); err == nil {
+			t.Errorf("platform %q is accepted", platform)
+		}
+	}
+}
+
+func gzipped(b []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(b) // memory takes all
+	_ = z.Close()
+	return out.Bytes()
 }
