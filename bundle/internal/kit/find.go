@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -266,7 +267,10 @@ func (p *Program) unpack(r io.Reader) error {
 	p.content = f
 	p.close = func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 	n, err := io.Copy(f, io.LimitReader(r, maxProgram))
+	var ours *fs.PathError // there is no room to unpack it
 	switch {
+	case errors.As(err, &ours):
+		return err
 	case err != nil:
 		return p.wrong(err)
 	case n == maxProgram:
