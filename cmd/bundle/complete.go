@@ -18,8 +18,12 @@ func complete(cmd *cobra.Command) {
 	if f := flags.Lookup("key"); f != nil && strings.Contains(f.Usage, "FILE.pub") {
 		_ = cmd.MarkFlagFilename("key", "pub")
 	}
+	if flags.Lookup("tool-dir") != nil {
+		_ = cmd.MarkFlagDirname("tool-dir")
+	}
 	for name, values := range map[string][]string{
 		"platform":   {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/s390x", "windows/amd64"},
+		"with-tool":  {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"},
 		"gitops":     {"flux", "argocd", "kustomize"},
 		"split-size": {"fat32", "cd", "bd25", "bd50", "bd100"},
 	} {

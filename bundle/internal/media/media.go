@@ -42,6 +42,7 @@ type Media struct {
 	NoReadBack bool     // trust the page cache
 	Progress   progress.Reporter
 	Sums       map[string]string // SHA-256 of parts that are written already, by name
+	Beside     Beside            // further files for each medium that gets a part; nil: none
 
 	// State is a folder that stays where it is when media change: it has the head,
 	// the lists and what a run has to know of parts that are gone. Empty: the first
@@ -213,14 +214,21 @@ func (m *Media) roomFor(folder string, list []int) error {
 	}
 	defer f.Close()
 	need := m.small()
+	if m.Beside != nil && (len(list) > 0 || m.getsParity(folder)) {
+		more, err := m.Beside.Need(folder)
+		if err != nil {
+			return err
+		}
+		need += more
+	}
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
-		need += m.size(k) - max(allocated(path), allocated(path+".partial"))
+		need += m.size(k) - max(Allocated(path), Allocated(path+".partial"))
 	}
 	if p := m.Set.Parity; p != nil && m.State == "" {
 		for k := range p.Parity {
 			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
-				need += m.Set.ParitySize() - allocated(path)
+				need += m.Set.ParitySize() - Allocated(path)
 			}
 		}
 	}
@@ -246,7 +254,7 @@ func (m *Media) share() [][]int {
 		at := n % len(m.Folders)
 		for i, folder := range m.Folders {
 			path := filepath.Join(folder, m.name(k))
-			if allocated(path) > 0 || allocated(path+".partial") > 0 {
+			if Allocated(path) > 0 || Allocated(path+".partial") > 0 {
 				at = i
 				break
 			}
@@ -300,6 +308,11 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
 	if m.State != "" {
 		return m.drive(ctx, folder, list, fill)
+	}
+	if len(list) > 0 || m.getsParity(folder) {
+		if err := m.writeBeside(ctx, folder); err != nil {
+			return nil, m.medium(cmp.Or(append(list, 0)[0], len(m.Set.Parts)+1), folder, err)
+		}
 	}
 	var errs []error
 	var reading errgroup.Group
