@@ -78,7 +78,7 @@ func newExport() *cobra.Command {
 		Example: exportExample,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}, {"split-size", "force"}}); err != nil {
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}}); err != nil {
 				return err
 			}
 			if err := chart.needed(cmd, args); err != nil {
@@ -114,7 +114,7 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is")
+	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is, or in parts under that name")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
@@ -264,6 +264,7 @@ func printExport(v view, r *bundle.ExportReport) {
 	} else {
 		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
+	printRemoved(w, r.Removed)
 	if r.Count > 0 {
 		printWritten(w, r.Parts, r.Count)
 	} else if onMedium(r.Output) {

@@ -29,6 +29,7 @@ type SetOptions struct {
 	NoReadBack bool
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
+	Force      bool   // replace another bundle under the name
 }
 
 // HeadPath is where the head stays from run to run.
@@ -66,8 +67,9 @@ func (s *SetOptions) Complete() error {
 	return nil
 }
 
-// Media are where a set goes that is to be written so.
-func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, error) {
+// Media are where a set goes that is to be written so. id is that of the bundle's
+// record.
+func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*media.Media, error) {
 	if s.Parity > 0 {
 		p, err := set.NewParity(s.Parity, len(set.Parts))
 		if err != nil {
@@ -77,6 +79,7 @@ func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, 
 	}
 	m := &media.Media{
 		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+		Force: s.Force, ID: id, IDOf: IDOf,
 	}
 	for _, k := range s.Only {
 		if k < 1 || k > m.Count() {
@@ -127,7 +130,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	if err != nil {
 		return err
 	}
-	m, err := o.Set.Media(set, o.Progress)
+	m, err := o.Set.Media(set, j.Record.ID, o.Progress)
 	if err != nil {
 		return err
 	}
@@ -148,6 +151,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	w.headPath = m.HeadPath()
 	res.Count = m.Count()
 	res.Parts, err = m.Write(ctx, w.part)
+	res.Removed = m.Removed()
 	for _, p := range res.Parts {
 		if p.Kept {
 			res.Resumed += p.Size
