@@ -105,7 +105,7 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 	switch {
 	case old != nil && old.Parity != nil:
 		return nil, &fault.UsageError{
-			What:   fmt.Sprintf("%s is protected already, by %d parts of parity", path, old.Parity.Parity),
+			What:   fmt.Sprintf("%s is protected already: any %d of its columns may be lost", path, old.Parity.Parity),
 			Advice: "remove those and the .blocks file first, or `bundle repair` what is lost",
 		}
 	case old != nil:

@@ -13,6 +13,9 @@ import (
 // mayReplace refuses to write a bundle where one of other content is: it may be the
 // only copy of what a site runs. id is that of the new one.
 func mayReplace(ctx context.Context, path, id string) error {
+	if path == StreamOutput {
+		return nil
+	}
 	st, err := os.Stat(path)
 	if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
 		return nil
