@@ -180,6 +180,8 @@ type Served struct {
 	Charts, Images int
 	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
 	LacksBytes     int64 // of those
+
+	Missing *open.MissingError // parts on no medium that was named; what is in them is not found
 }
 
 // NodeFile is one that the container runtime of a node needs, to pull from such a

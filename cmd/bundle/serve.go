@@ -26,7 +26,8 @@ func newServe() *cobra.Command {
 interrupted: for nodes and labs that have none yet, and to fill one from. Images have
 the names that an import without prefix gives them, and those of their source, as
 HOST/PATH or as containerd asks a mirror (?ns=HOST); charts are below charts/. At / there
-is a page for people.
+is a page for people. Of a bundle in parts, name all media or the folder that has them;
+of a delta, name the older bundle too.
 
 It listens on this machine only, unless --listen says otherwise, and with a fresh
 self-signed certificate, unless there are --tls-cert and --tls-key. Damage that is found
@@ -95,6 +96,9 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 		if b.Lacks > 0 {
 			fmt.Fprintf(w, "warning: it is a delta, and %s (%s) of its images are in no bundle here: they are not found; name the older bundle too\n", count(b.Lacks, "layer"), size(b.LacksBytes))
 		}
+		if b.Missing != nil {
+			fmt.Fprintf(w, "warning: %v\nlayers that lie there are not found: name all media at once\n", b.Missing)
+		}
 	}
 	if r.Fingerprint != "" {
 		fmt.Fprintf(w, "certificate with SHA-256 fingerprint %s\n%s", r.Fingerprint, r.Certificate)
@@ -140,6 +144,8 @@ type jsonServed struct {
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
 	Lacks            int          `json:"lacks"`            // layers that a delta leaves out, and that are in no bundle here: they are not found
+
+	Missing *bundle.MissingError `json:"missing,omitempty"` // parts on no medium that was named: what is in them is not found
 }
 
 func serveJSON(r *bundle.ServeReport) *jsonServe {
@@ -148,7 +154,7 @@ func serveJSON(r *bundle.ServeReport) *jsonServe {
 		j.NodeFiles = append(j.NodeFiles, jsonNode{f.Path, f.To, f.Then, string(f.Content)})
 	}
 	for _, b := range r.Bundles {
-		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks})
+		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks, b.Missing})
 	}
 	return j
 }

@@ -50,6 +50,8 @@ type scan struct {
 	lists map[string][]string // SHA-256 of files, by name
 	bad   []error
 
+	folders bool // some of paths are: then what was found in them may be meant
+
 	kept   int // bytes of the descriptions in sets
 	listed int // sums in lists
 }
@@ -71,6 +73,7 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 		}
 		switch {
 		case info.IsDir():
+			s.folders = true
 			err = s.folder(ctx, path, func(string) bool { return true })
 		case !info.Mode().IsRegular():
 			err = &NotFileError{path}
