@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -44,9 +45,19 @@ func long(path string) string {
 	return `\\?\` + abs
 }
 
-// commitFile closes first: a file that is open here cannot be renamed.
+// commitFile closes first: a file that is open here cannot be renamed. What looks at
+// each new file, for viruses or to index it, may have it open for a moment.
 func commitFile(file *os.File, from, to string) error {
-	return errors.Join(file.Close(), os.Rename(from, to))
+	if err := file.Close(); err != nil {
+		return err
+	}
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := os.Rename(from, to)
+		busy := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !busy || time.Since(start) > 2*time.Second {
+			return err
+		}
+	}
 }
 
 func discardFile(file *os.File, path string) error {
