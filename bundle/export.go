@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/kit"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -99,6 +97,7 @@ type ExportReport struct {
 	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
 	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
 	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
+	Removed     []string             `json:"removed,omitempty"`   // files of another bundle in parts that was replaced
 	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
 	NotTaken    []string             `json:"notTaken,omitempty"`
 	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
@@ -142,8 +141,10 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 	}
 	report.Programs, report.Warnings = tools.Programs, tools.Warnings()
 	if !o.DryRun {
-		if err := o.mayReplace(ctx, report.ID); err != nil {
-			return nil, err
+		if o.Set == nil && !o.Force {
+			if err := mayReplace(ctx, o.Output, report.ID); err != nil {
+				return nil, err
+			}
 		}
 		w, err := transfer.Write(ctx, client, p, o.transfer(o.beside(tools, p, report)))
 		if err != nil {
@@ -184,7 +185,7 @@ func (o *ExportOptions) complete() error {
 // checkOutput refuses an output that is to be kept, before anything is asked.
 func (o *ExportOptions) checkOutput() error {
 	if o.Set != nil {
-		o.Set.Name = o.Output
+		o.Set.Name, o.Set.Force = o.Output, o.Set.Force || o.Force
 		return nil
 	}
 	if o.Output == "" {
@@ -197,27 +198,6 @@ func (o *ExportOptions) checkOutput() error {
 		return nil
 	}
 	return transfer.CheckOutput(o.Output)
-}
-
-// mayReplace refuses a bundle of other content where this one is to be written: it may
-// be the only copy of what a site runs.
-func (o *ExportOptions) mayReplace(ctx context.Context, id string) error {
-	st, err := os.Stat(o.Output)
-	if o.Set != nil || o.Force || err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
-		return nil
-	}
-	what := "is a bundle that cannot be read"
-	if b, err := open.File(ctx, o.Output, trust.TrustAnyone()); err == nil {
-		defer b.Close()
-		if b.Record.ID == id {
-			return nil
-		}
-		what = "is another bundle, id " + b.Record.ID + ", and this one would have id " + id
-	}
-	return &fault.UsageError{
-		What:   fmt.Sprintf("%s %s: it is not replaced", o.Output, what),
-		Advice: "--force replaces it, -o FILE writes beside it",
-	}
 }
 
 // plan finds, resolves and lays out everything; it reads from registries, but

@@ -189,6 +189,15 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
 // not at all. d says what is new in it since an older one; nil: nothing is told of that.
 func WritePage(path string, r *InspectReport, d *DiffReport) error {
+	doc, err := Page(r, d)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(path, doc)
+}
+
+// Page is the document that WritePage writes.
+func Page(r *InspectReport, d *DiffReport) ([]byte, error) {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
@@ -198,7 +207,7 @@ func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {
-		return err
+		return nil, err
 	}
-	return disk.WriteFile(path, doc.Bytes())
+	return doc.Bytes(), nil
 }

@@ -195,4 +195,5 @@ type Repaired struct {
 	Name string `json:"name"`
 	Path string `json:"path"`
 	Size int64  `json:"size"`
+	Kept bool   `json:"kept,omitempty"` // it was there already, as it should be
 }

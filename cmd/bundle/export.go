@@ -88,7 +88,7 @@ func newExport() *cobra.Command {
 		Example: exportExample,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}, {"split-size", "force"}}); err != nil {
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}}); err != nil {
 				return err
 			}
 			if err := chart.needed(cmd, args); err != nil {
@@ -124,7 +124,7 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is")
+	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is, or in parts under that name")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.StringArrayVar(&o.WithTool.Platforms, "with-tool", nil, "put the program for a far side of `OS/ARCH` beside the bundle, with a page that says what to do (repeatable)")
 	fl.StringVar(&o.WithTool.Folder, "tool-dir", "", "take programs for --with-tool from this `FOLDER` with archives of a release (default: this program alone)")
@@ -282,6 +282,7 @@ func printExport(v view, r *bundle.ExportReport) {
 	} else {
 		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
+	printRemoved(w, r.Removed)
 	printBeside(w, r)
 	if r.Count > 0 {
 		printWritten(w, r.Parts, r.Count)

@@ -23,6 +23,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Blobs:      r.Blobs,
 		Count:      r.Count,
 		Parts:      r.Parts,
+		Removed:    r.Removed,
 		Charts:     jsonCharts(r.Charts),
 		Images:     jsonImageList(r.Images),
 		Referrers:  jsonImageList(r.Referrers),

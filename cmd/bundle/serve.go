@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -53,6 +55,8 @@ programs.`,
 			if verbose {
 				o.Access = func(line string) { fmt.Fprintln(say, line) }
 			}
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
 			var werr error
 			o.Ready = func(r *bundle.ServeReport) {
 				config := func(w io.Writer) {
@@ -61,8 +65,11 @@ programs.`,
 					}
 				}
 				werr = output(cmd, serveJSON(r), func(v view) { config(v.out); printServe(v.err, r, o) }, config, nil)
+				if werr = errors.Join(werr, lost(cmd.OutOrStdout())); werr != nil {
+					cancel() // who started it does not hear where it listens
+				}
 			}
-			if err := bundle.Serve(cmd.Context(), args, o); err != nil {
+			if err := bundle.Serve(ctx, args, o); err != nil && werr == nil {
 				return err
 			}
 			return werr

@@ -187,6 +187,7 @@ type jsonExport struct {
 	Blobs      int                  `json:"blobs"`           // that move
 	Count      int                  `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
 	Parts      []reports.Written    `json:"parts"`           // that are on their media
+	Removed    []string             `json:"removed"`         // files of another bundle in parts that was replaced
 	Charts     []jsonChart          `json:"charts"`
 	Images     []jsonImage          `json:"images"`
 	Referrers  []jsonImage          `json:"referrers"`  // signatures, SBOMs and the like

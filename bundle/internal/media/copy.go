@@ -67,6 +67,24 @@ func CopyAndCompare(ctx context.Context, path string, src *io.SectionReader, tol
 	return err
 }
 
+// Holds reports whether a file has just that content. One that is not there is
+// fs.ErrNotExist, and what is no file is no content.
+func Holds(ctx context.Context, path string, src *io.SectionReader) (bool, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return false, err
+	}
+	if !st.Mode().IsRegular() || st.Size() != src.Size() {
+		return false, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return equal(ctx, f, src)
+}
+
 // equal compares the content of two.
 func equal(ctx context.Context, a, b io.ReaderAt) (bool, error) {
 	x, y := progress.Buffers.Get().(*[]byte), progress.Buffers.Get().(*[]byte)

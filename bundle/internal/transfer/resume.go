@@ -64,6 +64,21 @@ func readLeftover(r *layout.Reader) *leftover {
 	return l
 }
 
+// IDOf is the id of the bundle that a file begins; empty where it begins none that can
+// be read.
+func IDOf(path string) string {
+	r, file, err := layout.OpenHead(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	rec, err := recordOf(r)
+	if err != nil {
+		return ""
+	}
+	return rec.ID
+}
+
 // recordOf finds the record of a bundle that nobody vouches for.
 func recordOf(r *layout.Reader) (*record.Record, error) {
 	raw, err := r.ReadFile(layout.IndexFile, open.MaxDocument)

@@ -29,6 +29,7 @@ type SetOptions struct {
 	NoReadBack bool
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
+	Force      bool   // replace another bundle under the name
 
 	Beside Beside // further files for each medium
 }
@@ -74,8 +75,9 @@ func (s *SetOptions) Complete() error {
 	return nil
 }
 
-// Media are where a set goes that is to be written so.
-func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, error) {
+// Media are where a set goes that is to be written so. id is that of the bundle's
+// record.
+func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*media.Media, error) {
 	if s.Parity > 0 {
 		p, err := set.NewParity(s.Parity, len(set.Parts))
 		if err != nil {
@@ -85,6 +87,7 @@ func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, 
 	}
 	m := &media.Media{
 		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+		Force: s.Force, ID: id, IDOf: IDOf,
 	}
 	if s.Beside.Make != nil {
 		files, err := s.Beside.Make(m.Count())
@@ -142,7 +145,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	if err != nil {
 		return err
 	}
-	m, err := o.Set.Media(set, o.Progress)
+	m, err := o.Set.Media(set, j.Record.ID, o.Progress)
 	if err != nil {
 		return err
 	}
@@ -163,6 +166,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	w.headPath = m.HeadPath()
 	res.Count = m.Count()
 	res.Parts, err = m.Write(ctx, w.part)
+	res.Removed = m.Removed()
 	for _, p := range res.Parts {
 		if p.Kept {
 			res.Resumed += p.Size

@@ -52,6 +52,8 @@ type Result struct {
 
 	Parts []media.Written // of a set: what is on its media now
 	Count int             // of a set: how many parts there are
+
+	Removed []string // of another set that was replaced
 }
 
 // Write signs the plan and carries it out.
