@@ -38,8 +38,7 @@ func page(file string) string {
 }
 
 func newHelp(root *cobra.Command) *cobra.Command {
-	var man bool
-	help := &cobra.Command{
+	return &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,14 +46,9 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			if err != nil || len(rest) > 0 {
 				return knownCommand(root, args)
 			}
-			if man && (found.Runnable() || found.HasSubCommands()) {
-				return manPage(cmd.OutOrStdout(), found)
-			}
 			return found.Help()
 		},
 	}
-	help.Flags().BoolVar(&man, "man", false, "write a manual page, for man -l -")
-	return help
 }
 
 // groups of flags, in the order in which help shows them.

@@ -48,7 +48,7 @@ bundle COMMAND --help tells more, with examples.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
-	root.SetHelpCommand(newHelp(root))
+	root.SetHelpCommand(withMan(newHelp(root)))
 	root.SetHelpFunc(printHelp)
 	pf := root.PersistentFlags()
 	pf.Bool("json", false, "print one report as JSON on standard output; see bundle help scripting")
