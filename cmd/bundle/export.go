@@ -114,7 +114,7 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is, or in parts under that name")
+	fl.BoolVar(&o.Force, "force", false, "replace another bundle that FILE is; in parts, remove those of another one under the name")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")

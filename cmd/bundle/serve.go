@@ -20,7 +20,7 @@ func newServe() *cobra.Command {
 		nodes   bool
 	)
 	cmd := &cobra.Command{
-		Use:   "serve BUNDLE... --key FILE.pub",
+		Use:   "serve BUNDLE|FOLDER… --key FILE.pub",
 		Short: "Serve bundles as a read-only registry",
 		Long: `Serve bundles as a read-only registry, straight from their files, until it is
 interrupted: for nodes and labs that have none yet, and to fill one from. Images have

@@ -114,8 +114,23 @@ func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) err
 		}
 		fmt.Fprintf(w, "next is part %d of %d, %s, which takes %s\n", s.Number, s.Of, s.Next, size(s.Size))
 		fmt.Fprintf(w, "insert its medium at %s and press Enter: ", s.Folder)
-		return enter(ctx, lines)
+		err := enter(ctx, lines)
+		if err == io.EOF {
+			fmt.Fprintln(w)
+			return &endedError{fmt.Sprintf("ended before part %d of %d was written", s.Number, s.Of)}
+		}
+		return err
 	}
+}
+
+// endedError is somebody's answer to go no further.
+type endedError struct{ what string }
+
+func (e *endedError) Error() string { return e.what }
+
+// Fault says how to go on.
+func (e *endedError) Fault() (bundle.Kind, string) {
+	return bundle.Failed, "what is written stays: the same command goes on with that part"
 }
 
 // enter waits for the key, or for ctx.
@@ -228,7 +243,12 @@ func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *b
 		}
 		fmt.Fprint(w, "nothing is open on the medium (Ctrl-C ends; the same command goes on later)\n")
 		fmt.Fprint(w, "insert the next one and press Enter: ")
-		return enter(ctx, lines)
+		err := enter(ctx, lines)
+		if err == io.EOF {
+			fmt.Fprintln(w)
+			return m
+		}
+		return err
 	}
 }
 
