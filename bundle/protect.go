@@ -159,15 +159,15 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Repor
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(o.Folder, 0o755); len(r.Damage) > 0 && err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
-	}
 	if len(r.Damage) == 0 {
 		return r, nil
 	}
 	// What is read is what would be written: it is proved before.
 	if err := b.CheckAll(ctx, pr); err != nil {
 		return r, fmt.Errorf("%s: more is lost than parity makes up for: %w", path, err)
+	}
+	if err := os.Mkdir(o.Folder, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return r, err
 	}
 	for _, c := range lostFiles(b.Parts, r.Damage) {
 		one, err := o.repair(ctx, b, c, pr)

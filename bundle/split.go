@@ -45,7 +45,7 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 	set, err := transfer.CutFor(parts.Cutting{
 		Name: o.Name, ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
 		Entries: b.Reader.Entries(), Head: headSize(b),
-	}, o.Size)
+	}, &o)
 	if err != nil {
 		return nil, err
 	}

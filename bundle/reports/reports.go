@@ -154,11 +154,13 @@ type (
 	DiffWeight  = diff.Weight
 )
 
-// States of what differs between two bundles.
+// States of what differs between two bundles, and of files.
 const (
 	Added   = words.Added
 	Removed = words.Removed
 	Changed = words.Changed
+	Present = words.Present
+	Missing = words.Missing
 )
 
 // What errors carry, for [errors.As].

@@ -18,7 +18,7 @@ func complete(cmd *cobra.Command) {
 	if f := flags.Lookup("key"); f != nil && strings.Contains(f.Usage, "FILE.pub") {
 		_ = cmd.MarkFlagFilename("key", "pub")
 	}
-	for _, name := range []string{"output", "output-dir", "scratch", "render", "state"} {
+	for _, name := range []string{"output", "output-dir", "scratch", "render", "state", "tool-dir"} {
 		if f := flags.Lookup(name); f != nil && (name != "output" || strings.Contains(f.Usage, "`FOLDER`")) {
 			_ = cmd.MarkFlagDirname(name)
 		}
@@ -28,6 +28,8 @@ func complete(cmd *cobra.Command) {
 	}
 	for name, values := range map[string][]string{
 		"platform":   {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/s390x", "windows/amd64"},
+		"with-tool":  {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"},
+		"with-tool":  {"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"},
 		"gitops":     {"flux", "argocd", "kustomize"},
 		"names":      {"full", "host", "flat"},
 		"parity":     {"1", "2", "3"},

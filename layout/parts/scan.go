@@ -230,8 +230,10 @@ func (s *scan) folder(ctx context.Context, path string, want func(string) bool) 
 			if !e.Type().IsRegular() || !want(e.Name()) {
 				continue
 			}
-			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-				s.add(filepath.Join(path, e.Name()), info, false)
+			name := filepath.Join(path, e.Name())
+			// What Windows lists of a folder has no file id on some file systems.
+			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
+				s.add(name, info, false)
 			}
 		}
 		if errors.Is(err, io.EOF) {

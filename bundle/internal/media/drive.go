@@ -18,6 +18,9 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
 		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()
+		if m.Beside != nil {
+			swap.Size += m.Beside.Size()
+		}
 		if m.Swap != nil && m.state.Sums[swap.Next] != "" && m.gone(path) {
 			continue // an earlier run of the same set has written it, and its medium is elsewhere
 		}
@@ -84,6 +87,9 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 		return nil, err
 	}
 	if err := m.remove(old); err != nil {
+		return nil, err
+	}
+	if err := m.writeBeside(ctx, folder); err != nil {
 		return nil, err
 	}
 	if k > len(m.Set.Parts) {

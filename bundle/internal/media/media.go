@@ -41,6 +41,7 @@ type Media struct {
 	NoReadBack bool     // trust the page cache
 	Progress   progress.Reporter
 	Sums       map[string]string // SHA-256 of parts that are written already, by name
+	Beside     Beside            // further files for each medium that gets a part; nil: none
 
 	// Force replaces another bundle under the name. IDOf reads what the begin of a bundle
 	// in a file brings, empty where it is none; where that is ID, it is the same export,
@@ -213,11 +214,18 @@ func (m *Media) roomFor(folder string, list []int, old []string) error {
 		if len(old) > 0 {
 			return 0
 		}
-		return max(allocated(path), allocated(path+".partial"))
+		return max(Allocated(path), Allocated(path+".partial"))
 	}
 	need := m.small()
+	if m.Beside != nil && (len(list) > 0 || m.getsParity(folder)) {
+		more, err := m.Beside.Need(folder)
+		if err != nil {
+			return err
+		}
+		need += more
+	}
 	for _, path := range old {
-		need -= allocated(path)
+		need -= Allocated(path)
 	}
 	for _, k := range list {
 		need += m.size(k) - there(filepath.Join(folder, m.name(k)))
@@ -251,7 +259,7 @@ func (m *Media) share() [][]int {
 		at := n % len(m.Folders)
 		for i, folder := range m.Folders {
 			path := filepath.Join(folder, m.name(k))
-			if allocated(path) > 0 || allocated(path+".partial") > 0 {
+			if Allocated(path) > 0 || Allocated(path+".partial") > 0 {
 				at = i
 				break
 			}
@@ -305,6 +313,11 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
 	if m.State != "" {
 		return m.drive(ctx, folder, list, fill)
+	}
+	if len(list) > 0 || m.getsParity(folder) {
+		if err := m.writeBeside(ctx, folder); err != nil {
+			return nil, m.medium(cmp.Or(append(list, 0)[0], len(m.Set.Parts)+1), folder, err)
+		}
 	}
 	var errs []error
 	var reading errgroup.Group
@@ -434,7 +447,7 @@ func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, err
 	sum, _, err := m.proof.Part(ctx, k, f, func(int64) {})
 	var wrong *parts.WrongError
 	if errors.As(err, &wrong) {
-		err = errors.Join(err, os.Remove(path)) // nobody is to take it for the part
+		err = errors.Join(err, f.Close(), os.Remove(path)) // nobody is to take it for the part
 	}
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func findLeftover(output, head string) *leftover {
 		}
 		output = head
 	}
-	if streams(output) {
+	if Streams(output) {
 		return nil
 	}
 	r, file, err := layout.OpenPartial(output)

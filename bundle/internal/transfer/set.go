@@ -30,6 +30,14 @@ type SetOptions struct {
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
 	Force      bool   // replace another bundle under the name
+
+	Beside Beside // further files for each medium
+}
+
+// Beside are the files that lie next to a bundle, or to each part of one.
+type Beside struct {
+	Size int64                                 // about what they take, in bytes
+	Make func(parts int) (media.Beside, error) // parts is how many there are, 0 for one file; nil: there are no such files
 }
 
 // HeadPath is where the head stays from run to run.
@@ -81,6 +89,13 @@ func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*me
 		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
 		Force: s.Force, ID: id, IDOf: IDOf,
 	}
+	if s.Beside.Make != nil {
+		files, err := s.Beside.Make(m.Count())
+		if err != nil {
+			return nil, err
+		}
+		m.Beside = files
+	}
 	for _, k := range s.Only {
 		if k < 1 || k > m.Count() {
 			return nil, &fault.UsageError{What: fmt.Sprintf("there is no part %d, there are %d", k, m.Count())}
@@ -108,13 +123,13 @@ func (j job) cut(o *SetOptions) (*parts.Set, error) {
 	})
 	return CutFor(parts.Cutting{
 		Name: o.Name, ID: j.id, Created: j.layout.ModTime().Unix(), Entries: j.layout.Entries(), Head: head,
-	}, o.Size)
+	}, o)
 }
 
 // CutFor is parts.Cut for a size that a person chose.
-func CutFor(c parts.Cutting, size PartSize) (*parts.Set, error) {
-	if c.Part = size.Bytes; size.Medium {
-		c.Part -= c.Head + 4<<20 // what lies beside each part
+func CutFor(c parts.Cutting, o *SetOptions) (*parts.Set, error) {
+	if c.Part = o.Size.Bytes; o.Size.Medium {
+		c.Part -= c.Head + 4<<20 + o.Beside.Size // what lies beside each part
 	}
 	set, err := parts.Cut(c)
 	var wrong *parts.SizeError
