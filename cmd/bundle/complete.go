@@ -29,7 +29,6 @@ func complete(cmd *cobra.Command) {
 	for name, values := range map[string][]string{
 		"platform":   {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/s390x", "windows/amd64"},
 		"with-tool":  {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"},
-		"with-tool":  {"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"},
 		"gitops":     {"flux", "argocd", "kustomize"},
 		"names":      {"full", "host", "flat"},
 		"parity":     {"1", "2", "3"},
