@@ -44,6 +44,9 @@ programs.`,
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{graceKey: "12s"},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err = without(cmd, [][]string{{"plain-http", "tls-cert", "tls-key", "tls-host"}, {"tls-cert", "tls-host"}}); err != nil {
+				return err
+			}
 			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
 				return err
 			}

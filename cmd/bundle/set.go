@@ -56,6 +56,13 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		return nil, nil
 	}
 	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
+	if len(o.Folders) > 1 {
+		for _, folder := range o.Folders {
+			if st, err := os.Stat(folder); folder == bundle.StreamOutput || err == nil && !st.IsDir() {
+				return nil, &bundle.UsageError{What: "-o " + folder + " is no folder", Advice: "with several, each -o is a folder for parts"}
+			}
+		}
+	}
 	if len(o.Folders) == 1 {
 		if st, err := os.Stat(o.Folders[0]); o.Folders[0] == bundle.StreamOutput || err != nil || !st.IsDir() {
 			if o.Folders[0] == bundle.StreamOutput {
