@@ -11,14 +11,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The pages of bundle help TOPIC: Markdown, which reads well as it is.
+// The pages of bundle help TOPIC: Markdown, which reads well as it is. A release makes
+// manual pages of them.
 //
-//go:embed help
+//go:embed guides
 var pages embed.FS
 
 var topics = []struct{ name, file, short string }{
-	{"scripting", "help/scripting.md", "JSON, exit codes and environment variables, for scripts"},
-	{"schema", "help/report.schema.json", "The JSON Schema of all reports"},
+	{"quickstart", "guides/quickstart.md", "From an install to pods that run: five lines, both sides"},
+	{"operator", "guides/operator.md", "The isolated side: verify, log in, import, upgrade, go back"},
+	{"trust", "guides/trust.md", "Keys, fingerprints on paper, two signers, old bundles, images"},
+	{"media", "guides/media.md", "Sticks, discs, parts and parity, deltas, no registry yet"},
+	{"gitops", "guides/gitops.md", "Flux, Argo CD and kustomize, and several environments"},
+	{"nodes", "guides/nodes.md", "Make nodes ask a mirror: containerd, CRI-O, k3s, OpenShift"},
+	{"scripting", "guides/scripting.md", "JSON, exit codes and environment variables, for scripts"},
+	{"registries", "guides/registries.md", "Which registries were tried, and what each needs"},
+	{"troubleshooting", "guides/troubleshooting.md", "What goes wrong, what it means, what to do; limits"},
+	{"schema", "guides/report.schema.json", "The JSON Schema of all reports"},
 }
 
 // newTopics are commands that do nothing but show a page.
@@ -28,6 +37,15 @@ func newTopics() []*cobra.Command {
 		all = append(all, &cobra.Command{Use: t.name, Short: t.short, Long: page(t.file)})
 	}
 	return all
+}
+
+func isTopic(name string) bool {
+	for _, t := range topics {
+		if t.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func page(file string) string {
@@ -42,6 +60,15 @@ func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range root.Commands() {
+				if len(args) == 0 && strings.HasPrefix(c.Name(), begin) {
+					names = append(names, c.Name()+"\t"+c.Short)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
