@@ -19,6 +19,7 @@ var pages embed.FS
 
 var topics = []struct{ name, file, short string }{
 	{"quickstart", "guides/quickstart.md", "From an install to pods that run: five lines, both sides"},
+	{"charts", "guides/charts.md", "How images are found and moved; several charts; what travels"},
 	{"operator", "guides/operator.md", "The isolated side: verify, log in, import, upgrade, go back"},
 	{"trust", "guides/trust.md", "Keys, fingerprints on paper, two signers, old bundles, images"},
 	{"media", "guides/media.md", "Sticks, discs, parts and parity, deltas, no registry yet"},
