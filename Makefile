@@ -4,6 +4,7 @@
 GO       ?= go
 BIN      := $(CURDIR)/.bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 30s
 
 # ./... leaves out what lies below testdata.
@@ -27,7 +28,7 @@ help: ## list the targets
 # Not with -trimpath: that shares nothing with what tests and demo compile.
 .PHONY: build
 build: ## build bin/bundle (for others: BUILDFLAGS=-trimpath)
-	$(GO) build $(BUILDFLAGS) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bundle ./cmd/bundle
+	$(GO) build $(BUILDFLAGS) -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/bundle ./cmd/bundle
 
 .PHONY: demo
 demo: build ## carry a chart from one registry to another, all on this machine
@@ -61,12 +62,13 @@ life: ## play N lives of bundles and registries at random (SEED=n: from that one
 JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
 
 .PHONY: judges
-judges: $(BIN)/.judges ## build helm, crane, oras, kustomize and the conformance tests of OCI registries into .bin, to judge our output
+judges: $(BIN)/.judges ## build helm, crane, oras, kustomize, what k3s pulls with and the conformance tests of OCI registries into .bin, to judge our output
 
-$(BIN)/.judges: .judges/go.mod | build
+$(BIN)/.judges: .judges/go.mod .judges/nodepull/go.mod .judges/nodepull/main.go | build
 	mkdir -p $(BIN)
 	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm github.com/google/go-containerregistry/cmd/crane \
 		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5 github.com/opencontainers/distribution-spec/conformance
+	cd .judges/nodepull && $(GO) build -buildvcs=false -ldflags='-s -w' -o $(BIN)/ .
 	touch $@
 
 .PHONY: helm4
@@ -91,6 +93,14 @@ cover: ## list the functions that no test reaches; the rest is in .cover.html
 .PHONY: mutate
 mutate: ## change the code of PKG at random (N times) and name what no test notices
 	$(GO) run ./.mutate -n $(or $(N),40) $(PKG)
+
+# What strangers install. The tools for it are a module of their own, like the judges.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: release
+release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+release: ## make archives, packages, an image and SHA256SUMS in dist (RELEASE_KEY=FILE signs)
+	cd .release && $(GO) run . -version '$(VERSION)' -commit '$(COMMIT)' -key '$(abspath $(RELEASE_KEY))' $(PLATFORMS)
 
 .PHONY: bench
 bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts)

@@ -89,9 +89,20 @@ func TestDelta(t *testing.T) {
 	if n := report.Bytes.Sent; n < 1000 || n > 5000 {
 		t.Errorf("%d bytes were sent, for one layer of 1000", n)
 	}
-	// A full bundle of the same has the same id.
-	if full := tr.export(t, "2", "full.tar"); full.ID != two.ID {
-		t.Errorf("full %s, delta %s", full.ID, two.ID)
+	// The whole bundle of the same, and a delta to something else, are other bundles:
+	// neither takes the place of this one.
+	full := tr.export(t, "2", "full.tar")
+	other := tr.export(t, "2", "other.tar", one.Output, tr.export(t, "2", "base.tar").Output)
+	if full.ID == two.ID || other.ID == two.ID || other.ID == full.ID {
+		t.Errorf("full %s, delta %s, to another base %s", full.ID, two.ID, other.ID)
+	}
+	if again := tr.export(t, "2", "again.tar", one.Output); again.ID != two.ID {
+		t.Errorf("delta %s, again %s", two.ID, again.ID)
+	}
+	for _, over := range []*ExportReport{full, other} {
+		eo := tr.options(t, "2", filepath.Base(over.Output), one.Output)
+		_, err := Export(t.Context(), eo)
+		wantError(t, err, fault.Usage, "is another bundle, id "+over.ID, "it is not replaced")
 	}
 }
 
@@ -282,7 +293,7 @@ func TestDeltaBases(t *testing.T) {
 	for _, base := range []string{one.Output, filepath.Join(dir, "1.tar.head"), alone, filepath.Join(dir, "1.tar.002"), o.Receipt.Path, inv.Output, bare.Output} {
 		for _, key := range []*trust.Trust{nil, tr.trust} {
 			eo := tr.options(t, "2", "2.tar", base)
-			eo.BaseTrust = key
+			eo.BaseTrust, eo.Force = key, true
 			two := mustExport(t, eo)
 			if len(two.Bases) != 1 || two.Bases[0].Layers != 2 || (two.Bases[0].Fingerprint != "") != (key != nil) {
 				t.Errorf("%s: %+v", base, two.Bases)
@@ -347,12 +358,12 @@ func TestDeltaOfDeltas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if merged.ID != last.ID || merged.Layers != 2 {
-		t.Errorf("%+v", merged)
-	}
 	eo := tr.options(t, "3", "full.tar")
 	eo.Created = last.Created
 	full := mustExport(t, eo)
+	if merged.ID != full.ID || merged.Layers != 2 {
+		t.Errorf("%+v", merged)
+	}
 	if got, want := regtest.ReadFile(t, o.Output), regtest.ReadFile(t, full.Output); got != want {
 		t.Errorf("merged %d bytes, exported in full %d, and they differ", len(got), len(want))
 	}
@@ -397,7 +408,7 @@ func TestDeltaCycle(t *testing.T) {
 	o := onto(priv, tr.trust)
 	o.More = []string{b.Output}
 	_, err := Import(t.Context(), a.Output, o)
-	wantError(t, err, fault.NeedsMore, "2 layers", "bundle "+b.ID)
+	wantError(t, err, fault.NeedsMore, "2 layers", "bundle "+two.ID)
 	if w := writes(priv); w != nil {
 		t.Errorf("writes %v", w)
 	}
@@ -405,7 +416,7 @@ func TestDeltaCycle(t *testing.T) {
 	wantError(t, err, fault.NeedsMore)
 	// One that requires all of itself is taken where it was imported in full.
 	self := tr.export(t, "1", "self.tar", one.Output)
-	if self.ID != one.ID || self.Payload != 0 {
+	if self.ID == one.ID || self.Payload != 0 {
 		t.Errorf("%+v", self)
 	}
 	mustImport(t, one.Output, onto(priv, tr.trust))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,8 +14,8 @@ import (
 	"bundle/bundle/internal/cosign"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/kit"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
@@ -62,6 +61,7 @@ type ExportOptions struct {
 	Serial       int64         // tells newer bundles from older ones before Created does; 0: it does not
 	ValidFor     time.Duration // after Created, an import refuses the bundle; 0: never
 	Tool         string        // name and version that go into the record
+	WithTool     kit.Wanted    // programs to put beside the bundle, for machines on the far side
 	Bases        []string      // bundles, parts of them, receipts: layers that these have stay out
 	BaseTrust    *trust.Trust  // who has to have signed those; nil: they are taken as hints
 	Jobs         int           // transfers at once; 0: DefaultJobs
@@ -97,9 +97,13 @@ type ExportReport struct {
 	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
 	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
 	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
+	Removed     []string             `json:"removed,omitempty"`   // files of another bundle in parts that was replaced
 	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
 	NotTaken    []string             `json:"notTaken,omitempty"`
 	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
+	Beside      []kit.Written        `json:"beside,omitempty"`     // files that lie beside the bundle, with WithTool
+	Programs    []kit.Program        `json:"-"`                    // of a dry run: those that would
+	Warnings    []string             `json:"warnings,omitempty"`   // what may go wrong with them
 	Collisions  []string             `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
 }
 
@@ -112,6 +116,11 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	tools, err := kit.Open(ctx, o.WithTool)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, tools.Close()) }()
 	client, err := remote.New(o.Registry)
 	if err != nil {
 		return nil, err
@@ -130,15 +139,19 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 	if err != nil {
 		return nil, err
 	}
+	report.Programs, report.Warnings = tools.Programs, tools.Warnings()
 	if !o.DryRun {
-		if err := o.mayReplace(ctx, report.ID); err != nil {
-			return nil, err
+		if o.Set == nil && !o.Force {
+			if err := mayReplace(ctx, o.Output, report.ID); err != nil {
+				return nil, err
+			}
 		}
-		w, err := transfer.Write(ctx, client, p, o.transfer())
+		w, err := transfer.Write(ctx, client, p, o.transfer(o.beside(tools, p, report)))
 		if err != nil {
 			return nil, err
 		}
 		report.written(o.Output, w)
+		report.Beside = tools.Written()
 	}
 	return report, fault.Both(report.incomplete(), cosign.Unsigned(report.Verdicts))
 }
@@ -172,34 +185,19 @@ func (o *ExportOptions) complete() error {
 // checkOutput refuses an output that is to be kept, before anything is asked.
 func (o *ExportOptions) checkOutput() error {
 	if o.Set != nil {
-		o.Set.Name = o.Output
+		o.Set.Name, o.Set.Force = o.Output, o.Set.Force || o.Force
 		return nil
 	}
-	if o.DryRun || o.Output == "" {
+	if o.Output == "" {
+		return nil
+	}
+	if len(o.WithTool.Platforms) > 0 && transfer.Streams(o.Output) {
+		return &fault.UsageError{What: "a stream has no place beside it for --with-tool", Advice: "name a file with -o FILE"}
+	}
+	if o.DryRun {
 		return nil
 	}
 	return transfer.CheckOutput(o.Output)
-}
-
-// mayReplace refuses a bundle of other content where this one is to be written: it may
-// be the only copy of what a site runs.
-func (o *ExportOptions) mayReplace(ctx context.Context, id string) error {
-	st, err := os.Stat(o.Output)
-	if o.Set != nil || o.Force || err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
-		return nil
-	}
-	what := "is a bundle that cannot be read"
-	if b, err := open.File(ctx, o.Output, trust.TrustAnyone()); err == nil {
-		defer b.Close()
-		if b.Record.ID == id {
-			return nil
-		}
-		what = "is another bundle, id " + b.Record.ID + ", and this one would have id " + id
-	}
-	return &fault.UsageError{
-		What:   fmt.Sprintf("%s %s: it is not replaced", o.Output, what),
-		Advice: "--force replaces it, -o FILE writes beside it",
-	}
 }
 
 // plan finds, resolves and lays out everything; it reads from registries, but
@@ -349,8 +347,8 @@ func (o *ExportOptions) leavesReferrers(host string) bool {
 }
 
 // transfer is what the use case asks of the packages that move bytes.
-func (o *ExportOptions) transfer() transfer.Options {
-	return transfer.Options{
+func (o *ExportOptions) transfer(beside transfer.Beside) transfer.Options {
+	t := transfer.Options{
 		Output:   o.Output,
 		Stream:   o.Stream,
 		InOrder:  o.InOrder,
@@ -358,5 +356,11 @@ func (o *ExportOptions) transfer() transfer.Options {
 		Jobs:     o.Jobs,
 		Progress: o.Progress,
 		Set:      o.Set,
+		Beside:   beside,
 	}
+	if o.Set != nil {
+		set := *o.Set
+		set.Beside, t.Set = beside, &set
+	}
+	return t
 }

@@ -70,7 +70,7 @@ func (r *ExportReport) note(im *image.Image) {
 func (r *ExportReport) written(output string, w *transfer.Result) {
 	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
 	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
-	r.Parts, r.Count = w.Parts, w.Count
+	r.Parts, r.Count, r.Removed = w.Parts, w.Count, w.Removed
 }
 
 // incomplete is the error of a bundle that lacks what was asked for.

@@ -12,9 +12,12 @@ import (
 	"bundle/testdata/regtest"
 )
 
-// goldenDelta leaves out what v1b has, beside an image that is new. It stays readable
+// Golden deltas leave out what v1b has, beside an image that is new. They stay readable
 // for ever, too.
-const goldenDelta = golden + "delta-v1.bundle.tar"
+const (
+	firstDelta  = golden + "delta-v1.bundle.tar"  // has the id of the whole bundle
+	goldenDelta = golden + "delta-v1b.bundle.tar" // has one of its own
+)
 
 func TestGoldenDelta(t *testing.T) {
 	pub := startRegistry(t)
@@ -42,17 +45,19 @@ func TestGoldenDelta(t *testing.T) {
 	if want := []byte(regtest.ReadFile(t, goldenDelta)); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, the golden delta has %d; first difference at byte %d", len(got), len(want), firstDifference(got, want))
 	}
-	r, err := Verify(t.Context(), goldenDelta, goldenTrust(t), nil)
-	if err != nil || r.Requires == nil || len(r.Requires.Layers) != 1 || r.Requires.Bases[0].Kind != "bundle" {
-		t.Errorf("%+v, %v", r, err)
-	}
-	priv := startRegistry(t)
-	o := onto(priv, goldenTrust(t))
-	_, err = Import(t.Context(), goldenDelta, o)
-	wantError(t, err, fault.NeedsMore, "a layer", "ghcr.io/acme/")
-	mustImport(t, golden+"v1b.bundle.tar", o)
-	mustImport(t, goldenDelta, o)
-	for _, im := range made.Images {
-		holds(t, priv, "apps/acme/"+map[string]string{"ghcr.io/acme/sidecar:2": "sidecar:2", "ghcr.io/acme/new:1": "new:1"}[im.Reference], im.Digest)
+	for _, path := range []string{firstDelta, goldenDelta} {
+		r, err := Verify(t.Context(), path, goldenTrust(t), nil)
+		if err != nil || r.Requires == nil || len(r.Requires.Layers) != 1 || r.Requires.Bases[0].Kind != "bundle" {
+			t.Errorf("%s: %+v, %v", path, r, err)
+		}
+		priv := startRegistry(t)
+		o := onto(priv, goldenTrust(t))
+		_, err = Import(t.Context(), path, o)
+		wantError(t, err, fault.NeedsMore, "a layer", "ghcr.io/acme/")
+		mustImport(t, golden+"v1b.bundle.tar", o)
+		mustImport(t, path, o)
+		for _, im := range made.Images {
+			holds(t, priv, "apps/acme/"+map[string]string{"ghcr.io/acme/sidecar:2": "sidecar:2", "ghcr.io/acme/new:1": "new:1"}[im.Reference], im.Digest)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func TestGoldenSet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Repair(context.Background(), left, fixed, nil); err != nil {
+	if _, err := Repair(context.Background(), left, RepairOptions{Folder: fixed}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if regtest.ReadFile(t, fixed, "v1.bundle.tar.001")+regtest.ReadFile(t, fixed, "v1.bundle.tar.002") != regtest.ReadFile(t, golden+"v1.bundle.tar") {

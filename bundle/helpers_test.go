@@ -195,9 +195,6 @@ func mustExport(t testing.TB, o ExportOptions) *ExportReport {
 // folder unless given.
 func mustImport(t testing.TB, path string, o ImportOptions) *ImportReport {
 	t.Helper()
-	if o.OutputDir == "" {
-		o.OutputDir = t.TempDir()
-	}
 	r, err := Import(context.Background(), path, o)
 	if err != nil {
 		t.Fatal(err)

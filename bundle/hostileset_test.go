@@ -118,7 +118,7 @@ func TestBlocksLie(t *testing.T) {
 		}
 	}
 	fixed := t.TempDir()
-	if r, err := Repair(context.Background(), dir, fixed, nil); err == nil {
+	if r, err := Repair(context.Background(), dir, RepairOptions{Folder: fixed}, nil); err == nil {
 		t.Errorf("repaired with wrong parity: %+v", r)
 	}
 	regtest.WantFiles(t, fixed)

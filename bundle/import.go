@@ -44,7 +44,7 @@ type ImportOptions struct {
 	Tool        string   // name and version of the calling program, for that record
 	Deep        bool     // read and hash what the registry says that it has
 	DryRun      bool     // check, compare and derive, but write nothing anywhere
-	OutputDir   string   // where values files and reports go
+	OutputDir   string   // where values files and reports go; empty: nowhere
 	Receipt     emit.ReceiptOptions
 	// Release, Namespace, KubeVersion and APIVersions take the place of what the
 	// charts were exported for, where they are given: the sender may not have known.

@@ -93,9 +93,7 @@ func TestPipeEndsWithContext(t *testing.T) {
 	}{{"nobody reads", false}, {"somebody stopped reading", true}} {
 		t.Run(tc.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "pipe")
-			if err := syscall.Mkfifo(out, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			regtest.Fifo(t, out)
 			pub.Log.Reset()
 			if tc.reader {
 				f, err := os.OpenFile(out, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -221,7 +221,7 @@ func TestMediaOpenedForReading(t *testing.T) {
 	if _, err := Verify(context.Background(), dir, tr, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := Repair(context.Background(), dir, t.TempDir(), nil); err != nil {
+	if _, err := Repair(context.Background(), dir, RepairOptions{Folder: t.TempDir()}, nil); err != nil {
 		t.Error(err)
 	}
 	o := onto(startRegistry(t), tr)

@@ -24,6 +24,7 @@ import (
 type MergeOptions struct {
 	Older    []string // bundles that have what the delta leaves out, and further parts
 	Output   string
+	Force    bool // replace a bundle of other content at Output
 	Signer   *trust.Signer
 	Trust    *trust.Trust // who has to have signed the delta; nil: whoever did
 	Tool     string
@@ -46,8 +47,8 @@ type MergeReport struct {
 	Others      []trust.Voucher // who signed the delta
 }
 
-// Merge writes what a delta brings into one whole bundle, signed anew. It has the id,
-// the time, the number and the end of the delta, so that to an import it is neither
+// Merge writes what a delta brings into one whole bundle, signed anew. It has the
+// id of an export of the same, and the time, the number and the end of the delta, so that to an import it is neither
 // newer nor older, nor good for longer. Every byte is checked on the way. Layers that
 // are nowhere are a [*push.LackError].
 func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, error) {
@@ -76,6 +77,11 @@ func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, erro
 	if err != nil {
 		return nil, err
 	}
+	if !o.Force {
+		if err := mayReplace(ctx, o.Output, p.Record.ID); err != nil {
+			return nil, err
+		}
+	}
 	w, err := transfer.Write(ctx, nil, p, transfer.Options{
 		Output: o.Output, Signer: o.Signer, Jobs: o.Jobs, Progress: progress.OrSilent(o.Progress),
 	})
@@ -87,7 +93,7 @@ func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, erro
 		return nil, err
 	}
 	return &MergeReport{
-		Path: o.Output, Size: w.Size, ID: b.Record.ID, Created: b.Record.Created, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
+		Path: o.Output, Size: w.Size, ID: p.Record.ID, Created: b.Record.Created, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
 		Layers: len(b.Required()), Bytes: b.Record.Requires.Bytes(), Fingerprint: w.Fingerprint,
 		KeyType: o.Signer.Key.PublicKey().Type(), Others: b.Signers,
 	}, nil

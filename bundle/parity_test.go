@@ -59,7 +59,7 @@ func TestLoseParts(t *testing.T) {
 			if err != nil || r.Parts.Spare != 0 {
 				t.Fatalf("without %s and %s: %+v, %v", names[a], names[b], r, err)
 			}
-			rep, err := Repair(context.Background(), left, fixed, nil)
+			rep, err := Repair(context.Background(), left, RepairOptions{Folder: fixed}, nil)
 			if err != nil || len(rep.Parts) != 2 {
 				t.Fatalf("without %s and %s: %+v, %v", names[a], names[b], rep, err)
 			}
@@ -89,7 +89,7 @@ func TestLoseParts(t *testing.T) {
 				t.Errorf("without %s, %s and %s: %v", names[a], names[b], names[third], err)
 			}
 			empty := t.TempDir()
-			if _, err := Repair(context.Background(), left, empty, nil); err == nil {
+			if _, err := Repair(context.Background(), left, RepairOptions{Folder: empty}, nil); err == nil {
 				t.Errorf("repaired without %s, %s and %s", names[a], names[b], names[third])
 			}
 			regtest.WantFiles(t, empty)
@@ -127,7 +127,7 @@ func TestScatteredDamage(t *testing.T) {
 		if len(r.Parts.Problems) == 0 {
 			t.Errorf("%v: no word of it", harmed)
 		}
-		rep, err := Repair(context.Background(), left, fixed, nil)
+		rep, err := Repair(context.Background(), left, RepairOptions{Folder: fixed}, nil)
 		if err != nil || len(rep.Parts) != 2 {
 			t.Fatalf("%v: %+v, %v", harmed, rep, err)
 		}
@@ -167,7 +167,7 @@ func TestDamagedID(t *testing.T) {
 		if !strings.Contains(fmt.Sprint(r.Parts.Problems), tc.file) {
 			t.Errorf("%s: %v", tc.name, r.Parts.Problems)
 		}
-		if _, err = Repair(context.Background(), left, fixed, nil); err != nil {
+		if _, err = Repair(context.Background(), left, RepairOptions{Folder: fixed}, nil); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		} else if tc.file == first && regtest.ReadFile(t, fixed, first) != regtest.ReadFile(t, dir, first) {
 			t.Errorf("%s is not as it was", first)
@@ -208,7 +208,7 @@ func TestProtectFile(t *testing.T) {
 	}
 	flipBit(t, whole, int64(len(want)/2))
 	fixed := t.TempDir()
-	rep, err := Repair(context.Background(), dir, fixed, nil)
+	rep, err := Repair(context.Background(), dir, RepairOptions{Folder: fixed}, nil)
 	if err != nil || len(rep.Parts) != 1 || regtest.ReadFile(t, fixed, "app.bundle.tar") != want {
 		t.Errorf("%+v, %v", rep, err)
 	}
@@ -222,7 +222,7 @@ func TestProtectFile(t *testing.T) {
 	}
 	hurt(t, whole, "  blobs/sha256/")
 	fixed = t.TempDir()
-	rep, err = Repair(context.Background(), dir, fixed, nil)
+	rep, err = Repair(context.Background(), dir, RepairOptions{Folder: fixed}, nil)
 	if err != nil || len(rep.Parts) != 1 || regtest.ReadFile(t, fixed, "app.bundle.tar") != want {
 		t.Errorf("%+v, %v", rep, err)
 	}

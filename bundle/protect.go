@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
 	"bundle/bundle/reports"
 	"bundle/layout/parts"
@@ -27,6 +30,7 @@ type ProtectOptions struct {
 	Parity  int      // parts that may be lost
 	Percent int      // instead of Parity: of the parts
 	Folders []string // where parity goes, in turn; empty: where the bundle is
+	Force   bool     // replace another bundle in parts under the name
 }
 
 // A ProtectReport says what was written beside a bundle.
@@ -36,6 +40,8 @@ type ProtectReport struct {
 	Data   int             `json:"data"`   // columns of data: parts, or slices of one file
 	Parity int             `json:"parity"` // how many columns may be lost
 	Parts  []media.Written `json:"parts"`
+
+	Removed []string `json:"removed"` // files of another bundle in parts that was replaced
 }
 
 // Protect adds parity to a bundle that exists: in parts, as many of which may be
@@ -69,7 +75,8 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Rep
 	if len(o.Folders) == 0 {
 		o.Folders = []string{folderOf(path)}
 	}
-	m := &media.Media{Set: set, Folders: o.Folders, Only: []int{}, Progress: pr, Sums: b.Parts.Listed()}
+	m := &media.Media{Set: set, Folders: o.Folders, Only: []int{}, Progress: pr, Sums: b.Parts.Listed(),
+		Force: o.Force, ID: b.Record.ID, IDOf: transfer.IDOf, Sources: sourcesOf(b.Parts)}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	pr.Phase("computing parity", set.Size)
 	defer pr.End()
@@ -81,6 +88,7 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Rep
 	}
 	r := &ProtectReport{Path: path, ID: b.Record.ID, Data: set.Parity.Data, Parity: set.Parity.Parity}
 	r.Parts, err = m.Protect(ctx, set.Columns(b.Parts))
+	r.Removed = m.Removed()
 	return r, err
 }
 
@@ -97,7 +105,7 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 	switch {
 	case old != nil && old.Parity != nil:
 		return nil, &fault.UsageError{
-			What:   fmt.Sprintf("%s is protected already, by %d parts of parity", path, old.Parity.Parity),
+			What:   fmt.Sprintf("%s is protected already: any %d of its columns may be lost", path, old.Parity.Parity),
 			Advice: "remove those and the .blocks file first, or `bundle repair` what is lost",
 		}
 	case old != nil:
@@ -120,12 +128,21 @@ type RepairReport struct {
 	Parts  []reports.Repaired `json:"parts,omitempty"`  // what was written in its place
 }
 
+// RepairOptions say where repaired parts go.
+type RepairOptions struct {
+	More   []string // further files and folders of the bundle
+	Folder string   // made if it is not there
+	Force  bool     // replace other files of those names, if they are of a bundle
+
+	read []string // what the bundle is read from
+}
+
 // Repair writes the parts of a bundle that are lost or damaged into a folder, as
 // they were. What is there is only read. The result is proved by the checksums
 // inside the bundle.
-func Repair(ctx context.Context, path, folder string, pr progress.Reporter, more ...string) (*RepairReport, error) {
+func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Reporter) (*RepairReport, error) {
 	pr = progress.OrSilent(pr)
-	b, err := open.File(ctx, path, trust.TrustAnyone(), more...)
+	b, err := open.File(ctx, path, trust.TrustAnyone(), o.More...)
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +152,11 @@ func Repair(ctx context.Context, path, folder string, pr progress.Reporter, more
 		return nil, &fault.UsageError{What: path + ": nothing protects this bundle", Advice: "parity is made by `bundle protect` or export --parity, while all of it is whole"}
 	}
 	r := &RepairReport{Path: path, ID: b.Record.ID}
+	o.read = append([]string{path}, o.More...)
 	pr.Phase("looking for damage", set.Size)
 	r.Damage, err = b.Parts.Survey(ctx, pr.Add)
 	pr.End()
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(folder, 0o755); len(r.Damage) > 0 && err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	if len(r.Damage) == 0 {
@@ -151,12 +166,15 @@ func Repair(ctx context.Context, path, folder string, pr progress.Reporter, more
 	if err := b.CheckAll(ctx, pr); err != nil {
 		return r, fmt.Errorf("%s: more is lost than parity makes up for: %w", path, err)
 	}
+	if err := os.Mkdir(o.Folder, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return r, err
+	}
 	for _, c := range lostFiles(b.Parts, r.Damage) {
-		to := filepath.Join(folder, c.name)
-		if err := repairOne(ctx, to, c.content, pr); err != nil {
+		one, err := o.repair(ctx, b, c, pr)
+		if err != nil {
 			return r, err
 		}
-		r.Parts = append(r.Parts, reports.Repaired{Name: c.name, Path: to, Size: c.content.Size()})
+		r.Parts = append(r.Parts, *one)
 	}
 	return r, nil
 }
@@ -182,12 +200,56 @@ func lostFiles(f *parts.File, damage []parts.Damage) (all []lostFile) {
 	return all
 }
 
-// repairOne writes one file and reads it back.
-func repairOne(ctx context.Context, to string, content *io.SectionReader, pr progress.Reporter) error {
-	if _, err := os.Lstat(to); err == nil {
-		return &fault.UsageError{What: to + " is there already", Advice: "choose an empty folder: repair replaces nothing"}
-	}
-	pr.Phase("repairing "+filepath.Base(to), content.Size())
+// repair writes one file and reads it back. One that is right already stays.
+func (o RepairOptions) repair(ctx context.Context, b *open.Bundle, c lostFile, pr progress.Reporter) (*reports.Repaired, error) {
+	to := filepath.Join(o.Folder, c.name)
+	one := &reports.Repaired{Name: c.name, Path: to, Size: c.content.Size()}
+	pr.Phase("repairing "+c.name, c.content.Size())
 	defer pr.End()
-	return media.CopyAndCompare(ctx, to, content, pr.Add)
+	same, err := media.Holds(ctx, to, c.content)
+	switch {
+	case same:
+		one.Kept = true
+		return one, nil
+	case err == nil:
+		err = o.mayReplace(b, c, to)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return one, media.CopyAndCompare(ctx, to, c.content, pr.Add)
+}
+
+// below is a name in each of some folders.
+func below(folders []string, name string) (paths []string) {
+	for _, f := range folders {
+		paths = append(paths, filepath.Join(f, name))
+	}
+	return paths
+}
+
+// mayReplace refuses to write over a file of other content: always where it is what is
+// being repaired, or nothing says that it is of a bundle.
+func (o RepairOptions) mayReplace(b *open.Bundle, c lostFile, to string) error {
+	e := &fault.UsageError{What: to + " is there already, with other content: it is not replaced", Advice: "choose an empty folder, or --force, which replaces what is of a bundle"}
+	if !o.Force {
+		return e
+	}
+	st, err := os.Stat(to)
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Concat(sourcesOf(b.Parts), o.read, below(o.read, c.name)) {
+		if other, err := os.Stat(path); err == nil && os.SameFile(st, other) {
+			e.What, e.Advice = to+" is what is repaired, and is not replaced", "nothing is repaired in place: choose another folder with -o"
+			return e
+		}
+	}
+	if c.name == b.Parts.Set().Name && transfer.IDOf(to) != "" || media.Names(o.Folder, b.Parts.Set().Name, c.name) {
+		return nil
+	}
+	e.What, e.Advice = to+" is there already, and nothing beside it says that it belongs to a bundle: it is not replaced", "move it away, or choose another folder with -o"
+	return e
 }

@@ -416,9 +416,7 @@ func TestExportStream(t *testing.T) {
 	t.Run("pipe", func(t *testing.T) {
 		o := o
 		o.Output = filepath.Join(t.TempDir(), "pipe")
-		if err := syscall.Mkfifo(o.Output, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		regtest.Fifo(t, o.Output)
 		var got []byte
 		var g errgroup.Group
 		g.Go(func() (err error) {

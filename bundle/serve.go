@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
@@ -54,7 +57,7 @@ const maxChain = 1 << 20
 
 // Serve answers the OCI distribution API and shows a page until ctx ends, which is no
 // error. Before it listens, all that Open checks of each bundle has been checked, and no
-// name stands for two contents.
+// name stands for two contents. What no medium has, and no other bundle, is not found.
 func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:5000"
@@ -63,26 +66,26 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 		o.Tell = func(string) {}
 	}
 	report := &ServeReport{Scheme: "https"}
-	var bundles []*open.Bundle
-	for _, path := range paths {
-		b, err := open.File(ctx, path, o.Trust)
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		bundles = append(bundles, b)
-		report.Bundles = append(report.Bundles, reports.Served{
-			Bundle: emit.About(path, b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
-		})
+	bundles, paths, err := open.All(ctx, paths, o.Trust)
+	if err != nil {
+		return err
 	}
 	for i, b := range bundles {
-		countLacks(&report.Bundles[i], b, bundles)
+		defer b.Close()
+		served := reports.Served{Bundle: emit.About(paths[i], b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)}
+		if err := b.Lacking(nowhere(b.Blobs, bundles), nil); !errors.As(err, &served.Missing) && err != nil {
+			return err
+		}
+		for _, d := range nowhere(b.Required(), bundles) {
+			served.Lacks++
+			served.LacksBytes += d.Size
+		}
+		report.Bundles = append(report.Bundles, served)
 	}
 	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
 	s.Page = func(w io.Writer) error {
 		return page.Write(w, pages(paths, bundles), page.Options{Now: time.Now(), Server: report.Address})
 	}
-	var err error
 	if s.Users, err = o.users(ctx); err != nil {
 		return err
 	}
@@ -108,14 +111,14 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	return serve.Listen(ctx, h, l)
 }
 
-// countLacks counts what a delta leaves out and no other bundle has.
-func countLacks(s *reports.Served, b *open.Bundle, all []*open.Bundle) {
-	for _, d := range b.Required() {
-		if !slices.ContainsFunc(all, func(other *open.Bundle) bool { return other.Has(d.Digest) }) {
-			s.Lacks++
-			s.LacksBytes += d.Size
+// nowhere lists the blobs that no bundle has.
+func nowhere(blobs []ocispec.Descriptor, bundles []*open.Bundle) (lost []ocispec.Descriptor) {
+	for _, d := range blobs {
+		if !slices.ContainsFunc(bundles, func(b *open.Bundle) bool { return b.Has(d.Digest) }) {
+			lost = append(lost, d)
 		}
 	}
+	return lost
 }
 
 func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
@@ -186,6 +189,15 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 // WritePage writes a bundle that was inspected to a file as one HTML document, whole or
 // not at all. d says what is new in it since an older one; nil: nothing is told of that.
 func WritePage(path string, r *InspectReport, d *DiffReport) error {
+	doc, err := Page(r, d)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(path, doc)
+}
+
+// Page is the document that WritePage writes.
+func Page(r *InspectReport, d *DiffReport) ([]byte, error) {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed
@@ -195,7 +207,7 @@ func WritePage(path string, r *InspectReport, d *DiffReport) error {
 	}
 	var doc bytes.Buffer
 	if err := page.Write(&doc, []page.Bundle{b}, page.Options{Now: time.Now()}); err != nil {
-		return err
+		return nil, err
 	}
-	return disk.WriteFile(path, doc.Bytes())
+	return doc.Bytes(), nil
 }

@@ -25,13 +25,18 @@ type SignReport struct {
 	Signature   string             `json:"signature"`         // where it is: a file, or SHA256SUMS.sig in the bundle
 	Already     bool               `json:"already,omitempty"` // it was there before
 	Others      []trust.Voucher    `json:"others,omitempty"`  // who else signed; whether to believe them was not asked
+	Files       []ListedFile       `json:"files,omitempty"`   // of a list of checksums, not a bundle: what it names
 }
 
 // Sign adds a signature to a bundle, in a file beside it: the bundle's name,
 // the key and .sig. The bundle is not touched. Whoever signs vouches for the
 // content, so all of it is checked before, as Verify does, and so are the
-// signatures that are there, but for whether their keys are trusted.
+// signatures that are there, but for whether their keys are trusted. A list of
+// checksums may be signed too, see Verify.
 func Sign(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*SignReport, error) {
+	if isList(path) {
+		return signList(ctx, path, s, progress.OrSilent(pr))
+	}
 	b, err := open.File(ctx, path, &trust.Trust{Anybody: true, AllowExpired: true})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ type SplitReport struct {
 	Size  int64           `json:"size"`  // of the whole bundle
 	Count int             `json:"count"` // parts
 	Parts []media.Written `json:"parts"`
+
+	Removed []string `json:"removed"` // files of another bundle in parts that was replaced
 }
 
 // Split cuts a bundle that exists into parts, as an export does that is told to.
@@ -43,7 +45,7 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 	set, err := transfer.CutFor(parts.Cutting{
 		Name: o.Name, ID: parts.SumsID(b.Sums), Created: b.Reader.ModTime().Unix(),
 		Entries: b.Reader.Entries(), Head: headSize(b),
-	}, o.Size)
+	}, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 	}
 	pr = progress.OrSilent(pr)
 	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size}
-	r.Parts, r.Count, err = writeParts(ctx, b.Parts, set, o, pr)
+	err = r.write(ctx, b.Parts, set, o, pr)
 	return r, err
 }
 
@@ -69,12 +71,13 @@ func headSize(b *open.Bundle) int64 {
 	})
 }
 
-// writeParts copies slices of a bundle onto media.
-func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptions, pr progress.Reporter) (all []media.Written, count int, err error) {
-	m, err := o.Media(set, pr)
+// write copies slices of a bundle onto media.
+func (r *SplitReport) write(ctx context.Context, src *parts.File, set *parts.Set, o SetOptions, pr progress.Reporter) (err error) {
+	m, err := o.Media(set, r.ID, pr)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
+	m.Sources = sourcesOf(src)
 	defer func() { err = errors.Join(err, m.Close()) }()
 	pr.Phase("writing", set.Size)
 	defer pr.End()
@@ -82,11 +85,21 @@ func writeParts(ctx context.Context, src io.ReaderAt, set *parts.Set, o SetOptio
 		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
 	})
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	all, err = m.Write(ctx, func(ctx context.Context, k int, path string) error {
+	r.Count = m.Count()
+	r.Parts, err = m.Write(ctx, func(ctx context.Context, k int, path string) error {
 		p := set.Parts[k-1]
 		return media.Copy(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
 	})
-	return all, m.Count(), err
+	r.Removed = m.Removed()
+	return err
+}
+
+// sourcesOf are the files that a bundle is read from.
+func sourcesOf(f *parts.File) (paths []string) {
+	for _, s := range f.Sources() {
+		paths = append(paths, s.Path)
+	}
+	return paths
 }

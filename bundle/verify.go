@@ -29,6 +29,8 @@ type VerifyReport struct {
 
 	Parts   *open.PartsReport  `json:"parts,omitempty"` // of a bundle in parts: what was there
 	Missing *open.MissingError `json:"missing,omitempty"`
+
+	Files []ListedFile `json:"files,omitempty"` // of a list of checksums, not a bundle: what it names
 }
 
 // Verify checks everything there is to check in a bundle: signature, set of
@@ -37,7 +39,13 @@ type VerifyReport struct {
 //
 // Of a bundle in parts, what is at path and in more is checked. Where that is not
 // all, the error is a *MissingError beside a valid report.
+//
+// A list of checksums, SHA256SUMS of a release, is checked with its signature and the
+// files beside it.
 func Verify(ctx context.Context, path string, trust *trust.Trust, pr progress.Reporter, more ...string) (*VerifyReport, error) {
+	if len(more) == 0 && isList(path) {
+		return verifyList(ctx, path, trust, progress.OrSilent(pr))
+	}
 	b, err := open.File(ctx, path, trust, more...)
 	if err != nil {
 		return nil, err

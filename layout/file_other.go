@@ -1,4 +1,4 @@
-//go:build !(linux || darwin || freebsd)
+//go:build !(linux || darwin || freebsd || windows)
 
 package layout
 
@@ -9,6 +9,9 @@ import (
 	"math"
 	"os"
 )
+
+// removesOpen says whether a file can lose its name while it is open.
+const removesOpen = false
 
 // openPartial opens an empty file for a run that is the only one to write it.
 // Without locks, a file that another run has open is told by the fact that it

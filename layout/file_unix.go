@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// removesOpen says whether a file can lose its name while it is open.
+const removesOpen = true
+
 // openPartial opens or makes a file for a run that is the only one to write it.
 // The lock dies with the run, so that a file left behind blocks nobody.
 func openPartial(path string) (*os.File, error) {

@@ -182,7 +182,7 @@ func written(file *os.File, e Entry, size int64) []Range {
 // blobs can be taken from it.
 func (w *Writer) setAside() error {
 	r, err := w.leftover()
-	if err != nil || r.Len() == 0 {
+	if err != nil || r.Len() == 0 || !removesOpen {
 		return w.file.Truncate(0)
 	}
 	old := w.file

@@ -154,11 +154,13 @@ type (
 	DiffWeight  = diff.Weight
 )
 
-// States of what differs between two bundles.
+// States of what differs between two bundles, and of files.
 const (
 	Added   = words.Added
 	Removed = words.Removed
 	Changed = words.Changed
+	Present = words.Present
+	Missing = words.Missing
 )
 
 // What errors carry, for [errors.As].
@@ -180,6 +182,8 @@ type Served struct {
 	Charts, Images int
 	Lacks          int   // layers that a delta leaves out, and none of the bundles has: they are not found
 	LacksBytes     int64 // of those
+
+	Missing *open.MissingError // parts on no medium that was named; what is in them is not found
 }
 
 // NodeFile is one that the container runtime of a node needs, to pull from such a
@@ -191,4 +195,5 @@ type Repaired struct {
 	Name string `json:"name"`
 	Path string `json:"path"`
 	Size int64  `json:"size"`
+	Kept bool   `json:"kept,omitempty"` // it was there already, as it should be
 }

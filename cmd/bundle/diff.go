@@ -47,7 +47,7 @@ new in it. With --exit-code, the exit code is 6 where anything differs.`,
 	}
 	fl := cmd.Flags()
 	f.trust.addFor(cmd, true)
-	fl.StringVar(&f.html, "html", "", "write a page for people to `FILE`, too")
+	fl.StringVar(&f.html, "html", "", "write a page for people to `FILE`, too; - prints it in the place of the report")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "end with exit code 6 where anything differs")
 	fl.StringVar(&f.registry, "registry", "", "compare with what the registry `HOST[:PORT][/PREFIX]` has")
 	addNames(cmd, &f.names)
@@ -86,8 +86,12 @@ func (f *diffFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if f.html != "" {
-		if err := bundle.WritePage(f.html, report.New, report); err != nil {
+		printed, err := writePage(cmd, f.html, report.New, report)
+		if err != nil {
 			return err
+		}
+		if printed {
+			return f.judge(report.Err())
 		}
 	}
 	return output(cmd, diffJSON(report), func(v view) { printDiff(v.out, report) }, func(w io.Writer) {

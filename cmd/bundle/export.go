@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,10 @@ const exportExample = `  # A key once; then what would be fetched, and the bundl
 
   # Onto media that are too small, with one to spare; into a pipe.
   bundle export ./chart --key release-key --split-size bd25 --parity 1 -o /media/a -o /media/b -o /media/c
-  bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'`
+  bundle export ./chart --key release-key -o - | ssh drop 'cat > app.bundle.tar'
+
+  # With the program for a machine that has none, and a page that says what to do.
+  bundle export ./chart --key release-key --with-tool windows/amd64 --tool-dir downloads -o /media/a/app.bundle.tar`
 
 const exportLong = `Write a chart and every image it needs into one signed bundle.
 
@@ -54,6 +58,12 @@ images; the first rule that matches HOST/PATH decides:
       otherwise: report         # exit code 6; without it, the export ends with 3
     - match: docker.io/library/*
       unsigned: allowed
+
+With --with-tool, the program for the far side lies beside the bundle, or beside each
+part of one, with READ-ME-FIRST.txt, which says how to check it by hand and what to run;
+READ-ME-FIRST.sha256 has the checksums, signed with --key. It is this program, or one
+from an archive of a release in the folder --tool-dir, which bundle verify SHA256SUMS
+checks before.
 
 The file appears only when it is complete. A run that was killed, interrupted or
 cut off leaves FILE.partial when it holds something worth keeping: the same
@@ -78,7 +88,7 @@ func newExport() *cobra.Command {
 		Example: exportExample,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}, {"split-size", "force"}}); err != nil {
+			if err := without(cmd, [][]string{{"unsigned", "key"}, {"no-values", "redact"}, {"dry-run", "in-order", "force"}}); err != nil {
 				return err
 			}
 			if err := chart.needed(cmd, args); err != nil {
@@ -114,8 +124,10 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is")
+	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is, or in parts under that name")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
+	fl.StringArrayVar(&o.WithTool.Platforms, "with-tool", nil, "put the program for a far side of `OS/ARCH` beside the bundle, with a page that says what to do (repeatable)")
+	fl.StringVar(&o.WithTool.Folder, "tool-dir", "", "take programs for --with-tool from this `FOLDER` with archives of a release (default: this program alone)")
 	o.Jobs = bundle.DefaultJobs
 	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
 	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are detected)")
@@ -217,7 +229,10 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 			return err
 		}
 	}
-	o.Tool = toolName()
+	if o.WithTool.Folder != "" && len(o.WithTool.Platforms) == 0 {
+		return &bundle.UsageError{What: "--tool-dir means nothing without --with-tool", Advice: "say for which machine: --with-tool linux/amd64"}
+	}
+	o.Tool, o.WithTool.Version = toolName(), program().Version
 	report, err := bundle.Export(ctx, *o)
 	if report == nil {
 		return err
@@ -233,7 +248,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 
 func printExport(v view, r *bundle.ExportReport) {
 	printNotTaken(v.err, r.NotTaken)
-	for _, c := range r.Collisions {
+	for _, c := range slices.Concat(r.Warnings, r.Collisions) {
 		fmt.Fprintf(v.err, "warning: %s\n", c)
 	}
 	if r.DryRun {
@@ -244,6 +259,9 @@ func printExport(v view, r *bundle.ExportReport) {
 		printNotes(w, r)
 		printFetched(v.err, r.Fetched)
 		printBases(w, r.Bases)
+		for _, p := range r.Programs {
+			fmt.Fprintf(w, "with the program for %s: %s, %s\n", p.Platform, p.Name, size(p.Size))
+		}
 		fmt.Fprintf(w, "%s, %s, %s to fetch (each blob once)\n", images(len(r.Images), len(r.Referrers)), count(r.Blobs, "blob"), size(r.Payload))
 		return
 	}
@@ -264,11 +282,28 @@ func printExport(v view, r *bundle.ExportReport) {
 	} else {
 		printFingerprint(w, "signed with ", r.Fingerprint)
 	}
+	printRemoved(w, r.Removed)
+	printBeside(w, r)
 	if r.Count > 0 {
 		printWritten(w, r.Parts, r.Count)
 	} else if onMedium(r.Output) {
 		fmt.Fprintln(w, "it is on the disk; once unmounted, the medium is safe to remove")
 	}
+}
+
+// printBeside says which programs travel too.
+func printBeside(w paper, r *bundle.ExportReport) {
+	for _, p := range r.Programs {
+		fmt.Fprintf(w, "beside it for %s: %s, SHA-256 %s\n", p.Platform, p.Name, p.SHA256())
+	}
+	if len(r.Programs) == 0 {
+		return
+	}
+	what := "this sum"
+	if r.Fingerprint != "" {
+		what = "the fingerprint"
+	}
+	fmt.Fprintf(w, "  tell the far side %s by another way than the media; READ-ME-FIRST.txt says what to compare it with\n", what)
 }
 
 // onMedium reports whether the bundle itself is at path, not somebody who reads

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +57,8 @@ func page(file string) string {
 }
 
 func newHelp(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
+	var man bool
+	help := &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
@@ -75,9 +75,14 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			if err != nil || len(rest) > 0 {
 				return knownCommand(root, args)
 			}
+			if man && (found.Runnable() || found.HasSubCommands()) {
+				return manPage(cmd.OutOrStdout(), found)
+			}
 			return found.Help()
 		},
 	}
+	help.Flags().BoolVar(&man, "man", false, "write a manual page, for man -l -")
+	return help
 }
 
 // groups of flags, in the order in which help shows them.
@@ -87,7 +92,7 @@ var groups = []struct {
 }{
 	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
 	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
-	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
+	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
 	{"Signatures", []string{"key", "unsigned", "verify-images", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
 	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "verbose"}},
 	{"Registry", []string{"registry", "repository", "catalog", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "deep", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size", "blobs-only", "shard", "shard-job", "shard-job-image", "shard-job-claim"}},
@@ -118,32 +123,56 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	}
 	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\n%s\n", exitCodes)
-		printFlags(w, "Flags", cmd.LocalFlags(), width)
-		return
+	}
+	for _, g := range flagGroups(cmd) {
+		printFlags(w, g.title, g.flags, width)
+	}
+}
+
+// A flagGroup is what help shows under one title.
+type flagGroup struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// flagGroups sorts the flags of a command into groups.
+func flagGroups(cmd *cobra.Command) []flagGroup {
+	if !cmd.HasParent() {
+		return []flagGroup{{"Flags", cmd.LocalFlags()}}
 	}
 	left := pflag.NewFlagSet("", pflag.ContinueOnError)
-	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		if !slices.ContainsFunc(groups, func(g struct {
-			title string
-			flags []string
-		}) bool {
-			return slices.Contains(g.flags, f.Name)
-		}) {
-			left.AddFlag(f)
-		}
-	})
+	left.AddFlagSet(cmd.LocalFlags())
+	var all []flagGroup
+	grouped := make(map[string]bool)
 	for _, g := range groups {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		fs.SortFlags = false
 		for _, name := range g.flags {
-			if f := cmd.LocalFlags().Lookup(name); f != nil {
+			if f := left.Lookup(name); f != nil {
 				fs.AddFlag(f)
+				grouped[name] = true
 			}
 		}
-		printFlags(w, g.title, fs, width)
+		all = append(all, flagGroup{g.title, fs})
 	}
-	left.AddFlagSet(cmd.InheritedFlags())
-	printFlags(w, "General", left, width)
+	general := pflag.NewFlagSet("", pflag.ContinueOnError)
+	left.VisitAll(func(f *pflag.Flag) {
+		if !grouped[f.Name] {
+			general.AddFlag(f)
+		}
+	})
+	general.AddFlagSet(cmd.InheritedFlags())
+	return append(all, flagGroup{"General", general})
+}
+
+// flagText is the placeholder of a flag, and what it does in one line.
+func flagText(f *pflag.Flag) (placeholder, text string) {
+	placeholder, text = pflag.UnquoteUsage(f)
+	text = strings.Join(strings.Fields(strings.TrimPrefix(text, placeholder+": ")), " ")
+	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" && !strings.Contains(text, "(default") {
+		text += " (default " + f.DefValue + ")"
+	}
+	return placeholder, text
 }
 
 // printFlags writes a group: each flag with its placeholder, and beside it, or below
@@ -156,11 +185,7 @@ func printFlags(w io.Writer, title string, fs *pflag.FlagSet, width int) {
 	indent := strings.Repeat(" ", column)
 	fmt.Fprintf(w, "\n%s:\n", title)
 	fs.VisitAll(func(f *pflag.Flag) {
-		placeholder, text := pflag.UnquoteUsage(f)
-		text = strings.Join(strings.Fields(strings.TrimPrefix(text, placeholder+": ")), " ")
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" && !strings.Contains(text, "(default") {
-			text += " (default " + f.DefValue + ")"
-		}
+		placeholder, text := flagText(f)
 		name := "      --" + f.Name
 		if f.Shorthand != "" {
 			name = "  -" + f.Shorthand + ", --" + f.Name

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -47,7 +46,13 @@ replaced or gone.`,
 				return &bundle.UsageError{What: "--against is for the page of --html", Advice: "give both"}
 			}
 			if html != "" {
-				if err := writePage(cmd.Context(), html, report, against); err != nil {
+				var changes *bundle.DiffReport
+				if against != "" {
+					if changes, err = bundle.Diff(cmd.Context(), against, report.Path, nil); err != nil {
+						return err
+					}
+				}
+				if printed, err := writePage(cmd, html, report, changes); printed || err != nil {
 					return err
 				}
 			}
@@ -59,21 +64,26 @@ replaced or gone.`,
 		},
 	}
 	trust.addFor(cmd, true)
-	cmd.Flags().StringVar(&html, "html", "", "write a page for people to `FILE`, too")
+	cmd.Flags().StringVar(&html, "html", "", "write a page for people to `FILE`, too; - prints it in the place of the report")
 	cmd.Flags().StringVar(&against, "against", "", "compare with this older `BUNDLE` on the page, as it claims to be")
 	return cmd
 }
 
-// writePage writes the page of a bundle to a file, whole or not at all.
-func writePage(ctx context.Context, path string, report *bundle.InspectReport, against string) error {
-	var changes *bundle.DiffReport
-	if against != "" {
-		var err error
-		if changes, err = bundle.Diff(ctx, against, report.Path, nil); err != nil {
-			return err
-		}
+// writePage writes the page of a bundle to a file, whole or not at all; or to standard
+// output, in the place of the report.
+func writePage(cmd *cobra.Command, path string, report *bundle.InspectReport, changes *bundle.DiffReport) (printed bool, err error) {
+	if path != bundle.StreamOutput {
+		return false, bundle.WritePage(path, report, changes)
 	}
-	return bundle.WritePage(path, report, changes)
+	if asJSON(cmd) {
+		return false, &bundle.UsageError{What: "--json and --html - both want standard output", Advice: "write the page to a file"}
+	}
+	doc, err := bundle.Page(report, changes)
+	if err != nil {
+		return false, err
+	}
+	_, err = cmd.OutOrStdout().Write(doc)
+	return true, err
 }
 
 func printInspect(w paper, r *bundle.InspectReport) {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime"
@@ -80,14 +81,29 @@ func run(args []string) int {
 	if errors.Is(out.err, syscall.EPIPE) {
 		return 128 + int(syscall.SIGPIPE) // nobody reads any more, and nobody wants to hear of it
 	}
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("standard output: %w", out.err)
+	if err != nil && !errors.Is(err, out.err) {
+		printError(cmd, args, err)
+	}
+	if out.err != nil {
+		unwritten := fmt.Errorf("standard output: %w", cause(out.err))
+		printError(cmd, nil, &said{unwritten})
+		if err == nil {
+			err = unwritten
+		}
 	}
 	if err == nil {
 		return 0
 	}
-	printError(cmd, args, err)
 	return bundle.KindOf(err).Code()
+}
+
+// cause is what the system said, without the name that Go has for the file.
+func cause(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // stdout is standard output, and remembers whether all of it could be written:
@@ -103,6 +119,14 @@ func (s *stdout) Write(b []byte) (int, error) {
 		s.err = err
 	}
 	return n, err
+}
+
+// lost is what could not be written to standard output.
+func lost(w io.Writer) error {
+	if s, ok := w.(*stdout); ok {
+		return s.err
+	}
+	return nil
 }
 
 // plainStdout is standard output itself, for those who write much to it and look at what

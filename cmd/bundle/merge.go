@@ -23,8 +23,8 @@ whole bundle with the same images, and sign it.
 
 Who signs vouches for the content: every byte is checked. Whether to believe those who
 signed the delta is asked where --delta-key says whom to believe. The new bundle keeps
-the id, the time, the serial number and the end of the delta: to an import, the two are
-the same.`,
+the time, the serial number and the end of the delta: to an import, the two are of one
+age. Its id is that of an export of the same without --base.`,
 		Example: `  bundle merge june.bundle.tar may.bundle.tar -o whole.bundle.tar --key release-key`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +57,7 @@ the same.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&o.Output, "output", "o", "", "write the whole bundle to `FILE`")
+	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is")
 	fl.StringVar(&key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
 	fl.StringArrayVar(&wanted, "delta-key", nil, "want the delta signed by the public key in `FILE.pub` (repeatable)")
 	return cmd

@@ -29,11 +29,11 @@ type view struct {
 // beside an error is not lost.
 func output(cmd *cobra.Command, report any, human func(view), terse func(io.Writer), err error) error {
 	if asJSON(cmd) {
-		if werr := printJSON(cmd, report, err); werr != nil {
+		switch werr := printJSON(cmd, report, err); {
+		case err == nil:
 			return werr
-		}
-		if err == nil {
-			return nil
+		case werr != nil:
+			return err // standard output has noted the other
 		}
 		return &said{err}
 	}

@@ -23,6 +23,7 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Blobs:      r.Blobs,
 		Count:      r.Count,
 		Parts:      r.Parts,
+		Removed:    r.Removed,
 		Charts:     jsonCharts(r.Charts),
 		Images:     jsonImageList(r.Images),
 		Referrers:  jsonImageList(r.Referrers),
@@ -33,7 +34,8 @@ func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
 		Elsewhere:  r.Elsewhere,
 		Unasked:    r.Unasked,
 		Fetched:    r.Fetched,
-		Warnings:   slices.Concat(r.NotTaken, r.Collisions),
+		Warnings:   slices.Concat(r.NotTaken, r.Collisions, r.Warnings),
+		Beside:     besideJSON(r),
 	}
 	if len(r.Bases) > 0 {
 		j.Requires = &jsonRequires{}
@@ -118,8 +120,34 @@ func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
 	}
 }
 
+// besideJSON is what lies beside a bundle, or would.
+func besideJSON(r *bundle.ExportReport) (list []jsonFile) {
+	for _, w := range r.Beside {
+		list = append(list, jsonFile{w.Path, w.Size, w.SHA256, w.Platform, reports.Present})
+	}
+	if r.DryRun {
+		for _, p := range r.Programs {
+			list = append(list, jsonFile{p.Name, p.Size, p.SHA256(), p.Platform, reports.Missing})
+		}
+	}
+	return list
+}
+
+// filesJSON is what a list of checksums names.
+func filesJSON(all []bundle.ListedFile) (list []jsonFile) {
+	for _, f := range all {
+		j := jsonFile{Path: f.Path, Size: f.Size, SHA256: f.SHA256, State: reports.Present}
+		if f.Missing {
+			j.State = reports.Missing
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
 func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	return &jsonVerify{
+		Files:            filesJSON(r.Files),
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
 		Bundle:           aboutBundle(r.Bundle, r.Entries),

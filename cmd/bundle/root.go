@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,17 +24,6 @@ const exitCodes = `Exit codes:
        with --no-overwrite
   130  interrupted`
 
-// version is set by the linker for releases.
-var version = "dev"
-
-func toolName() string {
-	v := version
-	if info, ok := debug.ReadBuildInfo(); ok && v == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v = info.Main.Version
-	}
-	return "bundle " + v
-}
-
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bundle",
@@ -53,13 +40,13 @@ bundle COMMAND --help tells more, with examples.`,
   bundle import app.bundle.tar --registry registry.plant.local:5000/apps --key release-key.pub`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       fmt.Sprintf("%s, bundle format %d", strings.TrimPrefix(toolName(), "bundle "), bundle.FormatVersion),
+		Version:       program().String(),
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkFlags(cmd) },
 	}
-	root.SetVersionTemplate("bundle {{.Version}}\n")
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(newHelp(root))
 	root.SetHelpFunc(printHelp)
@@ -144,25 +131,4 @@ func wrongArgs(cmd *cobra.Command, args []string) error {
 		e.What = fmt.Sprintf("%q is one argument too many", args[want])
 	}
 	return e
-}
-
-// A versionReport says which program this is.
-type versionReport struct {
-	Version       string `json:"version"`
-	FormatVersion int    `json:"formatVersion"` // of the bundles that it writes, and the newest that it reads
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version and the bundle format it writes",
-		Example: `  bundle version
-  bundle version --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			report := &versionReport{Version: strings.TrimPrefix(toolName(), "bundle "), FormatVersion: bundle.FormatVersion}
-			text := func(w io.Writer) { fmt.Fprintf(w, "%s, bundle format %d\n", toolName(), bundle.FormatVersion) }
-			return output(cmd, report, func(v view) { text(v.out) }, text, nil)
-		},
-	}
 }

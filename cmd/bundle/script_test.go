@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -123,6 +124,9 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, ".docker"))
 	env.Setenv("SOURCE_DATE_EPOCH", "")
+	env.Setenv("PLATFORM", runtime.GOOS+"/"+runtime.GOARCH)
+	env.Setenv("OSARCH", runtime.GOOS+"_"+runtime.GOARCH)
+	env.Setenv("TOOL", "bundle-"+runtime.GOOS+"-"+runtime.GOARCH)
 	regs := &registries{byID: make(map[string]*regtest.Registry)}
 	env.Values[registriesKey{}] = regs
 	var through *regtest.Network

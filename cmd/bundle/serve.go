@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -24,7 +26,8 @@ func newServe() *cobra.Command {
 interrupted: for nodes and labs that have none yet, and to fill one from. Images have
 the names that an import without prefix gives them, and those of their source, as
 HOST/PATH or as containerd asks a mirror (?ns=HOST); charts are below charts/. At / there
-is a page for people.
+is a page for people. Of a bundle in parts, name all media or the folder that has them;
+of a delta, name the older bundle too.
 
 It listens on this machine only, unless --listen says otherwise, and with a fresh
 self-signed certificate, unless there are --tls-cert and --tls-key. Damage that is found
@@ -52,6 +55,8 @@ programs.`,
 			if verbose {
 				o.Access = func(line string) { fmt.Fprintln(say, line) }
 			}
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
 			var werr error
 			o.Ready = func(r *bundle.ServeReport) {
 				config := func(w io.Writer) {
@@ -60,8 +65,11 @@ programs.`,
 					}
 				}
 				werr = output(cmd, serveJSON(r), func(v view) { config(v.out); printServe(v.err, r, o) }, config, nil)
+				if werr = errors.Join(werr, lost(cmd.OutOrStdout())); werr != nil {
+					cancel() // who started it does not hear where it listens
+				}
 			}
-			if err := bundle.Serve(cmd.Context(), args, o); err != nil {
+			if err := bundle.Serve(ctx, args, o); err != nil && werr == nil {
 				return err
 			}
 			return werr
@@ -87,6 +95,9 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 		printTrust(w, b.Vouched)
 		if b.Lacks > 0 {
 			fmt.Fprintf(w, "warning: it is a delta, and %s (%s) of its images are in no bundle here: they are not found; name the older bundle too\n", count(b.Lacks, "layer"), size(b.LacksBytes))
+		}
+		if b.Missing != nil {
+			fmt.Fprintf(w, "warning: %v\nlayers that lie there are not found: name all media at once\n", b.Missing)
 		}
 	}
 	if r.Fingerprint != "" {
@@ -133,6 +144,8 @@ type jsonServed struct {
 	Signers          []jsonSigner `json:"signers"`
 	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
 	Lacks            int          `json:"lacks"`            // layers that a delta leaves out, and that are in no bundle here: they are not found
+
+	Missing *bundle.MissingError `json:"missing,omitempty"` // parts on no medium that was named: what is in them is not found
 }
 
 func serveJSON(r *bundle.ServeReport) *jsonServe {
@@ -141,7 +154,7 @@ func serveJSON(r *bundle.ServeReport) *jsonServe {
 		j.NodeFiles = append(j.NodeFiles, jsonNode{f.Path, f.To, f.Then, string(f.Content)})
 	}
 	for _, b := range r.Bundles {
-		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks})
+		j.Bundles = append(j.Bundles, jsonServed{aboutBundle(b.Bundle, 0), jsonSigners(b.Signers, true), b.SignatureSkipped, b.Lacks, b.Missing})
 	}
 	return j
 }

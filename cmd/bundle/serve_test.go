@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,8 +23,8 @@ type server struct {
 }
 
 // cmdServe starts bundle serve on a free port: serve NAME ARG…; $NAME is its address,
-// NAME.pem its certificate, NAME.nodes a folder with its files for nodes, and NAME.log
-// its standard error.
+// NAME.pem its certificate, NAME.nodes a folder with its files for nodes, NAME.json its
+// report, and NAME.log its standard error.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := os.Create(ts.MkAbs(args[0] + ".log"))
 	ts.Check(err)
@@ -37,13 +38,16 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	servers := ts.Value(serversKey{}).(map[string]*server)
 	servers[args[0]] = &server{cmd, log}
+	var report json.RawMessage
 	var r jsonServe
-	if err := json.NewDecoder(out).Decode(&r); err != nil {
+	err = json.NewDecoder(out).Decode(&report)
+	if err = errors.Join(err, json.Unmarshal(report, &r)); err != nil || r.Address == "" {
 		_ = cmd.Wait()
 		ts.Fatalf("serve: %v\n%s", err, ts.ReadFile(args[0]+".log"))
 	}
 	go io.Copy(io.Discard, out) //nolint:errcheck // it ends with the process
 	ts.Setenv(args[0], r.Address)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".json"), report, 0o644))
 	for _, f := range r.NodeFiles {
 		path := ts.MkAbs(filepath.Join(args[0]+".nodes", filepath.FromSlash(f.Path)))
 		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))

@@ -27,6 +27,7 @@ type setFlags struct {
 	swap       bool
 	state      string
 	noReadBack bool
+	force      bool
 	parity     int
 	stem       string // file name that a single output gave
 }
@@ -54,7 +55,7 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		}
 		return nil, nil
 	}
-	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs}
+	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
 	if len(o.Folders) == 1 {
 		if st, err := os.Stat(o.Folders[0]); o.Folders[0] == bundle.StreamOutput || err != nil || !st.IsDir() {
 			if o.Folders[0] == bundle.StreamOutput {
@@ -141,7 +142,11 @@ func newSplit() *cobra.Command {
 and the parts joined with cat are the bundle again, byte for byte.
 
 Several folders get parts in turn, and at once. Each part is read back from its
-medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
+medium and compared before its checksum goes into BUNDLE.sha256 beside it.
+
+Parts of another bundle, or of other sizes, that are there under its name are
+replaced only with --force: all of them are removed first, as media have no room for
+both. What is of no bundle is never replaced.`,
 		Example: `  bundle split app.bundle.tar --split-size fat32 -o /media/a -o /media/b
   bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc
   bundle split app.bundle.tar --split-size bd25 --part 2 -o /media/disc`,
@@ -158,7 +163,7 @@ medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
 				return err
 			}
 			if f.stem != "" {
-				return &bundle.UsageError{What: "-o " + f.stem + " is no folder", Advice: "parts are called like the bundle: make the folder, or choose another"}
+				return &bundle.UsageError{What: "-o " + f.stem + " is no folder", Advice: "parts are called like the bundle; -o " + f.stem + "/ makes the folder"}
 			}
 			pr, err := newProgress(cmd)
 			if err != nil {
@@ -168,12 +173,23 @@ medium and compared before its checksum goes into BUNDLE.sha256 beside it.`,
 			if report == nil {
 				return err
 			}
-			return output(cmd, report, func(v view) { printWritten(v.err, report.Parts, report.Count) }, nil, err)
+			return output(cmd, report, func(v view) {
+				printRemoved(v.err, report.Removed)
+				printWritten(v.err, report.Parts, report.Count)
+			}, nil, err)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.force, "force", false, "remove parts of another bundle, or of other sizes, that are there under its name")
 	cmd.Flags().StringArrayVarP(&f.outputs, "output", "o", nil, "write parts into `FOLDER` (repeatable: in turn; default that of the bundle)")
 	return cmd
+}
+
+// printRemoved says what had to go.
+func printRemoved(w io.Writer, list []string) {
+	if len(list) > 0 {
+		fmt.Fprintf(w, "replaced: what lay there under this name is removed, %s: %s\n", count(len(list), "file"), strings.Join(list, ", "))
+	}
 }
 
 // printWritten says which parts are on their media.
@@ -229,7 +245,8 @@ is parity, whichever they are. One in a single file is cut into 20 columns in
 thought, and survives as many runs of bad sectors.
 
 The bundle is checked first, every byte, and is not changed. Whether to believe
-who signed it is not asked here.`,
+who signed it is not asked here. Another bundle in parts of its name in FOLDER is
+replaced only with --force.`,
 		Example: `  bundle protect /media/a /media/b --parity 1 -o /media/c
   bundle protect app.bundle.tar --parity 10%`,
 		Args: cobra.MinimumNArgs(1),
@@ -253,6 +270,7 @@ who signed it is not asked here.`,
 			}
 			return output(cmd, r, func(v view) {
 				w := v.err
+				printRemoved(w, r.Removed)
 				for _, p := range r.Parts {
 					fmt.Fprintf(w, "  %s: %s\n", p.Path, size(p.Size))
 				}
@@ -261,38 +279,42 @@ who signed it is not asked here.`,
 		},
 	}
 	cmd.Flags().StringVar(&amount, "parity", "", "survive the loss of `K` parts, or of that many percent")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "remove parts of another bundle that are there under its name")
 	cmd.Flags().StringArrayVarP(&o.Folders, "output", "o", nil, "write parity into `FOLDER` (repeatable: in turn; default where the bundle is)")
 	return cmd
 }
 
 func newRepair() *cobra.Command {
-	var folder string
+	var o bundle.RepairOptions
 	cmd := &cobra.Command{
 		Use:   "repair BUNDLE|FOLDER… -o FOLDER",
 		Short: "Write lost and damaged parts of a protected bundle again",
 		Long: `Write the parts of a protected bundle that are lost or damaged into a folder, byte
 for byte as they were. What is there is only read. The result is proved by the
-checksums inside the bundle before it is written.`,
+checksums inside the bundle before it is written. A file that is right already stays;
+one with other content is replaced only with --force, and what is repaired never.`,
 		Example: `  # Of parts on media, one lost; of a single file, where it cannot be read.
   bundle repair /media/a /media/c -o fixed
   bundle repair app.bundle.tar -o fixed`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if folder == "" {
+			if o.Folder == "" {
 				return &bundle.UsageError{What: "no folder for what is repaired", Advice: "give -o FOLDER: nothing is repaired in place"}
 			}
 			pr, err := newProgress(cmd)
 			if err != nil {
 				return err
 			}
-			r, err := bundle.Repair(cmd.Context(), args[0], folder, pr, args[1:]...)
+			o.More = args[1:]
+			r, err := bundle.Repair(cmd.Context(), args[0], o, pr)
 			if r == nil {
 				return err
 			}
 			return output(cmd, r, func(v view) { printRepair(v.err, r) }, nil, err)
 		},
 	}
-	cmd.Flags().StringVarP(&folder, "output", "o", "", "write repaired parts into this `FOLDER`")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "replace files of those names in FOLDER, if they are of a bundle")
+	cmd.Flags().StringVarP(&o.Folder, "output", "o", "", "write repaired parts into this `FOLDER`")
 	return cmd
 }
 
@@ -308,7 +330,11 @@ func printRepair(w io.Writer, r *bundle.RepairReport) {
 		}
 	}
 	for _, p := range r.Parts {
-		fmt.Fprintf(w, "  %s: %s, as it was\n", p.Path, size(p.Size))
+		kept := "as it was"
+		if p.Kept {
+			kept = "there already"
+		}
+		fmt.Fprintf(w, "  %s: %s, %s\n", p.Path, size(p.Size), kept)
 	}
 	if len(r.Damage) == 0 {
 		fmt.Fprintf(w, "%s: nothing is lost or damaged\n", r.Path)

@@ -20,7 +20,10 @@ verify and import find it, and --require N there demands N distinct signers.
 
 Who signs vouches for the content: every byte is checked before, and a bundle
 that is not whole is not signed. Whether to believe those who signed before is
-not asked here; bundle verify does that. The bundle itself is not touched.`,
+not asked here; bundle verify does that. The bundle itself is not touched.
+
+A SHA256SUMS is signed too, after the files beside it that it names were checked: the
+signature is SHA256SUMS.sig.`,
 		Example: `  bundle sign app.bundle.tar --key second-key
   bundle verify app.bundle.tar --allowed-signers allowed_signers --require 2`,
 		Args: cobra.ExactArgs(1),
@@ -48,8 +51,12 @@ not asked here; bundle verify does that. The bundle itself is not touched.`,
 }
 
 func printSign(w paper, r *bundle.SignReport) {
-	fmt.Fprintf(w, "%s: whole: id %s, created %s, %s\n", r.Path, r.ID, r.Created.Format(time.RFC3339),
-		strings.Join(append(r.Charts, count(r.Images, "image")), ", "))
+	if r.Files != nil {
+		fmt.Fprintf(w, "%s: %s are what it says\n", r.Path, count(len(r.Files), "file"))
+	} else {
+		fmt.Fprintf(w, "%s: whole: id %s, created %s, %s\n", r.Path, r.ID, r.Created.Format(time.RFC3339),
+			strings.Join(append(r.Charts, count(r.Images, "image")), ", "))
+	}
 	for _, o := range r.Others {
 		fmt.Fprintf(w, "signed already by %s, not checked for trust\n", o.Fingerprint)
 	}

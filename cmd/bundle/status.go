@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -48,7 +49,11 @@ the registry lost something that a name needs: an import of the bundle mends tha
 			if report == nil {
 				return err
 			}
-			return output(cmd, statusJSON(report, err), func(v view) { printStatus(v, report) }, nil, err)
+			return output(cmd, statusJSON(report, err), func(v view) { printStatus(v, report) }, func(w io.Writer) {
+				for _, n := range report.Names {
+					fmt.Fprintln(w, report.Registry+"/"+n.Name.Name)
+				}
+			}, err)
 		},
 	}
 	fl := cmd.Flags()

@@ -27,6 +27,15 @@ type jsonBundle struct {
 	Entries int       `json:"entries,omitempty"` // files in it
 }
 
+// A jsonFile is a file beside a bundle, or one that a list of checksums names.
+type jsonFile struct {
+	Path     string        `json:"path"`
+	Size     int64         `json:"size"` // bytes; 0 for one that is missing
+	SHA256   string        `json:"sha256"`
+	Platform string        `json:"platform,omitempty"` // of a program, OS/ARCH
+	State    reports.State `json:"state"`              // present or missing
+}
+
 // A jsonSigner is somebody who signed.
 type jsonSigner struct {
 	Fingerprint string `json:"fingerprint"`          // SHA256:… of the key
@@ -178,6 +187,7 @@ type jsonExport struct {
 	Blobs      int                  `json:"blobs"`           // that move
 	Count      int                  `json:"count,omitempty"` // parts of the whole bundle, where it is in parts
 	Parts      []reports.Written    `json:"parts"`           // that are on their media
+	Removed    []string             `json:"removed"`         // files of another bundle in parts that was replaced
 	Charts     []jsonChart          `json:"charts"`
 	Images     []jsonImage          `json:"images"`
 	Referrers  []jsonImage          `json:"referrers"`  // signatures, SBOMs and the like
@@ -189,7 +199,8 @@ type jsonExport struct {
 	Unasked    []reports.Unasked    `json:"unasked"`    // registries that did not answer for signatures
 	Fetched    []reports.Fetched    `json:"fetched"`    // charts that came over the network
 	Warnings   []string             `json:"warnings"`
-	Moved      []jsonMoved          `json:"moved"` // references that mean something else than when the run began that this one went on with
+	Moved      []jsonMoved          `json:"moved"`  // references that mean something else than when the run began that this one went on with
+	Beside     []jsonFile           `json:"beside"` // with --with-tool: programs for the far side and what belongs to them; of a dry run, missing
 }
 
 // A jsonMoved is a reference that means something else than before.
@@ -239,6 +250,7 @@ type jsonVerify struct {
 	Signers          []jsonSigner         `json:"signers"`
 	SignatureSkipped bool                 `json:"signatureSkipped"`
 	Bytes            jsonBytes            `json:"bytes"`
+	Files            []jsonFile           `json:"files"` // of a list of checksums, not a bundle: what it names
 }
 
 // A jsonInspect is the report of bundle inspect.

@@ -151,7 +151,7 @@ func (s *scan) plain(f *File, err error) error {
 }
 
 // choose says which bundle is meant: that of the files named, or else the only one
-// there is.
+// there is in the folders named.
 func (s *scan) choose() (string, error) {
 	named, any := make(map[string]string), make(map[string]string)
 	note := func(id string, x *found) {
@@ -162,18 +162,21 @@ func (s *scan) choose() (string, error) {
 			named[id] = x.path
 		}
 	}
+	looks := make(map[*found]bool) // like a bundle, and is parity
 	for id, set := range s.sets {
 		for _, x := range s.where[id] {
 			note(id, x)
 		}
 		for _, x := range s.files {
-			if _, score := set.match(x); score > 0 {
+			part, score := set.match(x)
+			if score > 0 {
 				note(id, x)
 			}
+			looks[x] = looks[x] || score > 0 && part <= isColumn
 		}
 	}
 	for _, x := range s.files {
-		if x.id != "" && (x.named || x.full || s.sets[x.id] != nil || len(s.slices(x)) > 1) {
+		if x.id != "" && !looks[x] && (x.named || x.full || s.sets[x.id] != nil || len(s.slices(x)) > 1) {
 			note(x.id, x)
 		}
 	}
@@ -185,7 +188,7 @@ func (s *scan) choose() (string, error) {
 		}
 	}
 	choice := named
-	if len(named) == 0 {
+	if len(named) == 0 && s.folders {
 		choice = any
 	}
 	switch len(choice) {

@@ -50,6 +50,8 @@ type scan struct {
 	lists map[string][]string // SHA-256 of files, by name
 	bad   []error
 
+	folders bool // some of paths are: then what was found in them may be meant
+
 	kept   int // bytes of the descriptions in sets
 	listed int // sums in lists
 }
@@ -71,6 +73,7 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 		}
 		switch {
 		case info.IsDir():
+			s.folders = true
 			err = s.folder(ctx, path, func(string) bool { return true })
 		case !info.Mode().IsRegular():
 			err = &NotFileError{path}
@@ -227,8 +230,10 @@ func (s *scan) folder(ctx context.Context, path string, want func(string) bool) 
 			if !e.Type().IsRegular() || !want(e.Name()) {
 				continue
 			}
-			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-				s.add(filepath.Join(path, e.Name()), info, false)
+			name := filepath.Join(path, e.Name())
+			// What Windows lists of a folder has no file id on some file systems.
+			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
+				s.add(name, info, false)
 			}
 		}
 		if errors.Is(err, io.EOF) {

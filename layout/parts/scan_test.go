@@ -241,6 +241,20 @@ func TestDiscoveryRefuses(t *testing.T) {
 	}
 }
 
+// A file that was named and has nothing to do with the set beside it is what it is.
+func TestStranger(t *testing.T) {
+	s := newStage(t, 3000, 5000, 6000)
+	s.write("notes", []byte("buy milk"))
+	f, err := Open(t.Context(), []string{s.path("notes")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Set() != nil || f.Size() != 8 {
+		t.Errorf("%d bytes, of the set: %v", f.Size(), f.Set() != nil)
+	}
+}
+
 // A folder full of descriptions and lists takes no more memory than a few of them.
 func TestManyDescriptions(t *testing.T) {
 	s := newStage(t, 3000, 5000)

@@ -12,13 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"bundle/layout"
+	"bundle/testdata/regtest"
 )
 
 // made writes a bundle with blobs of these sizes, and returns it with its plan; the
@@ -298,9 +298,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"x.tar.009", "y.set.json", "x.tar.blocks"} {
-		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		regtest.Fifo(t, filepath.Join(dir, name))
 	}
 	f, err := Open(t.Context(), []string{dir})
 	if err != nil {

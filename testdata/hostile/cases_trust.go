@@ -46,34 +46,36 @@ func weak(sums []byte) []byte {
 
 func signed(sign func(sums []byte) []byte) func() Content { return attack{sign: sign}.make() }
 
-var signatures = []Case{
-	{"signature", "none", Untrusted, "not signed", signed(func([]byte) []byte { return nil })},
-	{"signature", "empty", Untrusted, "not signed", signed(func([]byte) []byte { return []byte{} })},
-	{"signature", "stranger", Untrusted, "which is not trusted", signed(func(b []byte) []byte { return raw(b, key(9), checksum.Namespace) })},
-	{"signature", "other namespace", Untrusted, `made for namespace "file"`, signed(func(b []byte) []byte { return raw(b, Signer(), "file") })},
-	{"signature", "of another bundle", Untrusted, "not valid for this content", signed(func([]byte) []byte { return raw([]byte("else"), Signer(), checksum.Namespace) })},
-	{"signature", "key relabeled", Untrusted, "not valid for this content", signed(relabel)},
-	{"signature", "certificate by a stranger", Untrusted, "which no cert-authority line lists", signed(certified)},
-	{"signature", "weak key", Untrusted, "RSA of 1024 bits", signed(weak)},
-	{"signature", "two in one file", Untrusted, "more than one signature", signed(func(b []byte) []byte {
-		s := raw(b, Signer(), checksum.Namespace)
-		return append(s, s...)
-	})},
-	{"signature", "text before", Untrusted, "does not begin with", signed(func(b []byte) []byte {
-		return append([]byte("trust me\n"), raw(b, Signer(), checksum.Namespace)...)
-	})},
-	{"signature", "PGP", Untrusted, "does not begin with", signed(func(b []byte) []byte {
-		return bytes.ReplaceAll(raw(b, Signer(), checksum.Namespace), []byte("SSH SIG"), []byte("PGP SIG"))
-	})},
-	{"signature", "of a megabyte", Damaged, "more than the 65536 allowed", signed(func(b []byte) []byte {
-		return append(raw(b, Signer(), checksum.Namespace), make([]byte, 1<<20)...)
-	})},
-	{"signature", "list changed after it", Untrusted, "not valid for this content", attack{after: func(b []byte) []byte {
-		return bytes.Replace(b, []byte("index.json"), []byte("Index.json"), 1)
-	}}.make()},
-	{"signature", "list shortened after it", Untrusted, "not valid for this content", attack{after: func(b []byte) []byte {
-		return b[bytes.IndexByte(b, '\n')+1:]
-	}}.make()},
+func signatures() []Case {
+	return []Case{
+		{"signature", "none", Untrusted, "not signed", signed(func([]byte) []byte { return nil })},
+		{"signature", "empty", Untrusted, "not signed", signed(func([]byte) []byte { return []byte{} })},
+		{"signature", "stranger", Untrusted, "which is not trusted", signed(func(b []byte) []byte { return raw(b, key(9), checksum.Namespace) })},
+		{"signature", "other namespace", Untrusted, `made for namespace "file"`, signed(func(b []byte) []byte { return raw(b, Signer(), "file") })},
+		{"signature", "of another bundle", Untrusted, "not valid for this content", signed(func([]byte) []byte { return raw([]byte("else"), Signer(), checksum.Namespace) })},
+		{"signature", "key relabeled", Untrusted, "not valid for this content", signed(relabel)},
+		{"signature", "certificate by a stranger", Untrusted, "which no cert-authority line lists", signed(certified)},
+		{"signature", "weak key", Untrusted, "RSA of 1024 bits", signed(weak)},
+		{"signature", "two in one file", Untrusted, "more than one signature", signed(func(b []byte) []byte {
+			s := raw(b, Signer(), checksum.Namespace)
+			return append(s, s...)
+		})},
+		{"signature", "text before", Untrusted, "does not begin with", signed(func(b []byte) []byte {
+			return append([]byte("trust me\n"), raw(b, Signer(), checksum.Namespace)...)
+		})},
+		{"signature", "PGP", Untrusted, "does not begin with", signed(func(b []byte) []byte {
+			return bytes.ReplaceAll(raw(b, Signer(), checksum.Namespace), []byte("SSH SIG"), []byte("PGP SIG"))
+		})},
+		{"signature", "of a megabyte", Damaged, "more than the 65536 allowed", signed(func(b []byte) []byte {
+			return append(raw(b, Signer(), checksum.Namespace), make([]byte, 1<<20)...)
+		})},
+		{"signature", "list changed after it", Untrusted, "not valid for this content", attack{after: func(b []byte) []byte {
+			return bytes.Replace(b, []byte("index.json"), []byte("Index.json"), 1)
+		}}.make()},
+		{"signature", "list shortened after it", Untrusted, "not valid for this content", attack{after: func(b []byte) []byte {
+			return b[bytes.IndexByte(b, '\n')+1:]
+		}}.make()},
+	}
 }
 
 // lines edits SHA256SUMS.
@@ -108,47 +110,49 @@ func extraLine(name string) func() Content {
 }
 
 // sets are bundles whose entries and list are two sets.
-var sets = []Case{
-	{"list", "empty", Damaged, "empty", join("")},
-	{"list", "not a list", Damaged, "not 64 hexadecimal digits", join("signed, sealed, delivered\n")},
-	{"list", "line missing", Damaged, "not listed in SHA256SUMS", lines(func(l []string) []string { return l[1:] })},
-	{"list", "line of index.json missing", Damaged, "index.json: in the bundle, but not listed", lines(func(l []string) []string {
-		return append(l[:len(l)-2], l[len(l)-1])
-	})},
-	{"list", "file that is not there", Damaged, "not in the bundle", extraLine("blobs/sha256/" + strings.Repeat("0", 64))},
-	{"list", "file outside", Damaged, "not a plain relative path", extraLine("../../etc/passwd")},
-	{"list", "absolute file", Damaged, "not a plain relative path", extraLine("/etc/passwd")},
-	{"list", "itself", Damaged, "cannot hold its own checksum", extraLine("SHA256SUMS")},
-	{"list", "its signature", Damaged, "cannot hold its own checksum", extraLine("SHA256SUMS.sig")},
-	{"list", "terminal codes", Damaged, "byte 0x1b", extraLine("x\x1b[2J")},
-	{"list", "blob under another digest", Damaged, "listed in SHA256SUMS with digest", changed("blobs/")},
-	{"list", "index.json under another digest", Damaged, "content has the digest", changed("index.json")},
-	{"list", "oci-layout under another digest", Damaged, "content has the digest", changed("oci-layout")},
-	{"list", "not sorted", Damaged, "not sorted", lines(func(l []string) []string { l[0], l[1] = l[1], l[0]; return l })},
-	{"list", "line twice", Damaged, "occurs twice", lines(func(l []string) []string { return append(l[:1:1], l...) })},
-	{"list", "CRLF", Damaged, "byte 0x0d", lines(func(l []string) []string { l[0] = l[0][:len(l[0])-1] + "\r\n"; return l })},
-	{"list", "upper-case digits", Damaged, "upper-case", lines(func(l []string) []string { l[0] = strings.ToUpper(l[0][:64]) + l[0][64:]; return l })},
-	{"list", "binary mode", Damaged, "not 64 hexadecimal digits", lines(func(l []string) []string { l[0] = l[0][:65] + "*" + l[0][66:]; return l })},
-	{"list", "last newline missing", Damaged, "no newline", lines(func(l []string) []string {
-		l[len(l)-1] = strings.TrimSuffix(l[len(l)-1], "\n")
-		return l
-	})},
-	{"list", "entry that nobody listed", Damaged, "not listed in SHA256SUMS", attack{entries: func(l []entry) []entry {
-		return append(l, entry{name: "blobs/sha256/" + strings.Repeat("f", 64), data: []byte("x")})
-	}}.make()},
-	{"list", "blob that nothing leads to", Damaged, "leads to this blob", attack{blobs: func(b blobs) { b.put("", []byte("stowaway")) }}.make()},
-	{"list", "content of a blob changed", Damaged, "content has the digest", attack{entries: func(l []entry) []entry {
-		for i := range l {
-			if bytes.HasPrefix(l[i].data, []byte("{")) && i > atIndex {
-				l[i].data = append([]byte(" "), l[i].data[:len(l[i].data)-1]...)
+func sets() []Case {
+	return []Case{
+		{"list", "empty", Damaged, "empty", join("")},
+		{"list", "not a list", Damaged, "not 64 hexadecimal digits", join("signed, sealed, delivered\n")},
+		{"list", "line missing", Damaged, "not listed in SHA256SUMS", lines(func(l []string) []string { return l[1:] })},
+		{"list", "line of index.json missing", Damaged, "index.json: in the bundle, but not listed", lines(func(l []string) []string {
+			return append(l[:len(l)-2], l[len(l)-1])
+		})},
+		{"list", "file that is not there", Damaged, "not in the bundle", extraLine("blobs/sha256/" + strings.Repeat("0", 64))},
+		{"list", "file outside", Damaged, "not a plain relative path", extraLine("../../etc/passwd")},
+		{"list", "absolute file", Damaged, "not a plain relative path", extraLine("/etc/passwd")},
+		{"list", "itself", Damaged, "cannot hold its own checksum", extraLine("SHA256SUMS")},
+		{"list", "its signature", Damaged, "cannot hold its own checksum", extraLine("SHA256SUMS.sig")},
+		{"list", "terminal codes", Damaged, "byte 0x1b", extraLine("x\x1b[2J")},
+		{"list", "blob under another digest", Damaged, "listed in SHA256SUMS with digest", changed("blobs/")},
+		{"list", "index.json under another digest", Damaged, "content has the digest", changed("index.json")},
+		{"list", "oci-layout under another digest", Damaged, "content has the digest", changed("oci-layout")},
+		{"list", "not sorted", Damaged, "not sorted", lines(func(l []string) []string { l[0], l[1] = l[1], l[0]; return l })},
+		{"list", "line twice", Damaged, "occurs twice", lines(func(l []string) []string { return append(l[:1:1], l...) })},
+		{"list", "CRLF", Damaged, "byte 0x0d", lines(func(l []string) []string { l[0] = l[0][:len(l[0])-1] + "\r\n"; return l })},
+		{"list", "upper-case digits", Damaged, "upper-case", lines(func(l []string) []string { l[0] = strings.ToUpper(l[0][:64]) + l[0][64:]; return l })},
+		{"list", "binary mode", Damaged, "not 64 hexadecimal digits", lines(func(l []string) []string { l[0] = l[0][:65] + "*" + l[0][66:]; return l })},
+		{"list", "last newline missing", Damaged, "no newline", lines(func(l []string) []string {
+			l[len(l)-1] = strings.TrimSuffix(l[len(l)-1], "\n")
+			return l
+		})},
+		{"list", "entry that nobody listed", Damaged, "not listed in SHA256SUMS", attack{entries: func(l []entry) []entry {
+			return append(l, entry{name: "blobs/sha256/" + strings.Repeat("f", 64), data: []byte("x")})
+		}}.make()},
+		{"list", "blob that nothing leads to", Damaged, "leads to this blob", attack{blobs: func(b blobs) { b.put("", []byte("stowaway")) }}.make()},
+		{"list", "content of a blob changed", Damaged, "content has the digest", attack{entries: func(l []entry) []entry {
+			for i := range l {
+				if bytes.HasPrefix(l[i].data, []byte("{")) && i > atIndex {
+					l[i].data = append([]byte(" "), l[i].data[:len(l[i].data)-1]...)
+				}
 			}
-		}
-		return l
-	}}.make()},
-	{"list", "two blobs swapped", Damaged, "content has the digest", attack{entries: func(l []entry) []entry {
-		l[atBlob].data, l[atBlob+1].data = l[atBlob+1].data, l[atBlob].data
-		return l
-	}}.make()},
+			return l
+		}}.make()},
+		{"list", "two blobs swapped", Damaged, "content has the digest", attack{entries: func(l []entry) []entry {
+			l[atBlob].data, l[atBlob+1].data = l[atBlob+1].data, l[atBlob].data
+			return l
+		}}.make()},
+	}
 }
 
 // truncations cut a good bundle at every boundary of its structure, and beside

@@ -1,8 +1,8 @@
 // Package judge finds the programs from outside that judge our work: helm, crane,
-// oras, kustomize and OCI's conformance tests, which `make judges` builds into .bin,
-// helm4 of `make helm4`, and what the operating system has, such as containerd. On a
-// developer's machine a test whose judge is missing is skipped; with CI set in the
-// environment it fails.
+// oras, kustomize, nodepull (what k3s pulls with) and OCI's conformance tests, which
+// `make judges` builds into .bin, helm4 of `make helm4`, and what the operating system
+// has, such as containerd. On a developer's machine a test whose judge is missing is
+// skipped; with CI set in the environment it fails.
 //
 //	out, err := exec.Command(judge.Path(t, "helm"), "show", "chart", ref).Output()
 package judge

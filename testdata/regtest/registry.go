@@ -180,7 +180,9 @@ func (r *Registry) distribution() (h http.Handler, err error) {
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 	}
 	if r.opts.Dir == "" {
-		cfg.Storage[memory] = configuration.Parameters{}
+		storage := configuration.Parameters{"storage": newMemory()}
+		cfg.Storage[memory] = storage
+		cfg.Middleware = map[string][]configuration.Middleware{"repository": {{Name: memory, Options: storage}}}
 	} else {
 		cfg.Storage["filesystem"] = configuration.Parameters{"rootdirectory": r.opts.Dir}
 	}

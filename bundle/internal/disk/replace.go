@@ -20,12 +20,16 @@ type File struct {
 	Content []byte
 	From    io.Reader // in the place of Content; nil: none
 	Private bool      // for the user's own eyes, whatever the umask says
+	Program bool      // to be run
 	Seed    bool      // a beginning for the user to go on with: one that somebody changed stays as it is
 }
 
 func (f File) mode() fs.FileMode {
-	if f.Private {
+	switch {
+	case f.Private:
 		return 0o600
+	case f.Program:
+		return 0o777
 	}
 	return 0o666 // less the umask
 }

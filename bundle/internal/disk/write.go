@@ -41,14 +41,7 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 // WriteFile puts content under path, whole or not at all, and on the disk
 // before it returns: what it writes is carried away on media. Who may read it is
 // what the user's umask says.
-func WriteFile(path string, content []byte) error {
-	root, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return about(path, write(root, filepath.Base(path), File{Content: content}))
-}
+func WriteFile(path string, content []byte) error { return Write(path, File{Content: content}) }
 
 // about names the whole path, of which what is done below a root knows the end.
 func about(path string, err error) error {
@@ -60,13 +53,16 @@ func about(path string, err error) error {
 }
 
 // WriteFrom is WriteFile for content that is read.
-func WriteFrom(path string, content io.Reader) error {
+func WriteFrom(path string, content io.Reader) error { return Write(path, File{From: content}) }
+
+// Write is WriteFile for a file of any kind.
+func Write(path string, file File) error {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	return about(path, write(root, filepath.Base(path), File{From: content}))
+	return about(path, write(root, filepath.Base(path), file))
 }
 
 // write does it below root, and follows no link out of it.

@@ -35,11 +35,11 @@ func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
 	words := []string{"helm", "upgrade", "--install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
 	if c.beside {
-		words = []string{"helm", "upgrade", "--install", r.Release, filepath.Join(o.OutputDir, c.archive())}
+		words = []string{"helm", "upgrade", "--install", r.Release, o.shown(c.archive())}
 	}
 	words = append(words, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
-		words = append(words, "-f", filepath.Join(o.OutputDir, f))
+		words = append(words, "-f", o.shown(f))
 	}
 	for _, s := range r.Set {
 		words = append(words, "--set", s)
@@ -52,9 +52,9 @@ func (c *Chart) helmInstall(o Options) string {
 	}
 	prefix := ""
 	if c.postRendered() {
-		prefix = "HELM_PLUGINS=" + shellQuote(filepath.Join(o.OutputDir, plugins)) + " "
+		prefix = "HELM_PLUGINS=" + shellQuote(o.shown(plugins)) + " "
 		words = append(words, "--post-renderer", "bundle", "--post-renderer-args", "postrender",
-			"--post-renderer-args", "--map="+filepath.Join(o.OutputDir, c.dir, "rewrite.map"))
+			"--post-renderer-args", "--map="+o.shown(c.dir, "rewrite.map"))
 	}
 	return prefix + shellWords(words)
 }
@@ -80,17 +80,17 @@ func (o Options) helmAccess() (words []string) {
 		words = append(words, "--insecure-skip-tls-verify")
 	}
 	if ca := o.Access.CAFile; ca != "" {
-		words = append(words, "--ca-file", ca)
+		words = append(words, "--ca-file", filepath.ToSlash(ca))
 	}
 	if o.Access.ClientCert != "" {
-		words = append(words, "--cert-file", o.Access.ClientCert, "--key-file", o.Access.ClientKey)
+		words = append(words, "--cert-file", filepath.ToSlash(o.Access.ClientCert), "--key-file", filepath.ToSlash(o.Access.ClientKey))
 	}
 	return words
 }
 
 // kustomize is the command that installs the rendered folder.
 func (c *Chart) kustomizeApply(o Options) string {
-	return shellWords([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", filepath.Join(o.OutputDir, c.dir, "kustomize")})
+	return shellWords([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", o.shown(c.dir, "kustomize")})
 }
 
 // header stands above the emitted values.
@@ -103,6 +103,12 @@ func (c *Chart) header(o Options) []string {
 		lines = append(lines, "", c.helmInstall(o))
 	}
 	return lines
+}
+
+// shown is a file below the output folder as commands name it: with slashes, which no
+// shell of Windows takes for anything else either.
+func (o Options) shown(names ...string) string {
+	return filepath.ToSlash(filepath.Join(append([]string{o.OutputDir}, names...)...))
 }
 
 // shellWords joins words to a command.

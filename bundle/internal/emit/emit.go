@@ -52,15 +52,23 @@ func Write(charts []*Chart, places []place.Placement, images []push.Image, o Opt
 			}
 		}
 	}
-	if sameFolder(o.OutputDir, o.RenderDir) { // one list of what is ours
+	if o.OutputDir != "" && sameFolder(o.OutputDir, o.RenderDir) { // one list of what is ours
 		maps.Copy(files, rendered)
-		return disk.Replace(o.OutputDir, files)
+		return replace(o.OutputDir, files)
 	}
-	if changed, err = disk.Replace(o.OutputDir, files); err != nil || o.RenderDir == "" {
+	if changed, err = replace(o.OutputDir, files); err != nil {
 		return changed, err
 	}
-	more, err := disk.Replace(o.RenderDir, rendered)
+	more, err := replace(o.RenderDir, rendered)
 	return append(changed, more...), err
+}
+
+// replace writes below dir, or nothing where there is none.
+func replace(dir string, files map[string]disk.File) (changed []string, err error) {
+	if dir == "" {
+		return nil, nil
+	}
+	return disk.Replace(dir, files)
 }
 
 func sameFolder(a, b string) bool {
@@ -147,13 +155,19 @@ func Check(charts []*Chart, o Options) error {
 			dirs = append(dirs, filepath.Join(c.dir, below))
 		}
 	}
-	if err := disk.CheckBelow(o.OutputDir, append(below, dirs...)); err != nil {
-		return err
-	}
-	if o.RenderDir != "" {
-		if err := disk.CheckBelow(o.RenderDir, dirs); err != nil {
+	for _, out := range []struct {
+		dir   string
+		below []string
+	}{{o.OutputDir, append(below, dirs...)}, {o.RenderDir, dirs}} {
+		if out.dir == "" {
+			continue
+		}
+		if err := disk.CheckBelow(out.dir, out.below); err != nil {
+			return err
+		}
+		if err := disk.CheckRoom(out.dir); err != nil {
 			return err
 		}
 	}
-	return disk.CheckRoom(o.OutputDir)
+	return nil
 }

@@ -250,6 +250,9 @@ func NewReceipt(path string, b *open.Bundle, charts []*Chart, images []push.Imag
 		if im, ok := pushed[c.Record.Reference]; ok {
 			rc.Digest, rc.State = digest.Digest(im.Digest), im.State(false)
 		}
+		if o.OutputDir == "" {
+			out.Files = nil // none was written
+		}
 		for _, name := range out.Files {
 			file := filepath.Join(o.OutputDir, name)
 			content, err := os.ReadFile(file)

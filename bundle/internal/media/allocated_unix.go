@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// allocated is how many bytes a file takes on its medium; 0 where there is none.
-func allocated(path string) int64 {
+// Allocated is how many bytes a file takes on its medium; 0 where there is none.
+func Allocated(path string) int64 {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return 0

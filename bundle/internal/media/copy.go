@@ -16,7 +16,7 @@ import (
 
 // Copy writes what src has under path, from front to back, whole or not at all, and
 // on the disk. What a run left that was stopped is kept as far as it is the same.
-func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int64)) (err error) {
+func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int64)) error {
 	partial := path + ".partial"
 	if info, err := os.Lstat(partial); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: not a regular file", partial)
@@ -25,11 +25,6 @@ func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
 	have, err := common(ctx, f, src)
 	if err == nil {
 		told(have)
@@ -38,10 +33,13 @@ func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int
 	if err == nil {
 		err = errors.Join(f.Truncate(have), fill(ctx, f, src, have, told))
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", partial, err)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
+	if cerr := f.Close(); err == nil { // before it gets its name: Windows renames nothing that is open
+		err = cerr
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", partial, err)
 	}
 	if err := os.Rename(partial, path); err != nil {
@@ -60,13 +58,31 @@ func CopyAndCompare(ctx context.Context, path string, src *io.SectionReader, tol
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	disk.DropCache(f)
 	same, err := equal(ctx, f, src)
+	_ = f.Close() // it was only read
 	if err == nil && !same {
 		err = errors.Join(fmt.Errorf("%s: read back with other content", path), os.Remove(path))
 	}
 	return err
+}
+
+// Holds reports whether a file has just that content. One that is not there is
+// fs.ErrNotExist, and what is no file is no content.
+func Holds(ctx context.Context, path string, src *io.SectionReader) (bool, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return false, err
+	}
+	if !st.Mode().IsRegular() || st.Size() != src.Size() {
+		return false, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return equal(ctx, f, src)
 }
 
 // equal compares the content of two.

@@ -18,6 +18,9 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
 		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()
+		if m.Beside != nil {
+			swap.Size += m.Beside.Size()
+		}
 		if m.Swap != nil && m.state.Sums[swap.Next] != "" && m.gone(path) {
 			continue // an earlier run of the same set has written it, and its medium is elsewhere
 		}
@@ -70,13 +73,23 @@ func (e *SameError) Error() string {
 // one writes one part onto the medium that is in the drive.
 func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Written, error) {
 	path := filepath.Join(folder, m.Set.PartName(k))
+	old, err := m.makeWay(folder)
+	if err != nil {
+		return nil, err
+	}
 	for other := range m.Count() {
 		name := m.name(other + 1)
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil && len(old) == 0 {
 			return nil, &SameError{folder, name}
 		}
 	}
-	if err := errors.Join(m.refuseOther(folder), m.roomFor(folder, []int{k})); err != nil {
+	if err := m.roomFor(folder, []int{k}, old); err != nil {
+		return nil, err
+	}
+	if err := m.remove(old); err != nil {
+		return nil, err
+	}
+	if err := m.writeBeside(ctx, folder); err != nil {
 		return nil, err
 	}
 	if k > len(m.Set.Parts) {

@@ -36,7 +36,7 @@ func (m *Media) keepState() error {
 	if err != nil {
 		return err
 	}
-	return disk.WriteFile(m.path(m.State, ".state"), b)
+	return disk.WriteFile(m.path(m.State, stateSuffix), b)
 }
 
 // list writes what sha256sum reads: the parts that are known, and the files beside

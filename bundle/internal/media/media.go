@@ -16,7 +16,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -42,6 +41,16 @@ type Media struct {
 	NoReadBack bool     // trust the page cache
 	Progress   progress.Reporter
 	Sums       map[string]string // SHA-256 of parts that are written already, by name
+	Beside     Beside            // further files for each medium that gets a part; nil: none
+
+	// Force replaces another bundle under the name. IDOf reads what the begin of a bundle
+	// in a file brings, empty where it is none; where that is ID, it is the same export,
+	// and replaced without Force.
+	Force bool
+	ID    string
+	IDOf  func(path string) string
+	// Sources are files that are read meanwhile, and never removed.
+	Sources []string
 
 	// State is a folder that stays where it is when media change: it has the head,
 	// the lists and what a run has to know of parts that are gone. Empty: the first
@@ -53,6 +62,7 @@ type Media struct {
 	head    *os.File
 	headSum string
 	proof   *parts.Proof
+	removed []string
 	mu      sync.Mutex
 	state   state
 }
@@ -107,16 +117,24 @@ func (m *Media) HeadPath() string { return m.path(m.stateFolder(), parts.HeadSuf
 // Prepare checks that no other set of the name is in the way and that there is
 // room, and has the head written.
 func (m *Media) Prepare(ctx context.Context, head func(path string) error) error {
+	old := make(map[string][]string)
 	for _, folder := range append(slices.Clone(m.Folders), m.stateFolder()) {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err := errors.Join(m.refuseOther(folder), m.sweep(folder)); err != nil {
+		list, err := m.makeWay(folder)
+		if err = errors.Join(err, m.sweep(folder)); err != nil {
 			return err
 		}
+		old[filepath.Clean(folder)] = list
 	}
-	if err := m.checkRoom(); err != nil {
+	if err := m.checkRoom(old); err != nil {
 		return err
+	}
+	for _, folder := range slices.Sorted(maps.Keys(old)) {
+		if err := m.remove(old[folder]); err != nil {
+			return err
+		}
 	}
 	if err := head(m.HeadPath()); err != nil {
 		return err
@@ -144,30 +162,9 @@ func (m *Media) Close() error {
 	return m.head.Close()
 }
 
-// refuseOther looks for another set of the same name.
-func (m *Media) refuseOther(folder string) error {
-	b, err := os.ReadFile(m.path(folder, parts.SetSuffix))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	old, err := parts.ParseSet(b)
-	if err == nil && old.ID == m.Set.ID && old.Size == m.Set.Size && slices.EqualFunc(old.Parts, m.Set.Parts, samePart) {
-		return nil
-	}
-	return &fault.UsageError{
-		What:   fmt.Sprintf("%s: there are parts of another bundle, or of other sizes, under this name", folder),
-		Advice: "remove them, or choose another name",
-	}
-}
-
-func samePart(a, b parts.Part) bool { return a.Offset == b.Offset && a.Size == b.Size }
-
 // readState takes over what an earlier run of the same set left.
 func (m *Media) readState() {
-	b, err := os.ReadFile(m.path(m.stateFolder(), ".state"))
+	b, err := os.ReadFile(m.path(m.stateFolder(), stateSuffix))
 	var old state
 	if err == nil && json.Unmarshal(b, &old) == nil && old.ID == m.Set.ID && old.Sums != nil {
 		m.state = old
@@ -192,35 +189,51 @@ func (m *Media) wanted() []int {
 	return all
 }
 
-// checkRoom asks each medium that is there for room.
-func (m *Media) checkRoom() error {
+// checkRoom asks each medium that is there for room. old is what goes before.
+func (m *Media) checkRoom(old map[string][]string) error {
 	if m.Swap != nil {
 		return nil // each is asked when it is in the drive
 	}
 	for i, list := range m.share() {
-		if err := m.roomFor(m.Folders[i], list); err != nil {
+		if err := m.roomFor(m.Folders[i], list, old[filepath.Clean(m.Folders[i])]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// roomFor requires that some parts and what is beside them fit into a folder.
-func (m *Media) roomFor(folder string, list []int) error {
+// roomFor requires that some parts and what is beside them fit into a folder, once old
+// is gone.
+func (m *Media) roomFor(folder string, list []int, old []string) error {
 	f, err := os.Open(folder)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	there := func(path string) int64 {
+		if len(old) > 0 {
+			return 0
+		}
+		return max(Allocated(path), Allocated(path+".partial"))
+	}
 	need := m.small()
+	if m.Beside != nil && (len(list) > 0 || m.getsParity(folder)) {
+		more, err := m.Beside.Need(folder)
+		if err != nil {
+			return err
+		}
+		need += more
+	}
+	for _, path := range old {
+		need -= Allocated(path)
+	}
 	for _, k := range list {
-		path := filepath.Join(folder, m.name(k))
-		need += m.size(k) - max(allocated(path), allocated(path+".partial"))
+		need += m.size(k) - there(filepath.Join(folder, m.name(k)))
 	}
 	if p := m.Set.Parity; p != nil && m.State == "" {
 		for k := range p.Parity {
 			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
-				need += m.Set.ParitySize() - allocated(path)
+				need += m.Set.ParitySize() - there(path)
 			}
 		}
 	}
@@ -246,7 +259,7 @@ func (m *Media) share() [][]int {
 		at := n % len(m.Folders)
 		for i, folder := range m.Folders {
 			path := filepath.Join(folder, m.name(k))
-			if allocated(path) > 0 || allocated(path+".partial") > 0 {
+			if Allocated(path) > 0 || Allocated(path+".partial") > 0 {
 				at = i
 				break
 			}
@@ -300,6 +313,11 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
 	if m.State != "" {
 		return m.drive(ctx, folder, list, fill)
+	}
+	if len(list) > 0 || m.getsParity(folder) {
+		if err := m.writeBeside(ctx, folder); err != nil {
+			return nil, m.medium(cmp.Or(append(list, 0)[0], len(m.Set.Parts)+1), folder, err)
+		}
 	}
 	var errs []error
 	var reading errgroup.Group
@@ -429,7 +447,7 @@ func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, err
 	sum, _, err := m.proof.Part(ctx, k, f, func(int64) {})
 	var wrong *parts.WrongError
 	if errors.As(err, &wrong) {
-		err = errors.Join(err, os.Remove(path)) // nobody is to take it for the part
+		err = errors.Join(err, f.Close(), os.Remove(path)) // nobody is to take it for the part
 	}
 	if err != nil {
 		return nil, err

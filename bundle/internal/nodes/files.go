@@ -37,7 +37,7 @@ func (c *Config) Files() []File {
 		all = append(all, c.conf(h))
 	}
 	if ca := c.registry.CA; ca != nil {
-		all = append(all, File{Path: "certs.d/" + c.registry.Host + "/ca.crt", To: certsDir + "/" + c.registry.Host + "/ca.crt", Then: reload, Content: ca})
+		all = append(all, File{Path: "certs.d/" + folder(c.registry.Host) + "/ca.crt", To: certsDir + "/" + c.registry.Host + "/ca.crt", Then: reload, Content: ca})
 	}
 	for _, d := range []distribution{
 		{"k3s", "systemctl restart k3s, on agents k3s-agent"},
@@ -53,6 +53,16 @@ func (c *Config) Files() []File {
 	return all
 }
 
+// folder is the name of a folder for a host: the colon before a port is no letter of
+// names on Windows and on most media, and containerd reads HOST_PORT_ as well (hostDirectory in its hosts.go).
+func folder(host string) string {
+	i := strings.LastIndexByte(host, ':')
+	if i <= 0 {
+		return host
+	}
+	return host[:i] + "_" + host[i+1:] + "_"
+}
+
 func (c *Config) url() string {
 	if c.registry.Plain {
 		return "http://" + c.registry.Host
@@ -63,7 +73,7 @@ func (c *Config) url() string {
 // containerd is what docs/hosts.md of containerd describes; the folder's name says for
 // which host.
 func (c *Config) containerd(h host) []File {
-	dir := "/" + h.name
+	dir := "/" + folder(h.name)
 	f := File{Path: "containerd/certs.d" + dir + "/hosts.toml", To: containerdDir + dir + "/hosts.toml"}
 	f.Then = fmt.Sprintf("restart nothing: containerd reads it at each pull. Only where config_path = %q is new in its config.toml: systemctl restart containerd", containerdDir)
 	url, override := c.url(), h.prefix != "" && !c.registry.Asked
@@ -102,7 +112,7 @@ func (c *Config) conf(h host) File {
 	var b bytes.Buffer
 	head(&b, f)
 	if c.registry.CA != nil {
-		fmt.Fprintf(&b, "# with it: certs.d/%s/ca.crt, to %s/%s/ca.crt\n", c.registry.Host, certsDir, c.registry.Host)
+		fmt.Fprintf(&b, "# with it: certs.d/%s/ca.crt, to %s/%s/ca.crt\n", folder(c.registry.Host), certsDir, c.registry.Host)
 	}
 	for i, r := range h.rules() {
 		if i > 0 {

@@ -155,7 +155,7 @@ func groups(s string) []string {
 
 // shell quotes a word of a command.
 func shell(s string) string {
-	s = printable(s)
+	s = printable(filepath.ToSlash(s))
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,=", r)
 	}

@@ -22,8 +22,8 @@ type Copy struct {
 	Needs     map[string][]digest.Digest
 }
 
-// Copied lays out a bundle of what another has. It has the id and the time that the
-// record says.
+// Copied lays out a bundle of what another has. It has the time that the record says,
+// and the id that an export of the same would have.
 func Copied(c Copy) (*Plan, error) {
 	p := &Plan{
 		Record: c.Record, Created: c.Record.Created, Needs: c.Needs,
@@ -40,6 +40,10 @@ func Copied(c Copy) (*Plan, error) {
 	index := make([]ocispec.Descriptor, 0, len(c.Roots)+1)
 	for _, d := range c.Roots {
 		index = append(index, name.Entry(d, name.Of(d)))
+	}
+	var err error
+	if p.Record.ID, err = contentID(index, p.Record); err != nil {
+		return nil, err
 	}
 	return p, p.finish(index)
 }

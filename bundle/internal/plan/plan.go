@@ -83,7 +83,7 @@ func New(rec *record.Record, images []*image.Image, charts []*source.Chart, t Ti
 	if err := p.leaveOut(bases); err != nil {
 		return nil, err
 	}
-	if rec.ID, err = contentID(index, rec.Charts); err != nil {
+	if rec.ID, err = contentID(index, rec); err != nil {
 		return nil, err
 	}
 	if rec.Created.IsZero() {
@@ -321,19 +321,27 @@ func (p *Plan) Payload() int64 {
 }
 
 // contentID names what a bundle brings: the first 16 hex digits of the SHA-256 over
-// the names and digests of images and charts, and what each chart is rendered with.
-func contentID(index []ocispec.Descriptor, charts []record.Chart) (string, error) {
+// the names and digests of images and charts, what each chart is rendered with, and
+// what a delta leaves out.
+func contentID(index []ocispec.Descriptor, rec *record.Record) (string, error) {
 	h := sha256.New()
 	for _, d := range index {
 		fmt.Fprintf(h, "%s %s\n", d.Digest, name.Of(d))
 	}
-	for _, c := range charts {
+	for _, c := range rec.Charts {
 		c.Source = "" // the same chart from elsewhere is the same
 		b, err := json.Marshal(c)
 		if err != nil {
 			return "", fmt.Errorf("chart %s: %w", c.Label(), err)
 		}
 		fmt.Fprintf(h, "%s\n", b)
+	}
+	if rec.Requires != nil {
+		b, err := json.Marshal(rec.Requires)
+		if err != nil {
+			return "", fmt.Errorf("required layers: %w", err)
+		}
+		fmt.Fprintf(h, "requires %s\n", b)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }

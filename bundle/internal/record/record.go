@@ -48,7 +48,7 @@ type Record struct {
 	FormatVersion int       `json:"formatVersion"`
 	Tool          string    `json:"tool"`             // name and version of the program that wrote the bundle
 	Created       time.Time `json:"created"`          // whole seconds, UTC; also the mtime of every entry
-	ID            string    `json:"id"`               // names the content: the same images, and charts with the same inputs, have the same id
+	ID            string    `json:"id"`               // names the content: the same images, and charts with the same inputs, have the same id; a delta has one of its own
 	Serial        int64     `json:"serial,omitempty"` // counts bundles, for who compares them and not their times; 0: none
 	Expires       time.Time `json:"expires,omitzero"` // not to be used after, whole seconds, UTC
 

@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -202,9 +201,7 @@ func TestCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
 	writePair(t, dir+"/a", nil)
 	writePair(t, dir+"/b", nil)
-	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
-		t.Fatal(err)
-	}
+	regtest.Fifo(t, dir+"/fifo")
 	for name, o := range map[string]remote.Options{
 		"certificate alone": {ClientCert: dir + "/a.cert"},
 		"key alone":         {ClientKey: dir + "/a.key"},

@@ -45,13 +45,14 @@ func newStore(bundles []*open.Bundle, damaged func(digest.Digest, error)) *store
 	}
 }
 
-// find returns where a blob is whole, as far as anybody knows, and its size.
+// find returns where a blob is whole, as far as anybody knows, and its size. Of a bundle
+// in parts, some may be on no medium that was given.
 func (s *store) find(d digest.Digest) (location, int64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.bundles {
 		at := location{b, d}
-		if e, ok := b.Reader.Entry(layout.BlobName(d)); ok && !s.bad[at] {
+		if e, ok := b.Reader.Entry(layout.BlobName(d)); ok && !s.bad[at] && b.Has(d) {
 			return at, e.Size, true
 		}
 	}

@@ -197,7 +197,7 @@ func (s *Server) blob(w *response, r *http.Request, ref string) {
 	}
 	at, size, there := s.store.find(d)
 	if !there || s.graph.private[d] {
-		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "no such blob in the bundle, or it is damaged, or a delta leaves it out")
+		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "no such blob in the bundle, or it is damaged, left out by a delta, or on a medium that is not here")
 		return
 	}
 	c := s.store.whole(at, size)

@@ -36,7 +36,7 @@ func findLeftover(output, head string) *leftover {
 		}
 		output = head
 	}
-	if streams(output) {
+	if Streams(output) {
 		return nil
 	}
 	r, file, err := layout.OpenPartial(output)
@@ -62,6 +62,21 @@ func readLeftover(r *layout.Reader) *leftover {
 		return nil
 	}
 	return l
+}
+
+// IDOf is the id of the bundle that a file begins; empty where it begins none that can
+// be read.
+func IDOf(path string) string {
+	r, file, err := layout.OpenHead(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	rec, err := recordOf(r)
+	if err != nil {
+		return ""
+	}
+	return rec.ID
 }
 
 // recordOf finds the record of a bundle that nobody vouches for.

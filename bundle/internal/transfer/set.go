@@ -29,6 +29,15 @@ type SetOptions struct {
 	NoReadBack bool
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
+	Force      bool   // replace another bundle under the name
+
+	Beside Beside // further files for each medium
+}
+
+// Beside are the files that lie next to a bundle, or to each part of one.
+type Beside struct {
+	Size int64                                 // about what they take, in bytes
+	Make func(parts int) (media.Beside, error) // parts is how many there are, 0 for one file; nil: there are no such files
 }
 
 // HeadPath is where the head stays from run to run.
@@ -66,8 +75,9 @@ func (s *SetOptions) Complete() error {
 	return nil
 }
 
-// Media are where a set goes that is to be written so.
-func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, error) {
+// Media are where a set goes that is to be written so. id is that of the bundle's
+// record.
+func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*media.Media, error) {
 	if s.Parity > 0 {
 		p, err := set.NewParity(s.Parity, len(set.Parts))
 		if err != nil {
@@ -77,6 +87,14 @@ func (s *SetOptions) Media(set *parts.Set, pr progress.Reporter) (*media.Media, 
 	}
 	m := &media.Media{
 		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+		Force: s.Force, ID: id, IDOf: IDOf,
+	}
+	if s.Beside.Make != nil {
+		files, err := s.Beside.Make(m.Count())
+		if err != nil {
+			return nil, err
+		}
+		m.Beside = files
 	}
 	for _, k := range s.Only {
 		if k < 1 || k > m.Count() {
@@ -105,13 +123,13 @@ func (j job) cut(o *SetOptions) (*parts.Set, error) {
 	})
 	return CutFor(parts.Cutting{
 		Name: o.Name, ID: j.id, Created: j.layout.ModTime().Unix(), Entries: j.layout.Entries(), Head: head,
-	}, o.Size)
+	}, o)
 }
 
 // CutFor is parts.Cut for a size that a person chose.
-func CutFor(c parts.Cutting, size PartSize) (*parts.Set, error) {
-	if c.Part = size.Bytes; size.Medium {
-		c.Part -= c.Head + 4<<20 // what lies beside each part
+func CutFor(c parts.Cutting, o *SetOptions) (*parts.Set, error) {
+	if c.Part = o.Size.Bytes; o.Size.Medium {
+		c.Part -= c.Head + 4<<20 + o.Beside.Size // what lies beside each part
 	}
 	set, err := parts.Cut(c)
 	var wrong *parts.SizeError
@@ -127,7 +145,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	if err != nil {
 		return err
 	}
-	m, err := o.Set.Media(set, o.Progress)
+	m, err := o.Set.Media(set, j.Record.ID, o.Progress)
 	if err != nil {
 		return err
 	}
@@ -148,6 +166,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 	w.headPath = m.HeadPath()
 	res.Count = m.Count()
 	res.Parts, err = m.Write(ctx, w.part)
+	res.Removed = m.Removed()
 	for _, p := range res.Parts {
 		if p.Kept {
 			res.Resumed += p.Size

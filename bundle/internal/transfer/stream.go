@@ -21,9 +21,9 @@ import (
 // StreamOutput as the Output of an export stands for ExportOptions.Stream.
 const StreamOutput = "-"
 
-// streams reports whether an output is written from its begin to its end: it is
+// Streams reports whether an output is written from its begin to its end: it is
 // a stream, or stands for a pipe or a device.
-func streams(output string) bool {
+func Streams(output string) bool {
 	if output == StreamOutput {
 		return true
 	}

@@ -40,6 +40,7 @@ type Options struct {
 	Jobs     int           // transfers at once
 	Progress progress.Reporter
 	Set      *SetOptions // nil: one file
+	Beside   Beside      // of one file; those of a set are in its options
 }
 
 // A Result says what was written.
@@ -51,6 +52,8 @@ type Result struct {
 
 	Parts []media.Written // of a set: what is on its media now
 	Count int             // of a set: how many parts there are
+
+	Removed []string // of another set that was replaced
 }
 
 // Write signs the plan and carries it out.
@@ -75,7 +78,7 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 	switch {
 	case o.Set != nil:
 		err = o.writeSet(ctx, client, job{p, lp, parts.SumsID(sums)}, res)
-	case streams(o.Output):
+	case Streams(o.Output):
 		err = o.stream(ctx, client, p, lp)
 	default:
 		res.Resumed, err = o.writeFile(ctx, client, p, lp)
@@ -90,7 +93,7 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 // CheckOutput refuses a file that stands where a bundle is to be written, and is
 // none: a key, a chart.
 func CheckOutput(output string) error {
-	if streams(output) {
+	if Streams(output) {
 		return nil
 	}
 	folder := filepath.Dir(output)
@@ -103,6 +106,10 @@ func CheckOutput(output string) error {
 // writeFile fills the file and gives it its name. It returns how much of it an
 // earlier run had fetched.
 func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (resumed int64, err error) {
+	beside, err := o.besideFile(lp)
+	if err != nil {
+		return 0, err
+	}
 	create := layout.Create
 	if o.InOrder {
 		create = layout.CreateInOrder
@@ -117,7 +124,33 @@ func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.P
 	}
 	o.Progress.Phase("flushing to disk", 0)
 	defer o.Progress.End()
-	return w.Resumed(), w.Commit()
+	if err := w.Commit(); err != nil || beside == nil {
+		return w.Resumed(), err
+	}
+	return w.Resumed(), beside.Write(ctx, filepath.Dir(o.Output))
+}
+
+// besideFile makes the files that lie next to the bundle, and requires that they and
+// it have room.
+func (o Options) besideFile(lp *layout.Plan) (media.Beside, error) {
+	if o.Beside.Make == nil {
+		return nil, nil
+	}
+	files, err := o.Beside.Make(0)
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(o.Output)
+	need, err := files.Need(folder)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return files, layout.CheckSpace(f, need+max(lp.Size()-media.Allocated(o.Output+".partial"), 0))
 }
 
 // explainWrite says beside an error of the output what to do about it.

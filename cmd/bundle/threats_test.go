@@ -1,6 +1,7 @@
-package bundle
+package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,31 +18,31 @@ func TestThreats(t *testing.T) {
 		have["TestHostile/"+strings.ReplaceAll(c.Class, " ", "_")] = true
 	}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go", "../*/*/*/*_test.go", "../testdata/scripts/*.txtar"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range files {
-			have[strings.TrimSuffix(filepath.Base(name), ".txtar")] = true
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
+	for _, dir := range tops {
+		err := filepath.WalkDir(filepath.Join(top, dir), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(name, ".txtar") {
+				return err
 			}
+			have[strings.TrimSuffix(d.Name(), ".txtar")] = true
+			b, err := os.ReadFile(name)
 			for _, m := range declared.FindAllSubmatch(b, -1) {
 				have[string(m[1])] = true
 			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	named := regexp.MustCompile("`([A-Za-z_/]+)`")
 	for name, threats := range map[string]int{
-		"../layout/SPEC.md":          9,
-		"../layout/SPEC-SET.md":      14,
-		"../checksum/SPEC.md":        9,
-		"internal/history/SPEC.md":   8,
-		"internal/inventory/SPEC.md": 6,
+		"layout/SPEC.md":                    9,
+		"layout/SPEC-SET.md":                14,
+		"checksum/SPEC.md":                  9,
+		"bundle/internal/history/SPEC.md":   8,
+		"bundle/internal/inventory/SPEC.md": 6,
 	} {
-		spec, err := os.ReadFile(name)
+		spec, err := os.ReadFile(filepath.Join(top, name))
 		if err != nil {
 			t.Fatal(err)
 		}
