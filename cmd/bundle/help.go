@@ -10,14 +10,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The pages of bundle help TOPIC: Markdown, which reads well as it is.
+// The pages of bundle help TOPIC: Markdown, which reads well as it is. A release makes
+// manual pages of them.
 //
-//go:embed help
+//go:embed guides
 var pages embed.FS
 
 var topics = []struct{ name, file, short string }{
-	{"scripting", "help/scripting.md", "JSON, exit codes and environment variables, for scripts"},
-	{"schema", "help/report.schema.json", "The JSON Schema of all reports"},
+	{"quickstart", "guides/quickstart.md", "From an install to pods that run: five lines, both sides"},
+	{"charts", "guides/charts.md", "How images are found and moved; several charts; what travels"},
+	{"operator", "guides/operator.md", "The isolated side: verify, log in, import, upgrade, go back"},
+	{"trust", "guides/trust.md", "Keys, fingerprints on paper, two signers, old bundles, images"},
+	{"media", "guides/media.md", "Sticks, discs, parts and parity, deltas, no registry yet"},
+	{"gitops", "guides/gitops.md", "Flux, Argo CD and kustomize, and several environments"},
+	{"nodes", "guides/nodes.md", "Make nodes ask a mirror: containerd, CRI-O, k3s, OpenShift"},
+	{"scripting", "guides/scripting.md", "JSON, exit codes and environment variables, for scripts"},
+	{"registries", "guides/registries.md", "Which registries were tried, and what each needs"},
+	{"troubleshooting", "guides/troubleshooting.md", "What goes wrong, what it means, what to do; limits"},
+	{"schema", "guides/report.schema.json", "The JSON Schema of all reports"},
 }
 
 // newTopics are commands that do nothing but show a page.
@@ -27,6 +37,15 @@ func newTopics() []*cobra.Command {
 		all = append(all, &cobra.Command{Use: t.name, Short: t.short, Long: page(t.file)})
 	}
 	return all
+}
+
+func isTopic(name string) bool {
+	for _, t := range topics {
+		if t.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func page(file string) string {
@@ -41,11 +60,11 @@ func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, c := range root.Commands() {
-				if !c.Hidden {
-					names = append(names, c.Name())
+				if len(args) == 0 && !c.Hidden && strings.HasPrefix(c.Name(), begin) {
+					names = append(names, c.Name()+"\t"+c.Short)
 				}
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp

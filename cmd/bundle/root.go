@@ -97,6 +97,9 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	}
 	e := &bundle.UsageError{What: fmt.Sprintf("unknown command %q", args[0]), Advice: "see bundle --help"}
 	if near := nearest(args[0], names); near != "" {
+		if isTopic(near) {
+			near = "help " + near
+		}
 		e.Advice = "did you mean bundle " + near + "? " + e.Advice
 	}
 	return e
