@@ -57,14 +57,13 @@ func page(file string) string {
 }
 
 func newHelp(root *cobra.Command) *cobra.Command {
-	var man bool
-	help := &cobra.Command{
+	return &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, c := range root.Commands() {
-				if len(args) == 0 && strings.HasPrefix(c.Name(), begin) {
+				if len(args) == 0 && !c.Hidden && strings.HasPrefix(c.Name(), begin) {
 					names = append(names, c.Name()+"\t"+c.Short)
 				}
 			}
@@ -75,14 +74,9 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			if err != nil || len(rest) > 0 {
 				return knownCommand(root, args)
 			}
-			if man && (found.Runnable() || found.HasSubCommands()) {
-				return manPage(cmd.OutOrStdout(), found)
-			}
 			return found.Help()
 		},
 	}
-	help.Flags().BoolVar(&man, "man", false, "write a manual page, for man -l -")
-	return help
 }
 
 // groups of flags, in the order in which help shows them.
@@ -92,9 +86,10 @@ var groups = []struct {
 }{
 	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
 	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
-	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
+	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only", "exit-code"}},
+	{"Parts", []string{"split-size", "parity", "swap", "part", "state", "no-read-back"}},
 	{"Signatures", []string{"key", "unsigned", "verify-images", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
-	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "verbose"}},
+	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "print-node-config", "verbose"}},
 	{"Registry", []string{"registry", "repository", "catalog", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "deep", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size", "blobs-only", "shard", "shard-job", "shard-job-image", "shard-job-claim"}},
 }
 
