@@ -58,7 +58,7 @@ func (t *arrival) places(o *ImportOptions, charts []*emit.Chart) ([]place.Placem
 
 func (t *arrival) pusher(o *ImportOptions) *push.Pusher {
 	return &push.Pusher{
-		Client: t.client, Bundle: t.bundle, Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Deep: o.Deep,
+		Client: t.client, Bundle: t.bundle, Registry: o.Registry.String(), Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Deep: o.Deep,
 		Agree: t.past.agree(t.bundle, o), Elsewhere: t.past.elsewhere(t.bundle.Record.Requires, t.names),
 	}
 }

@@ -73,6 +73,7 @@ type RegistryDiff struct {
 	Registry string
 	Images   []push.Image // names in the registry
 	Bytes    push.Bytes
+	Lack     *push.LackError // layers that a delta requires and that are not there; nil: none
 }
 
 // DiffRegistry compares a bundle with what a registry has. The right to read is
@@ -95,18 +96,28 @@ func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*Reg
 		return nil, err
 	}
 	defer client.Close()
-	places, err := place.All(b, place.NewNames(b.Record, o.Registry, o.Names), place.Options{
+	names := place.NewNames(b.Record, o.Registry, o.Names)
+	places, err := place.All(b, names, place.Options{
 		NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &push.Pusher{Client: client, Bundle: b, Jobs: o.Jobs, Pr: progress.OrSilent(o.Progress)}
+	past := newMemory(client, &ImportOptions{Registry: o.Registry})
+	if b.Record.Requires != nil {
+		if err := past.recall(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p := &push.Pusher{
+		Client: client, Bundle: b, Registry: r.Registry, Jobs: o.Jobs, Pr: progress.OrSilent(o.Progress),
+		Elsewhere: past.elsewhere(b.Record.Requires, names),
+	}
 	found, err := p.Compare(ctx, places)
 	if err != nil {
 		return nil, err
 	}
-	r.Images, r.Bytes = found.Images, found.Bytes
+	r.Images, r.Bytes, r.Lack = found.Images, found.Bytes, found.Lack
 	return r, nil
 }
 

@@ -283,4 +283,7 @@ func printRegistryDiff(w paper, r *bundle.RegistryDiff) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "%s has %d of %s; %s would be sent, %s are there\n", r.Registry, same, count(len(r.Images), "name"), size(r.Bytes.Sent), size(r.Bytes.Present))
+	if r.Lack != nil {
+		fmt.Fprintf(w, "%s, %s, that this delta requires are not there: an import needs the older bundle too\n", count(len(r.Lack.Layers), "layer"), size(r.Lack.Bytes))
+	}
 }

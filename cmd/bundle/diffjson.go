@@ -16,10 +16,17 @@ type jsonDiff struct {
 	Images     []jsonChangedImage `json:"images"`             // that differ; of a registry, names in it
 	SameCharts int                `json:"sameCharts"`
 	SameImages int                `json:"sameImages"`
-	Referrers  jsonCounts         `json:"referrers"` // signatures, SBOMs and the like
-	Bytes      jsonBytes          `json:"bytes"`     // of layers: of the newer bundle, that are new, that the older has; of a registry, as a dry run of import
+	Referrers  jsonCounts         `json:"referrers"`      // signatures, SBOMs and the like
+	Bytes      jsonBytes          `json:"bytes"`          // of layers: of the newer bundle, that are new, that the older has; of a registry, as a dry run of import
+	Lack       *jsonLack          `json:"lack,omitempty"` // of a delta and a registry: required layers that are not there; absent: none
 	FullSize   int64              `json:"fullSize,omitempty"`
 	DeltaSize  int64              `json:"deltaSize,omitempty"` // about what the newer one weighs without the layers of the older
+}
+
+// A jsonLack is how much is missing.
+type jsonLack struct {
+	Layers int   `json:"layers"`
+	Bytes  int64 `json:"bytes"` // of those layers
 }
 
 // A jsonCounts is how many there are of what is not listed.
@@ -105,6 +112,9 @@ func registryDiffJSON(r *bundle.RegistryDiff) *jsonDiff {
 	j := &jsonDiff{
 		Different: r.Err() != nil, Verified: r.Bundle.Checked, Bundle: aboutBundle(r.Bundle.Bundle, 0), Registry: r.Registry,
 		Bytes: jsonBytes{Total: r.Bytes.Sent + r.Bytes.Present, Moved: r.Bytes.Sent, Present: r.Bytes.Present},
+	}
+	if r.Lack != nil {
+		j.Lack = &jsonLack{len(r.Lack.Layers), r.Lack.Bytes}
 	}
 	for _, im := range r.Images {
 		switch {

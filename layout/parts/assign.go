@@ -138,16 +138,18 @@ func (s *scan) plain(f *File, err error) error {
 	if !errors.As(err, &none) {
 		return err
 	}
-	if len(f.paths) == 1 {
-		for _, x := range s.files {
-			if x.named && (f.paths[0] == x.path) {
-				f.size = x.size
-				f.extents = []*extent{{to: x.size, part: 1, path: x.path}}
-				return nil
-			}
+	var named []*found
+	for _, x := range s.files {
+		if x.named {
+			named = append(named, x)
 		}
 	}
-	return err
+	if len(named) != 1 || s.folders { // a file is one, however often it was named
+		return err
+	}
+	f.size = named[0].size
+	f.extents = []*extent{{to: f.size, part: 1, path: named[0].path}}
+	return nil
 }
 
 // choose says which bundle is meant: that of the files named, or else the only one

@@ -255,6 +255,23 @@ func TestStranger(t *testing.T) {
 	}
 }
 
+// A file that is named more than once is one file, by any of its names.
+func TestNamedTwice(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "whole")
+	if err := os.WriteFile(path, []byte("buy milk"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(t.Context(), []string{path, filepath.Join(dir, ".", "..", filepath.Base(dir), "whole"), path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Size() != 8 {
+		t.Errorf("%d bytes", f.Size())
+	}
+}
+
 // A folder full of descriptions and lists takes no more memory than a few of them.
 func TestManyDescriptions(t *testing.T) {
 	s := newStage(t, 3000, 5000)

@@ -16,6 +16,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -33,6 +34,7 @@ import (
 type Pusher struct {
 	Client   *remote.Client
 	Bundle   *open.Bundle
+	Registry string // the target as errors name it, with its prefix; empty: its host
 	Jobs     int
 	Chunk    int64 // largest body of a request of an upload; 0: no limit
 	FailFast bool  // the first refusal ends the run
@@ -92,6 +94,7 @@ type Bytes struct {
 type Result struct {
 	Images []Image
 	Bytes  Bytes
+	Lack   *LackError // of Compare: layers that a delta requires and that are not there; nil: none
 
 	refused *RefusedError // nil: nothing was
 }
@@ -168,7 +171,15 @@ func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result
 		r.bytes.Sent += u.desc.Size
 	}
 	r.bytes.Mounted = r.todo.inside()
-	return r.result(s, all), nil
+	var lack *LackError
+	if err := r.prove(ctx, s, all); err != nil && !errors.As(err, &lack) {
+		return nil, err
+	}
+	res := r.result(s, all)
+	if res.Lack = lack; lack != nil {
+		res.Bytes.Mounted -= lack.Bytes
+	}
+	return res, nil
 }
 
 // prove finds what a delta leaves out, before the first push.
@@ -176,10 +187,18 @@ func (r *run) prove(ctx context.Context, s *survey, all []*goal) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if err := r.find(ctx, all[0].Target.Host); err != nil || !r.Deep {
+	if err := r.find(ctx, r.where(all)); err != nil || !r.Deep {
 		return err
 	}
 	return r.deepCheck(ctx, s, all)
+}
+
+// where is what an error calls the target.
+func (p *Pusher) where(all []*goal) string {
+	if p.Registry != "" {
+		return p.Registry
+	}
+	return all[0].Target.Host
 }
 
 // agree shows the tags that would stand for something else.

@@ -30,7 +30,7 @@ type Lack struct {
 // A LackError says which layers of a delta are neither in the registry nor in a
 // bundle that was given.
 type LackError struct {
-	Registry string `json:"registry"` // its host; empty: none was asked
+	Registry string `json:"registry"` // where it was looked; empty: nowhere
 	Layers   []Lack `json:"layers"`
 	Bytes    int64  `json:"bytes"`
 	// Gone says that they were there when the import began. Blobs may have been
@@ -245,7 +245,7 @@ func (r *run) stillThere(ctx context.Context, s *survey, all []*goal) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return r.lacking(all[0].Target.Host, lost, true)
+	return r.lacking(r.where(all), lost, true)
 }
 
 // deepCheck reads and hashes what the registry says that it has, each blob once.
