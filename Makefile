@@ -8,7 +8,7 @@ COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 30s
 
 # ./... leaves out what lies below testdata.
-SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.mutate
+SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.mutate ./.wine
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.
@@ -102,9 +102,18 @@ release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null
 release: ## make archives, packages, an image and SHA256SUMS in dist (RELEASE_KEY=FILE signs)
 	cd .release && $(GO) run . -version '$(VERSION)' -commit '$(COMMIT)' -key '$(abspath $(RELEASE_KEY))' $(PLATFORMS)
 
+WINE := $(CURDIR)/.bench/wine
+
+.PHONY: wine
+wine: ## run the program for Windows under wine, which has to be installed
+	GOOS=windows GOARCH=amd64 $(GO) build -ldflags '-s -w -X main.version=dev' -o bin/bundle.exe ./cmd/bundle
+	mkdir -p $(WINE)
+	$(GO) run ./.wine $(WINE)
+	BUNDLE_EXE=$(CURDIR)/bin/bundle.exe WINEPREFIX=$(WINE) $(GO) test -vet=off -count=1 ./cmd/bundle -run '^TestWine$$'
+
 .PHONY: bench
-bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts)
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts; BENCH='-only sets': that alone)
+	$(if $(filter -only,$(BENCH)),,$(GO) test -run '^$$' -bench . -benchmem ./...)
 	$(GO) build -o .bench/bench ./cmd/bench
 	.bench/bench -bundle bin/bundle $(BENCH)
 

@@ -46,19 +46,17 @@ func (r *release) documents(ctx context.Context, program string) (docs []file, e
 	if len(docs) < 10 {
 		return nil, fmt.Errorf("only %d manual pages: the page of the program does not name the others", len(docs))
 	}
-	for _, folder := range []string{"guides", "help"} {
-		guides, err := filepath.Glob(filepath.Join(r.source, "cmd/bundle", folder, "*.md"))
+	guides, err := filepath.Glob(filepath.Join(r.source, "cmd/bundle/guides", "*.md"))
+	if err != nil {
+		return nil, err
+	}
+	for _, guide := range guides {
+		text, err := os.ReadFile(guide)
 		if err != nil {
 			return nil, err
 		}
-		for _, guide := range guides {
-			text, err := os.ReadFile(guide)
-			if err != nil {
-				return nil, err
-			}
-			name := "bundle-" + strings.TrimSuffix(filepath.Base(guide), ".md")
-			add("man/man7/"+name+".7", r.guide(name, text))
-		}
+		name := "bundle-" + strings.TrimSuffix(filepath.Base(guide), ".md")
+		add("man/man7/"+name+".7", r.guide(name, text))
 	}
 	for shell, path := range map[string]string{"bash": "bundle.bash", "zsh": "_bundle", "fish": "bundle.fish", "powershell": "bundle.ps1"} {
 		script, err := r.ask(ctx, program, "completion", shell)

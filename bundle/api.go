@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
@@ -159,6 +160,14 @@ func TrustAnyone() *Trust { return trust.TrustAnyone() }
 // returns its fingerprint. Existing files are never replaced.
 func Keygen(path, comment string, passphrase []byte) (fingerprint string, err error) {
 	return trust.Keygen(path, comment, passphrase)
+}
+
+// CheckNewKey requires that no key is at path, or at path.pub, and that one can be.
+func CheckNewKey(path string) error {
+	if err := disk.CheckNew(path); err != nil {
+		return err
+	}
+	return disk.CheckNew(path + ".pub")
 }
 
 // LoadConfig reads a configuration file. Paths in it are relative to its

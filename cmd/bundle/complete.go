@@ -18,8 +18,13 @@ func complete(cmd *cobra.Command) {
 	if f := flags.Lookup("key"); f != nil && strings.Contains(f.Usage, "FILE.pub") {
 		_ = cmd.MarkFlagFilename("key", "pub")
 	}
-	if flags.Lookup("tool-dir") != nil {
-		_ = cmd.MarkFlagDirname("tool-dir")
+	for _, name := range []string{"output", "output-dir", "scratch", "render", "state", "tool-dir"} {
+		if f := flags.Lookup(name); f != nil && (name != "output" || strings.Contains(f.Usage, "`FOLDER`")) {
+			_ = cmd.MarkFlagDirname(name)
+		}
+	}
+	if flags.Lookup("config") != nil {
+		_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	}
 	for name, values := range map[string][]string{
 		"platform":   {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/s390x", "windows/amd64"},

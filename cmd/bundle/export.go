@@ -124,7 +124,7 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace a bundle of other content that FILE is, or in parts under that name")
+	fl.BoolVar(&o.Force, "force", false, "replace another bundle that FILE is; in parts, remove those of another one under the name")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.StringArrayVar(&o.WithTool.Platforms, "with-tool", nil, "put the program for a far side of `OS/ARCH` beside the bundle, with a page that says what to do (repeatable)")
 	fl.StringVar(&o.WithTool.Folder, "tool-dir", "", "take programs for --with-tool from this `FOLDER` with archives of a release (default: this program alone)")

@@ -86,7 +86,11 @@ func (f *registryFlags) credential(ctx context.Context, in io.Reader) (c bundle.
 	if err != nil {
 		return c, false, fmt.Errorf("password from standard input: %w", err)
 	}
-	return bundle.Credential{Username: f.username, Password: strings.TrimRight(line, "\r\n")}, true, nil
+	c = bundle.Credential{Username: f.username, Password: strings.TrimRight(line, "\r\n")}
+	if c.Password == "" {
+		return c, false, &bundle.UsageError{What: "--password-stdin: standard input has no password", Advice: "in a script, the variable may not be set"}
+	}
+	return c, true, nil
 }
 
 // valuesFlags are helm's, under helm's names.

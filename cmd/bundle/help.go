@@ -10,14 +10,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The pages of bundle help TOPIC: Markdown, which reads well as it is.
+// The pages of bundle help TOPIC: Markdown, which reads well as it is. A release makes
+// manual pages of them.
 //
-//go:embed help
+//go:embed guides
 var pages embed.FS
 
 var topics = []struct{ name, file, short string }{
-	{"scripting", "help/scripting.md", "JSON, exit codes and environment variables, for scripts"},
-	{"schema", "help/report.schema.json", "The JSON Schema of all reports"},
+	{"quickstart", "guides/quickstart.md", "From an install to pods that run: five lines, both sides"},
+	{"charts", "guides/charts.md", "How images are found and moved; several charts; what travels"},
+	{"operator", "guides/operator.md", "The isolated side: verify, log in, import, upgrade, go back"},
+	{"trust", "guides/trust.md", "Keys, fingerprints on paper, two signers, old bundles, images"},
+	{"media", "guides/media.md", "Sticks, discs, parts and parity, deltas, no registry yet"},
+	{"gitops", "guides/gitops.md", "Flux, Argo CD and kustomize, and several environments"},
+	{"nodes", "guides/nodes.md", "Make nodes ask a mirror: containerd, CRI-O, k3s, OpenShift"},
+	{"scripting", "guides/scripting.md", "JSON, exit codes and environment variables, for scripts"},
+	{"registries", "guides/registries.md", "Which registries were tried, and what each needs"},
+	{"troubleshooting", "guides/troubleshooting.md", "What goes wrong, what it means, what to do; limits"},
+	{"schema", "guides/report.schema.json", "The JSON Schema of all reports"},
 }
 
 // newTopics are commands that do nothing but show a page.
@@ -29,6 +39,15 @@ func newTopics() []*cobra.Command {
 	return all
 }
 
+func isTopic(name string) bool {
+	for _, t := range topics {
+		if t.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 func page(file string) string {
 	b, err := pages.ReadFile(file)
 	if err != nil {
@@ -38,23 +57,26 @@ func page(file string) string {
 }
 
 func newHelp(root *cobra.Command) *cobra.Command {
-	var man bool
-	help := &cobra.Command{
+	return &cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Show how to use a command, or a page on a topic",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range root.Commands() {
+				if len(args) == 0 && !c.Hidden && strings.HasPrefix(c.Name(), begin) {
+					names = append(names, c.Name()+"\t"+c.Short)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				return knownCommand(root, args)
 			}
-			if man && (found.Runnable() || found.HasSubCommands()) {
-				return manPage(cmd.OutOrStdout(), found)
-			}
 			return found.Help()
 		},
 	}
-	help.Flags().BoolVar(&man, "man", false, "write a manual page, for man -l -")
-	return help
 }
 
 // groups of flags, in the order in which help shows them.
@@ -64,9 +86,10 @@ var groups = []struct {
 }{
 	{"Chart", []string{"repo", "version", "values", "set", "set-string", "release-name", "namespace", "kube-version", "api-versions", "skip-tests", "disabled", "config"}},
 	{"Images", []string{"image", "images-from", "exclude", "ignore", "platform", "platform-optional", "all-platforms", "no-referrers", "skip-charts"}},
-	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only"}},
+	{"Output", []string{"output", "output-dir", "scratch", "base", "base-key", "delta-key", "render", "gitops", "environment", "render-secrets", "pull-secret", "receipt", "receipt-key", "with-tool", "tool-dir", "dry-run", "force", "in-order", "no-values", "redact", "serial", "expires", "map", "comment", "html", "against", "digests-only", "exit-code"}},
+	{"Parts", []string{"split-size", "parity", "swap", "part", "state", "no-read-back"}},
 	{"Signatures", []string{"key", "unsigned", "verify-images", "no-passphrase", "fingerprint", "allowed-signers", "principal", "require", "signature", "newer-than", "revoked", "allow-expired", "insecure-skip-signature"}},
-	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "verbose"}},
+	{"Server", []string{"listen", "tls-cert", "tls-key", "tls-host", "htpasswd", "print-node-config", "verbose"}},
 	{"Registry", []string{"registry", "repository", "catalog", "names", "tag-digests", "no-overwrite", "allow-older", "no-record", "deep", "fail-fast", "registry-mirror", "username", "password-stdin", "ca-file", "client-cert", "client-key", "plain-http", "insecure-skip-tls-verify", "jobs", "chunk-size", "blobs-only", "shard", "shard-job", "shard-job-image", "shard-job-claim"}},
 }
 

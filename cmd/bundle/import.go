@@ -75,6 +75,9 @@ func newImport() *cobra.Command {
 		Example: importExample,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("render-secrets") && !cmd.Flags().Changed("render") {
+				return &bundle.UsageError{What: "--render-secrets is for the folder of --render", Advice: "give --render FOLDER too"}
+			}
 			if err := cmp.Or(shards.check(cmd), without(cmd, [][]string{{"no-overwrite", "allow-older"}, {"dry-run", "receipt", "receipt-key", "render", "no-record"}})); err != nil {
 				return err
 			}

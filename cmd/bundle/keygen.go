@@ -25,6 +25,9 @@ them the fingerprint: bundle verify --fingerprint takes it.`,
   bundle keygen ci-key --no-passphrase`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := bundle.CheckNewKey(args[0]); err != nil {
+				return err
+			}
 			var pass []byte
 			if !noPassphrase {
 				var err error

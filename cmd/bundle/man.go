@@ -9,6 +9,21 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// withMan lets help write manual pages, too. Guides are Markdown already, of which a
+// release makes pages.
+func withMan(help *cobra.Command) *cobra.Command {
+	man, show := false, help.RunE
+	help.Flags().BoolVar(&man, "man", false, "write a manual page, for man -l -")
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		found, rest, err := cmd.Root().Find(args)
+		if man && err == nil && len(rest) == 0 && (found.Runnable() || found.HasSubCommands()) {
+			return manPage(cmd.OutOrStdout(), found)
+		}
+		return show(cmd, args)
+	}
+	return help
+}
+
 // manPage writes the help of a command as a manual page, for man -l.
 func manPage(w io.Writer, cmd *cobra.Command) error {
 	made, err := created()

@@ -44,7 +44,11 @@ func told(pr bundle.Progress) func(reports.Wait) {
 
 // waiting is the line for a registry that does not answer.
 func waiting(w reports.Wait) string {
-	return fmt.Sprintf("waiting for %s (attempt %d of %d)", w.Host, w.Attempt, w.Of)
+	text := fmt.Sprintf("waiting for %s (attempt %d of %d)", w.Host, w.Attempt, w.Of)
+	if !w.Since.IsZero() {
+		text += fmt.Sprintf(", %s so far", time.Since(w.Since).Round(time.Second))
+	}
+	return text
 }
 
 // lines writes one line for each thing that is finished.

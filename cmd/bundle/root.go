@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ bundle COMMAND --help tells more, with examples.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
-	root.SetHelpCommand(newHelp(root))
+	root.SetHelpCommand(withMan(newHelp(root)))
 	root.SetHelpFunc(printHelp)
 	pf := root.PersistentFlags()
 	pf.Bool("json", false, "print one report as JSON on standard output; see bundle help scripting")
@@ -57,11 +58,31 @@ bundle COMMAND --help tells more, with examples.`,
 	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progressModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newTopics()...)
 	root.AddCommand(newExport(), newImport(), newImages(), newValues(), newCheck(), newPostRender(), newVerify(), newInspect(), newDiff(), newServe(), newStatus(), newInventory(), newMerge(), newSplit(), newProtect(), newRepair(), newSign(), newKeygen(), newVersion())
+	addCompletion(root)
 	for _, c := range root.Commands() {
 		complete(c)
 		c.Args = usageArgs(c.Args)
 	}
 	return root
+}
+
+// addCompletion has cobra add its command now, and has it refuse what is no shell: it
+// would show its help, and all would seem well.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	i := slices.IndexFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == "completion" })
+	cmd := root.Commands()[i]
+	cmd.Use = "completion SHELL"
+	cmd.Example = `  bundle completion bash > /etc/bash_completion.d/bundle
+  source <(bundle completion zsh)`
+	cmd.Args = nil
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		e := &bundle.UsageError{What: "no shell is named", Advice: "want bash, zsh, fish or powershell"}
+		if len(args) > 0 {
+			e.What = fmt.Sprintf("unknown shell %q", args[0])
+		}
+		return e
+	}
 }
 
 // knownCommand refuses what is no command, and says what it may have been meant
@@ -76,6 +97,9 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	}
 	e := &bundle.UsageError{What: fmt.Sprintf("unknown command %q", args[0]), Advice: "see bundle --help"}
 	if near := nearest(args[0], names); near != "" {
+		if isTopic(near) {
+			near = "help " + near
+		}
 		e.Advice = "did you mean bundle " + near + "? " + e.Advice
 	}
 	return e
@@ -106,7 +130,7 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // wrongArgs says which words are too many or missing.
 func wrongArgs(cmd *cobra.Command, args []string) error {
-	e := &bundle.UsageError{Advice: "usage: " + cmd.UseLine()}
+	e := &bundle.UsageError{Advice: "usage: " + strings.TrimSuffix(cmd.UseLine(), " [flags]")}
 	words := strings.Fields(cmd.Use)[1:]
 	want := 0
 	for _, w := range words {
@@ -114,7 +138,7 @@ func wrongArgs(cmd *cobra.Command, args []string) error {
 			break
 		}
 		if want++; want > len(args) {
-			e.What = "no " + strings.Trim(w, "[]") + " is named"
+			e.What = "no " + strings.ReplaceAll(strings.Trim(w, "[]…"), "|", " or ") + " is named"
 			return e
 		}
 	}

@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the schema of documents anew")
 
-const schemaFile = "help/report.schema.json"
+const schemaFile = "guides/report.schema.json"
 
 // documents are the objects that commands print, by command.
 var documents = map[string]any{

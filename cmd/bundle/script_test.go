@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 //	containerd                            start containerd, as root; $CTR is its socket
 //	ends NAME                             end it with SIGTERM, and require that it ends well
 //	count PATTERN N                       the last stdout holds the text N times
+//	public, private, guide                run a guide: see guide_test.go
 //	validate                              the last stdout is JSON as bundle help schema says, without null
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -84,6 +85,9 @@ func TestScripts(t *testing.T) {
 			"ends":     cmdEnds,
 
 			"containerd": cmdContainerd,
+			"public":     cmdPublic,
+			"private":    cmdPrivate,
+			"guide":      cmdGuide,
 		},
 	})
 }
@@ -125,6 +129,13 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("TOOL", "bundle-"+runtime.GOOS+"-"+runtime.GOARCH)
 	regs := &registries{byID: make(map[string]*regtest.Registry)}
 	env.Values[registriesKey{}] = regs
+	var through *regtest.Network
+	env.Values[networkKey{}] = &through
+	env.Defer(func() {
+		if through != nil {
+			_ = through.Close()
+		}
+	})
 	servers := make(map[string]*server)
 	env.Values[serversKey{}] = servers
 	env.Defer(func() {

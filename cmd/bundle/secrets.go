@@ -101,7 +101,10 @@ func readSecret(tty io.Reader) ([]byte, error) {
 	}
 }
 
-var errNoAnswer = errors.New("no passphrase was given")
+var errNoAnswer = &bundle.UsageError{
+	What:   "no passphrase was given",
+	Advice: "type it at the prompt, or load the key into the ssh-agent with ssh-add and give --key FILE.pub",
+}
 
 // Limits of what is read from standard input where one line is wanted. Programs
 // that look a password up may ask a person for another one first.

@@ -20,7 +20,7 @@ func newServe() *cobra.Command {
 		nodes   bool
 	)
 	cmd := &cobra.Command{
-		Use:   "serve BUNDLE... --key FILE.pub",
+		Use:   "serve BUNDLE|FOLDER… --key FILE.pub",
 		Short: "Serve bundles as a read-only registry",
 		Long: `Serve bundles as a read-only registry, straight from their files, until it is
 interrupted: for nodes and labs that have none yet, and to fill one from. Images have
@@ -44,6 +44,9 @@ programs.`,
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{graceKey: "12s"},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err = without(cmd, [][]string{{"plain-http", "tls-cert", "tls-key", "tls-host"}, {"tls-cert", "tls-host"}}); err != nil {
+				return err
+			}
 			if o.Trust, err = trust.trust(cmd.Context()); err != nil {
 				return err
 			}

@@ -56,6 +56,13 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		return nil, nil
 	}
 	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
+	if len(o.Folders) > 1 {
+		for _, folder := range o.Folders {
+			if st, err := os.Stat(folder); folder == bundle.StreamOutput || err == nil && !st.IsDir() {
+				return nil, &bundle.UsageError{What: "-o " + folder + " is no folder", Advice: "with several, each -o is a folder for parts"}
+			}
+		}
+	}
 	if len(o.Folders) == 1 {
 		if st, err := os.Stat(o.Folders[0]); o.Folders[0] == bundle.StreamOutput || err != nil || !st.IsDir() {
 			if o.Folders[0] == bundle.StreamOutput {
@@ -114,8 +121,23 @@ func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) err
 		}
 		fmt.Fprintf(w, "next is part %d of %d, %s, which takes %s\n", s.Number, s.Of, s.Next, size(s.Size))
 		fmt.Fprintf(w, "insert its medium at %s and press Enter: ", s.Folder)
-		return enter(ctx, lines)
+		err := enter(ctx, lines)
+		if err == io.EOF {
+			fmt.Fprintln(w)
+			return &endedError{fmt.Sprintf("ended before part %d of %d was written", s.Number, s.Of)}
+		}
+		return err
 	}
+}
+
+// endedError is somebody's answer to go no further.
+type endedError struct{ what string }
+
+func (e *endedError) Error() string { return e.what }
+
+// Fault says how to go on.
+func (e *endedError) Fault() (bundle.Kind, string) {
+	return bundle.Failed, "what is written stays: the same command goes on with that part"
 }
 
 // enter waits for the key, or for ctx.
@@ -228,7 +250,12 @@ func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *b
 		}
 		fmt.Fprint(w, "nothing is open on the medium (Ctrl-C ends; the same command goes on later)\n")
 		fmt.Fprint(w, "insert the next one and press Enter: ")
-		return enter(ctx, lines)
+		err := enter(ctx, lines)
+		if err == io.EOF {
+			fmt.Fprintln(w)
+			return m
+		}
+		return err
 	}
 }
 

@@ -7,13 +7,9 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -228,36 +224,17 @@ func (r *Registry) authorize(req *http.Request, repo string) error {
 // certificate makes a CA and a server certificate signed by it, and lets the
 // Registry's own client trust that CA.
 func (r *Registry) certificate() (*tls.Certificate, error) {
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "regtest CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "regtest registry"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, DNSNames: []string{"localhost"},
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := NewAuthority("regtest CA")
 	if err != nil {
-		return nil, fmt.Errorf("regtest: certificate: %w", err)
+		return nil, err
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, err := ca.certify("127.0.0.1", "::1", "localhost")
 	if err != nil {
-		return nil, fmt.Errorf("regtest: certificate: %w", err)
+		return nil, err
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	if err != nil {
-		return nil, fmt.Errorf("regtest: certificate: %w", err)
-	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, caKey)
-	if err != nil {
-		return nil, fmt.Errorf("regtest: certificate: %w", err)
-	}
-	r.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
+	r.CA = ca.PEM
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(r.CA)
 	r.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	return &tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}, nil
+	return &cert, nil
 }

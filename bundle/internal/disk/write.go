@@ -20,13 +20,34 @@ import (
 	"bundle/bundle/internal/fault"
 )
 
+// CheckNew requires that Create could make a file: whoever answers questions for it first
+// hears of that before.
+func CheckNew(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return existing(path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return noFolder(path)
+	}
+	return nil
+}
+
+func existing(path string) error {
+	return &fault.UsageError{What: path + " exists already", Advice: "choose another name: a key that signed bundles must not be lost"}
+}
+
+func noFolder(path string) error {
+	return fault.Input(path, errors.New("no folder "+filepath.Dir(path)), "make it first: mkdir -p "+filepath.Dir(path))
+}
+
+// Create makes the file of a key, and replaces none.
 func Create(path string, b []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return &fault.UsageError{What: path + " exists already", Advice: "choose another name: a key that signed bundles must not be lost"}
+		return existing(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Input(path, errors.New("no folder "+filepath.Dir(path)), "make it first: mkdir -p "+filepath.Dir(path))
+		return noFolder(path)
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fault.Input(path, errors.New("no permission to write there"), "choose another folder")

@@ -132,8 +132,12 @@ type InputError struct {
 	Advice  string // empty: that of Err, if it has one
 }
 
-// Input says which file that the user named cannot be used, and why.
+// Input says which file that the user named cannot be used, and why. Where the command
+// was interrupted meanwhile, the file is not to blame, and no advice is given.
 func Input(subject string, err error, advice string) error {
+	if errors.Is(err, context.Canceled) {
+		advice = ""
+	}
 	return &InputError{Subject: subject, Err: err, Advice: advice}
 }
 

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/remote"
 )
 
 // Exclude drops what the user does not want. A reference that nobody asked for
@@ -94,10 +96,12 @@ func withSeen(err error, found []record.Finding) error {
 	if errors.As(err, &unfit) {
 		return err // it is said in the line of the image
 	}
-	if h := fault.Hint(err); h != "" {
-		where += "\n" + h
+	hint := fault.Hint(err)
+	var e *remote.Error
+	if errors.As(err, &e) && e.Kind == remote.Unreachable && e.Mirror == "" && e.Host != "" {
+		hint = strings.TrimPrefix(hint+"\n", "\n") + "or fetch from a mirror that can be reached: --registry-mirror " + e.Host + "=HOST[:PORT][/PREFIX]"
 	}
-	return fault.WithHint(err, where)
+	return fault.WithHint(err, strings.TrimPrefix(hint+"\n"+where, "\n"))
 }
 
 // seenIn says where a reference was seen; empty where the user named it.

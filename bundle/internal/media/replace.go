@@ -91,10 +91,13 @@ func (m *Media) setIn(folder string) (there *parts.Set, same bool, err error) {
 // withoutSet is what a run leaves that is killed before it has written set.json: a head.
 // A bundle in one file under the name of the only part counts as a set, too.
 func (m *Media) withoutSet(folder string) *parts.Set {
-	if m.idOf(m.path(folder, parts.HeadSuffix)) == "" && (!m.Set.Whole() || m.idOf(m.path(folder, "")) == "") {
-		return nil
+	switch {
+	case m.Set.Whole() && m.idOf(m.path(folder, "")) != "":
+		return &parts.Set{Name: m.Set.Name, Parts: make([]parts.Part, 1)}
+	case m.idOf(m.path(folder, parts.HeadSuffix)) != "":
+		return &parts.Set{Name: m.Set.Name}
 	}
-	return &parts.Set{Name: m.Set.Name}
+	return nil
 }
 
 func (m *Media) idOf(path string) string {

@@ -53,7 +53,7 @@ func TestHints(t *testing.T) {
 		{"no password", "a", regtest.Options{Username: "u", Password: "hunter2"}, "", regtest.Fault{Path: "/none"}, preflight,
 			"demands credentials", "log in to HOST with docker login, podman login or helm registry login, or give --username NAME --password-stdin"},
 		{"own name", "a", regtest.Options{}, "", regtest.Fault{Method: "POST", Do: regtest.Answer(202, "", "", "Location", "https://registry.example:5000/v2/a/blobs/uploads/1")}, push,
-			"refused an upload location on another host: registry.example:5000", "if that is the name that the registry has for itself, use it in place of HOST"},
+			"refused an upload location on another host: registry.example:5000", "if registry.example:5000 is the name that the registry has for itself: --registry registry.example:5000, in place of HOST"},
 		{"body too large", "a", regtest.Options{}, "", regtest.Fault{Method: "PUT", Class: regtest.Upload, Do: regtest.Status(413)}, push, "status 413", "--chunk-size 50M"},
 		{"OCI types only", "a", regtest.Options{}, "", put(regtest.Status(415)), manifest(ocispec.MediaTypeImageConfig, false), "status 415", "some take OCI types only, and not Docker's"},
 		{"no charts", "a", regtest.Options{}, "", put(regtest.Status(400)), manifest("application/vnd.cncf.helm.config.v1+json", false), "status 400", "--skip-charts does not try"},

@@ -310,7 +310,7 @@ func (r *repository) uploadLocation(resp *http.Response) (string, error) {
 	if !strings.EqualFold(u.Hostname(), base.Hostname()) || wrongPort {
 		return "", &policyError{
 			Msg:  "refused an upload location on another host: " + u.Host,
-			Hint: "if that is the name that the registry has for itself, use it in place of " + r.host,
+			Hint: "if " + u.Host + " is the name that the registry has for itself: --registry " + u.Host + ", in place of " + r.host,
 		}
 	}
 	u.Scheme, u.Host, u.User, u.Fragment = base.Scheme, base.Host, nil, ""

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -67,11 +68,21 @@ func readLeftover(r *layout.Reader) *leftover {
 // IDOf is the id of the bundle that a file begins; empty where it begins none that can
 // be read.
 func IDOf(path string) string {
-	r, file, err := layout.OpenHead(path)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
+	r, err := layout.NewHeadReader(file, info.Size())
+	if err != nil {
+		if r, err = layout.NewReader(file, info.Size()); err != nil { // a bundle, whole
+			return ""
+		}
+	}
 	rec, err := recordOf(r)
 	if err != nil {
 		return ""

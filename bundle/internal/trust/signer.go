@@ -43,6 +43,9 @@ func LoadSigner(ctx context.Context, path string, o KeyOptions) (*Signer, error)
 		return agentSigner(path, pub, o)
 	}
 	key, err := checksum.ParsePrivateKey(b, o.Passphrase)
+	if fault.Hint(err) != "" {
+		return nil, fault.Input("signing key "+path, err, "") // who was asked for the passphrase knows best
+	}
 	if err != nil {
 		return nil, keyFile("signing key "+path, err)
 	}
