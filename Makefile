@@ -112,8 +112,8 @@ wine: ## run the program for Windows under wine, which has to be installed
 	BUNDLE_EXE=$(CURDIR)/bin/bundle.exe WINEPREFIX=$(WINE) $(GO) test -vet=off -count=1 ./cmd/bundle -run '^TestWine$$'
 
 .PHONY: bench
-bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts)
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build judges ## measure against the limit and other programs (BENCH=-large: 10 GB; BENCH='-charts DIR': values of charts; BENCH='-only sets': that alone)
+	$(if $(filter -only,$(BENCH)),,$(GO) test -run '^$$' -bench . -benchmem ./...)
 	$(GO) build -o .bench/bench ./cmd/bench
 	.bench/bench -bundle bin/bundle $(BENCH)
 

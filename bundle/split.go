@@ -88,9 +88,9 @@ func (r *SplitReport) write(ctx context.Context, src *parts.File, set *parts.Set
 		return err
 	}
 	r.Count = m.Count()
-	r.Parts, err = m.Write(ctx, func(ctx context.Context, k int, path string) error {
+	r.Parts, err = m.Write(ctx, func(ctx context.Context, k int, path string) (func() error, error) {
 		p := set.Parts[k-1]
-		return media.Copy(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
+		return media.Begin(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
 	})
 	r.Removed = m.Removed()
 	return err

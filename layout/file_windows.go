@@ -7,7 +7,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -25,10 +27,10 @@ func openPartial(path string) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil,
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, nil,
 		windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
 	switch {
-	case errors.Is(err, windows.ERROR_SHARING_VIOLATION), errors.Is(err, windows.ERROR_LOCK_VIOLATION):
+	case isInUse(err):
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -39,38 +41,73 @@ func openPartial(path string) (*os.File, error) {
 // long is a path that may have more than 260 letters: package os does the same.
 func long(path string) string {
 	abs, err := filepath.Abs(path)
-	if err != nil || len(abs) < 248 || abs[:2] == `\\` {
+	switch {
+	case err != nil || len(abs) < 248 || strings.HasPrefix(abs, `\\?\`) || strings.HasPrefix(abs, `\\.\`):
 		return path
+	case strings.HasPrefix(abs, `\\`):
+		return `\\?\UNC` + abs[1:]
 	}
 	return `\\?\` + abs
 }
 
-// commitFile closes first: a file that is open here cannot be renamed. What looks at
-// each new file, for viruses or to index it, may have it open for a moment.
+// commitFile renames by the handle that nobody shares: between a close and a rename
+// by name, another run could take the file. What looks at each new file, for viruses
+// or to index it, may have the one that stands at the name open for a moment.
 func commitFile(file *os.File, from, to string) error {
-	if err := file.Close(); err != nil {
-		return err
-	}
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		err := os.Rename(from, to)
-		busy := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		err := renameOpen(windows.Handle(file.Fd()), to)
+		if err == nil {
+			// The content is durable; Close can only fail to give the number back.
+			_ = file.Close()
+			return nil
+		}
+		busy := isInUse(err) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
 		if !busy || time.Since(start) > 2*time.Second {
-			return err
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 		}
 	}
 }
 
-func discardFile(file *os.File, path string) error {
-	err := file.Close()
-	if errors.Is(err, fs.ErrClosed) {
-		err = nil // a commit that failed
+// renameInfo is FILE_RENAME_INFO with the longest path there is and the zero behind it.
+type renameInfo struct {
+	replace uint32
+	root    windows.Handle
+	length  uint32 // of name, in bytes, without the zero
+	name    [1<<15 + 1]uint16
+}
+
+// renameOpen gives an open file the name to, in place of what has it.
+func renameOpen(h windows.Handle, to string) error {
+	abs, err := filepath.Abs(to)
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, os.Remove(path))
+	name, err := windows.UTF16FromString(long(abs))
+	if err != nil {
+		return err
+	}
+	info := &renameInfo{replace: 1, length: uint32(len(name)-1) * 2}
+	if len(name) > len(info.name) {
+		return windows.ERROR_FILENAME_EXCED_RANGE
+	}
+	size := int(unsafe.Offsetof(info.name)) + 2*copy(info.name[:], name)
+	return windows.SetFileInformationByHandle(h, windows.FileRenameInfo, (*byte)(unsafe.Pointer(info)), uint32(size))
+}
+
+// discardFile removes by the handle, for the same reason: the file is gone when it is
+// closed.
+func discardFile(file *os.File, path string) error {
+	remove := byte(1) // FILE_DISPOSITION_INFO
+	err := windows.SetFileInformationByHandle(windows.Handle(file.Fd()), windows.FileDispositionInfo, &remove, 1)
+	if err != nil {
+		err = &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return errors.Join(err, file.Close())
 }
 
 // freeSpace returns how many bytes the user can still write.
 func freeSpace(file *os.File) (int64, error) {
-	folder, err := windows.UTF16PtrFromString(filepath.Dir(file.Name()))
+	folder, err := windows.UTF16PtrFromString(long(filepath.Dir(file.Name())))
 	if err != nil {
 		return 0, err
 	}
@@ -79,6 +116,11 @@ func freeSpace(file *os.File) (int64, error) {
 		return 0, os.NewSyscallError("GetDiskFreeSpaceEx", err)
 	}
 	return int64(min(free, math.MaxInt64)), nil
+}
+
+// isInUse reports whether somebody else has a file open and does not share it.
+func isInUse(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION)
 }
 
 func isNoSpace(err error) bool {

@@ -175,6 +175,9 @@ func checkReplaced(path string, size int64) error {
 		return nil
 	}
 	file, err := os.Open(path)
+	if isInUse(err) {
+		return fmt.Errorf("%s: %w", path, ErrInUse)
+	}
 	if err != nil {
 		return &OccupiedError{path}
 	}

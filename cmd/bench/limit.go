@@ -14,6 +14,7 @@ import (
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // limits are the programs that do nothing but what cannot be left out.
@@ -21,6 +22,7 @@ var limits = map[string]func(args []string) error{
 	"limit-export": limitExport,
 	"limit-import": limitImport,
 	"limit-verify": limitVerify,
+	"limit-reread": limitReread,
 	"limit-serve":  limitServe,
 	"limit-pull":   limitPull,
 }
@@ -167,4 +169,17 @@ func limitVerify(args []string) error {
 		})
 	}
 	return g.Wait()
+}
+
+// limitReread FILE: limitVerify of what the device has, and not of what is in memory.
+func limitReread(args []string) error {
+	f, err := os.Open(args[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return err
+	}
+	return limitVerify(args)
 }

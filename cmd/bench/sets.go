@@ -37,18 +37,28 @@ func (b *bench) sets(ctx context.Context, host string) (err error) {
 		return errors.Join(os.RemoveAll(set), os.RemoveAll(b.path("export.tar")), os.Mkdir(set, 0o755))
 	}
 	parts := append(b.exportArgs(host, set), "--split-size", size)
-	err = b.race(ctx, "export in parts", []contender{
-		{name: "limit, one file", steps: func() [][]string {
-			return [][]string{{b.self, "limit-export", list, host, b.path("export.tar")}}
+	one := []string{b.self, "limit-export", list, host, b.path("export.tar")}
+	for _, race := range []struct {
+		title      string
+		contenders []contender
+	}{
+		{"export in parts, --no-read-back", []contender{
+			{name: "limit, one file", steps: func() [][]string { return [][]string{one} }},
+			{name: "bundle export, one file", steps: func() [][]string { return [][]string{b.exportArgs(host, b.path("export.tar"))} }},
+			{name: "bundle export, parts", steps: func() [][]string {
+				return [][]string{append(parts[:len(parts):len(parts)], "--no-read-back")}
+			}},
 		}},
-		{name: "bundle export, one file", steps: func() [][]string { return [][]string{b.exportArgs(host, b.path("export.tar"))} }},
-		{name: "bundle export, parts, --no-read-back", steps: func() [][]string {
-			return [][]string{append(parts[:len(parts):len(parts)], "--no-read-back")}
+		{"export in parts, read back", []contender{
+			{name: "limit, one file", steps: func() [][]string {
+				return [][]string{one, {b.self, "limit-reread", b.path("export.tar")}}
+			}},
+			{name: "bundle export, parts", steps: func() [][]string { return [][]string{parts} }},
 		}},
-		{name: "bundle export, parts", steps: func() [][]string { return [][]string{parts} }},
-	}, clean, clean)
-	if err != nil {
-		return err
+	} {
+		if err := b.race(ctx, race.title, race.contenders, clean, clean); err != nil {
+			return err
+		}
 	}
 	if _, err := command(ctx, nil, parts); err != nil {
 		return err

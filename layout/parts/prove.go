@@ -50,9 +50,37 @@ func (e *WrongError) Damaged() bool { return true }
 // begins inside a blob, and the part before was never read, that blob is not
 // proved; proved says so. told is called with the bytes that were read.
 func (p *Proof) Part(ctx context.Context, k int, r io.Reader, told func(int64)) (sum string, proved bool, err error) {
-	whole := sha256.New()
-	w := &walk{proof: p, part: k, at: p.Set.Parts[k-1].Offset, proved: true}
-	w.end = w.at + p.Set.Parts[k-1].Size
+	return p.walk(k).read(ctx, r, told)
+}
+
+// Written is Part for one whose blobs were verified when they were written: of these
+// it hashes no more than those that are cut.
+func (p *Proof) Written(ctx context.Context, k int, r io.Reader, told func(int64)) (sum string, proved bool, err error) {
+	w := p.walk(k)
+	w.cutOnly = true
+	return w.read(ctx, r, told)
+}
+
+// Late proves the blob that part number k begins in, where [Proof.Open] says so. It
+// reads no more of the part than that.
+func (p *Proof) Late(ctx context.Context, k int, r io.ReaderAt) error {
+	w := p.walk(k)
+	w.cutOnly = true
+	if i := w.first(); i < len(p.Set.entries) {
+		w.end = min(w.end, p.Set.entries[i].Offset+p.Set.entries[i].Size)
+	}
+	_, _, err := w.read(ctx, io.NewSectionReader(r, 0, w.end-w.at), func(int64) {})
+	return err
+}
+
+func (p *Proof) walk(k int) *walk {
+	part := p.Set.Parts[k-1]
+	return &walk{proof: p, part: k, at: part.Offset, end: part.Offset + part.Size, proved: true}
+}
+
+// read goes through the part.
+func (w *walk) read(ctx context.Context, r io.Reader, told func(int64)) (sum string, proved bool, err error) {
+	k, whole := w.part, sha256.New()
 	if err := w.begin(); err != nil {
 		return "", false, err
 	}
@@ -102,15 +130,21 @@ type walk struct {
 	part    int
 	at, end int64 // in the bundle
 	proved  bool
+	cutOnly bool // blobs that are whole in the part were verified before
 
 	entry int       // number of the entry that at is in, or before
 	hash  hash.Hash // of the content so far; nil: not known from its begin
 }
 
+// first is the entry that the part begins in, or the one after.
+func (w *walk) first() int {
+	i, _ := slices.BinarySearchFunc(w.proof.Set.entries, w.at+1, func(e layout.Entry, at int64) int { return compare(e.Offset+e.Size, at) })
+	return i
+}
+
 // begin finds out where the part begins.
 func (w *walk) begin() error {
-	s := w.proof.Set
-	i, _ := slices.BinarySearchFunc(s.entries, w.at+1, func(e layout.Entry, at int64) int { return compare(e.Offset+e.Size, at) })
+	s, i := w.proof.Set, w.first()
 	w.entry = i
 	if i == len(s.entries) || s.entries[i].Offset >= w.at {
 		return nil
@@ -188,7 +222,7 @@ func (w *walk) empty() error {
 
 // content takes what of p belongs to an entry.
 func (w *walk) content(p []byte, e layout.Entry) (int64, error) {
-	if w.at == e.Offset {
+	if w.at == e.Offset && !(w.cutOnly && e.Offset+e.Size <= w.end) {
 		w.hash = sha256.New()
 	}
 	n := min(int64(len(p)), e.Offset+e.Size-w.at)

@@ -17,13 +17,22 @@ import (
 // Copy writes what src has under path, from front to back, whole or not at all, and
 // on the disk. What a run left that was stopped is kept as far as it is the same.
 func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int64)) error {
+	commit, err := Begin(ctx, path, src, told)
+	if err != nil {
+		return err
+	}
+	return commit()
+}
+
+// Begin is Copy up to where the content is written; commit does the rest.
+func Begin(ctx context.Context, path string, src *io.SectionReader, told func(int64)) (commit func() error, err error) {
 	partial := path + ".partial"
 	if info, err := os.Lstat(partial); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: not a regular file", partial)
+		return nil, fmt.Errorf("%s: not a regular file", partial)
 	}
 	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	have, err := common(ctx, f, src)
 	if err == nil {
@@ -33,13 +42,16 @@ func Copy(ctx context.Context, path string, src *io.SectionReader, told func(int
 	if err == nil {
 		err = errors.Join(f.Truncate(have), fill(ctx, f, src, have, told))
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil { // before it gets its name: Windows renames nothing that is open
-		err = cerr
-	}
 	if err != nil {
+		_ = f.Close() // the first error says more
+		return nil, fmt.Errorf("%s: %w", partial, err)
+	}
+	return func() error { return commitCopy(f, path) }, nil
+}
+
+func commitCopy(f *os.File, path string) error {
+	partial := f.Name()
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", partial, err)
 	}
 	if err := os.Rename(partial, path); err != nil {

@@ -97,10 +97,13 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 	}
 	w := m.kept(ctx, k, path)
 	if w == nil {
-		if err := m.fill(ctx, k, path, fill); err != nil {
+		commit, err := m.fill(ctx, k, path, fill)
+		if err == nil {
+			err = commit()
+		}
+		if err != nil {
 			return nil, err
 		}
-		var err error
 		if w, err = m.readBack(ctx, k, path); err != nil {
 			return nil, err
 		}

@@ -8,7 +8,7 @@
 //
 //	m := &media.Media{Set: set, Folders: []string{"/media/a", "/media/b"}}
 //	err := m.Prepare(ctx, func(path string) error { … })            // the head
-//	written, err := m.Write(ctx, func(ctx context.Context, k int, path string) error { … })
+//	written, err := m.Write(ctx, func(ctx context.Context, k int, path string) (commit func() error, err error) { … })
 package media
 
 import (
@@ -39,6 +39,7 @@ type Media struct {
 	Folders    []string // one for each medium that is there
 	Only       []int    // numbers of the parts to write; nil: all
 	NoReadBack bool     // trust the page cache
+	Verified   bool     // blobs that are whole in a part are verified by who fills it
 	Progress   progress.Reporter
 	Sums       map[string]string // SHA-256 of parts that are written already, by name
 	Beside     Beside            // further files for each medium that gets a part; nil: none
@@ -97,8 +98,9 @@ type state struct {
 	Round  int               `json:"round,omitempty"`  // which files have that parity, see addParity
 }
 
-// A Fill puts part number k under path, and on the disk.
-type Fill func(ctx context.Context, k int, path string) error
+// A Fill writes part number k. It has its name, and is on the disk, after commit,
+// which is called once, whatever happens, while the next part is being filled.
+type Fill func(ctx context.Context, k int, path string) (commit func() error, err error)
 
 func (m *Media) stateFolder() string {
 	if m.State != "" {
@@ -308,8 +310,8 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	return all, err
 }
 
-// folder writes parts into one folder, one after the other. While one is read back,
-// the next is filled.
+// folder writes parts into one folder, one after the other. While one goes to the
+// disk and is read back, the next is filled.
 func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
 	if m.State != "" {
 		return m.drive(ctx, folder, list, fill)
@@ -320,20 +322,21 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 		}
 	}
 	var errs []error
-	var reading errgroup.Group
+	var behind errgroup.Group // what is left to do for the part before
+	wait := func() {
+		errs = append(errs, behind.Wait())
+		behind = errgroup.Group{}
+	}
 	for _, k := range list {
 		path := filepath.Join(folder, m.Set.PartName(k))
-		if m.Set.Inside(k) {
-			errs = append(errs, m.medium(k, path, reading.Wait())) // what it leaves proves this one
-			reading = errgroup.Group{}
+		if m.Set.Inside(k) && m.there(k, path) {
+			wait() // what it leaves proves this one
 		}
-		kept := m.kept(ctx, k, path)
-		ferr := error(nil)
+		kept, commit, ferr := m.kept(ctx, k, path), noCommit, error(nil)
 		if kept == nil {
-			ferr = m.fill(ctx, k, path, fill)
+			commit, ferr = m.fill(ctx, k, path, fill)
 		}
-		errs = append(errs, m.medium(k, path, reading.Wait()))
-		reading = errgroup.Group{}
+		wait()
 		if ferr != nil {
 			errs = append(errs, m.medium(k, path, ferr))
 			if !ofMedium(ferr) {
@@ -341,29 +344,29 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 			}
 			continue
 		}
-		reading.Go(func() error {
-			w, err := kept, error(nil)
-			if w == nil {
+		behind.Go(func() error {
+			w, err := kept, commit()
+			if err == nil && w == nil {
 				w, err = m.readBack(ctx, k, path)
 			}
 			if err == nil {
 				all = append(all, *w)
 				err = m.beside(ctx, folder, w)
 			}
-			return err
+			return m.medium(k, path, err)
 		})
 	}
-	if len(list) > 0 {
-		k := list[len(list)-1]
-		errs = append(errs, m.medium(k, filepath.Join(folder, m.Set.PartName(k)), reading.Wait()))
-	}
+	wait()
 	return all, errors.Join(errs...)
 }
 
+// noCommit is for a part that is on its medium already.
+func noCommit() error { return nil }
+
 // fill puts the small files and then the part onto a medium.
-func (m *Media) fill(ctx context.Context, k int, path string, fill Fill) error {
+func (m *Media) fill(ctx context.Context, k int, path string, fill Fill) (commit func() error, err error) {
 	if err := m.prologue(ctx, filepath.Dir(path)); err != nil {
-		return err
+		return nil, err
 	}
 	return fill(ctx, k, path)
 }
@@ -417,56 +420,6 @@ func (m *Media) copyHead(ctx context.Context, folder string) error {
 		return nil
 	}
 	return disk.WriteFrom(path, io.NewSectionReader(m.head, 0, m.Set.Head))
-}
-
-// kept returns a part that an earlier run has written, if it is right.
-func (m *Media) kept(ctx context.Context, k int, path string) *Written {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != m.size(k) {
-		return nil
-	}
-	w, err := m.readBack(ctx, k, path)
-	if err != nil {
-		return nil
-	}
-	w.Kept = true
-	m.Progress.Skip(w.Size)
-	return w
-}
-
-// readBack reads a part from its medium and proves it.
-func (m *Media) readBack(ctx context.Context, k int, path string) (*Written, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if !m.NoReadBack {
-		disk.DropCache(f)
-	}
-	sum, _, err := m.proof.Part(ctx, k, f, func(int64) {})
-	var wrong *parts.WrongError
-	if errors.As(err, &wrong) {
-		err = errors.Join(err, f.Close(), os.Remove(path)) // nobody is to take it for the part
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &Written{Part: k, Path: path, Size: m.Set.Parts[k-1].Size, SHA256: sum}, nil
-}
-
-// proveLate reads once more what could not be proved, since the part before was
-// not read yet.
-func (m *Media) proveLate(ctx context.Context, all []Written) error {
-	for _, w := range all {
-		if !m.proof.Open(w.Part) {
-			continue
-		}
-		if _, err := m.readBack(ctx, w.Part, w.Path); err != nil {
-			return &MediumError{w.Part, w.Path, err}
-		}
-	}
-	return nil
 }
 
 // finish brings the whole list onto the media that are there.

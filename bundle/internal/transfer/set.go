@@ -150,6 +150,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	m.Verified = true
 	o.Progress.Phase("fetching", j.payload(set, o.Set.Only))
 	defer o.Progress.End()
 	w := &setWriter{Options: o, client: client, job: j, set: set, tally: newTally(j.Needs, o.Progress)}
@@ -206,11 +207,15 @@ func (w *setWriter) head(ctx context.Context, path string) error {
 			return err
 		}
 	}
-	return w.slice(ctx, path, layout.Range{To: w.set.Head}, nil)
+	commit, err := w.slice(ctx, path, layout.Range{To: w.set.Head}, nil)
+	if err != nil {
+		return err
+	}
+	return commit()
 }
 
 // part fills one part.
-func (w *setWriter) part(ctx context.Context, k int, path string) error {
+func (w *setWriter) part(ctx context.Context, k int, path string) (commit func() error, err error) {
 	p := w.set.Parts[k-1]
 	return w.slice(ctx, path, layout.Range{From: p.Offset, To: p.Offset + p.Size}, func(lw *layout.Writer) error {
 		if k > 1 {
@@ -224,23 +229,27 @@ func (w *setWriter) part(ctx context.Context, k int, path string) error {
 	})
 }
 
-// slice fills a file with a slice of the bundle, and gives it its name.
-func (w *setWriter) slice(ctx context.Context, path string, r layout.Range, prepare func(*layout.Writer) error) (err error) {
+// slice fills a file with a slice of the bundle; commit gives it its name.
+func (w *setWriter) slice(ctx context.Context, path string, r layout.Range, prepare func(*layout.Writer) error) (commit func() error, err error) {
 	lw, err := layout.CreateSlice(path, w.layout, r, w.InOrder)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, lw.Close()) }()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lw.Close())
+		}
+	}()
 	f := newFetcher(w.client, w.Plan, lw, w.Jobs, w.Progress)
 	f.tally = newTally(nil, w.Progress) // nobody waits for the head
 	if prepare != nil {
 		if err := prepare(lw); err != nil {
-			return err
+			return nil, err
 		}
 		f.tally = w.tally
 	}
 	if err := w.fetch(ctx, f); err != nil {
-		return w.suspend(lw, err)
+		return nil, w.suspend(lw, err)
 	}
-	return lw.Commit()
+	return func() error { return errors.Join(lw.Commit(), lw.Close()) }, nil
 }
