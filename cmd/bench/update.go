@@ -19,6 +19,9 @@ import (
 // the layers that changed.
 const deltaLimit = 1.02
 
+// movedImage is the place of the image that comes from another repository.
+const movedImage = 5
+
 // An updated set is the workload a month later.
 type updated struct {
 	images  []string // references, all of them
@@ -26,22 +29,26 @@ type updated struct {
 	bytes   int64    // of those
 }
 
-// age pushes the images of which a layer is another now: three layers in all.
+// age pushes the images of which a layer is another now, three layers in all, and one
+// that is what it was and comes from another repository: the target mounts its layers.
 func (b *bench) age(ctx context.Context, source *regtest.Registry) (u updated, err error) {
 	had := make(map[string]bool)
 	for _, blob := range b.work.Blobs {
 		had[blob.Digest] = true
 	}
 	images := b.plan()
-	tags := make([]string, len(images))
+	refs := make([]string, len(images))
+	for i := range refs {
+		refs[i] = b.work.Images[i].Repo + ":1"
+	}
 	for _, at := range []struct{ image, layer int }{{2, 3}, {3, 3}, {4, 4}} {
 		images[at.image].Layers[at.layer].Seed += 1000
-		tags[at.image] = ":2"
+		refs[at.image] = b.work.Images[at.image].Repo + ":2"
 	}
+	refs[movedImage] = b.work.Images[movedImage].Repo + "-moved:1"
 	for i, im := range images {
-		ref := b.work.Images[i].Repo + ":1"
-		if tags[i] != "" {
-			ref = b.work.Images[i].Repo + tags[i]
+		ref := refs[i]
+		if ref != b.work.Images[i].Repo+":1" {
 			if _, err := source.PushImage(ctx, ref, im); err != nil {
 				return u, err
 			}
@@ -154,6 +161,9 @@ func (b *bench) importUpdate(ctx context.Context, u updated, file string) (err e
 	fmt.Printf("import of the delta: %.2f s, sent %.1f MB; %d HEAD, %d mounts, %d blobs and %d manifests sent, %d blobs read\n",
 		r.took.Seconds(), float64(report.Bytes.Moved)/1e6, log.Count(http.MethodHead, ""), mounts,
 		log.Count(http.MethodPut, regtest.Upload), log.Count(http.MethodPut, regtest.Manifest), got)
+	if mounts == 0 {
+		return errors.New("no layer of the image that moved to another repository was mounted")
+	}
 	if float64(report.Bytes.Moved) > deltaLimit*float64(u.bytes) {
 		return fmt.Errorf("%d bytes were sent for %d that changed", report.Bytes.Moved, u.bytes)
 	}
