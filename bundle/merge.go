@@ -87,7 +87,8 @@ func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, erro
 	})
 	var wrong *layout.ContentError
 	if errors.As(err, &wrong) {
-		return nil, fault.Damage("one of the bundles", err)
+		d, _ := layout.BlobDigest(wrong.Subject)
+		return nil, fault.Damage(b.Lender(d, path), err)
 	}
 	if err != nil {
 		return nil, err

@@ -36,6 +36,15 @@ func (c Contents) Open(d ocispec.Descriptor, offset int64) (io.ReadCloser, error
 	return io.NopCloser(io.NewSectionReader(all, offset, all.Size()-offset)), nil
 }
 
+// Lender is the path of the other bundle that a blob is taken from; own where there is
+// none.
+func (b *Bundle) Lender(d digest.Digest, own string) string {
+	if l := b.lender(d); l != nil {
+		return l.path
+	}
+	return own
+}
+
 // Needers names an image for each of some blobs.
 func (b *Bundle) Needers(some map[digest.Digest]bool) (map[digest.Digest]string, error) {
 	all := make(map[digest.Digest]string)
