@@ -244,6 +244,7 @@ func (o *ImportOptions) emit() emit.Options {
 		Names:     o.Names,
 		Access:    o.RegistryOptions,
 		CA:        o.nodeCA,
+		DryRun:    o.DryRun,
 		OutputDir: o.OutputDir,
 		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
 
