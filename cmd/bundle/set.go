@@ -58,7 +58,7 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
 	for _, k := range f.parts {
 		if k < 1 {
-			return nil, &bundle.UsageError{What: fmt.Sprintf("--part %d: parts are numbered from 1 on", k)}
+			return nil, &bundle.UsageError{What: fmt.Sprintf("--part %d: parts are numbered from 1 on", k), Advice: "without --part, all of them are written"}
 		}
 	}
 	if len(o.Folders) > 1 {
