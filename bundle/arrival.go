@@ -24,6 +24,9 @@ type arrival struct {
 // begin opens both, and completes the options.
 func (o *ImportOptions) begin(ctx context.Context, path string) (t *arrival, err error) {
 	o.Progress = progress.OrSilent(o.Progress)
+	if err := emit.CheckGitOps(o.GitOps, o.Environments); err != nil {
+		return nil, err
+	}
 	t = new(arrival)
 	if t.bundle, err = open.File(ctx, path, o.Trust, o.media()...); err != nil {
 		return nil, err

@@ -10,27 +10,22 @@ import (
 	"strings"
 	"time"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/cosign"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/kit"
-	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
-	"bundle/bundle/internal/trust"
 	"bundle/bundle/reports"
 )
 
-// DefaultJobs is how many transfers run at once where the caller says nothing.
-
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
-	Charts   []source.ChartSpec
+	Charts   []ChartSpec
 	Force    bool     // replace a bundle of other content at Output
 	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
 	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
@@ -39,7 +34,7 @@ type ExportOptions struct {
 	// Destinations are names that images shall have on the other side, by
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
-	Platforms    []image.Platform // empty: all
+	Platforms    []Platform // empty: all
 	// PlatformOptional takes an image that lacks some of Platforms with what it
 	// has of them; the report lists those.
 	PlatformOptional bool
@@ -47,14 +42,14 @@ type ExportOptions struct {
 	// Output is a file, a pipe or a device, or StreamOutput; empty: a file named
 	// after the first chart.
 	Output       string
-	Stream       io.Writer     // where StreamOutput goes
-	InOrder      bool          // let the file grow from its begin to its end, where the system does not ask for it itself
-	Set          *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
-	NoReferrers  []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
-	VerifyImages string        // file with a policy that says which keys have to have signed which images, see [cosign.Policy]; empty: none
-	NoValues     bool          // leave the given values out of the bundle
-	Redact       []string      // leave these keys of the given values out, a.b.c
-	Signer       *trust.Signer // nil: needs Unsigned
+	Stream       io.Writer   // where StreamOutput goes
+	InOrder      bool        // let the file grow from its begin to its end, where the system does not ask for it itself
+	Set          *SetOptions // cut the bundle into parts; Output then is their name, and no path; nil: one file
+	NoReferrers  []string    // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
+	VerifyImages string      // file with a policy that says which keys have to have signed which images, see [cosign.Policy]; empty: none
+	NoValues     bool        // leave the given values out of the bundle
+	Redact       []string    // leave these keys of the given values out, a.b.c
+	Signer       *Signer     // nil: needs Unsigned
 	Unsigned     bool
 	DryRun       bool          // plan and report, write nothing
 	Created      time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
@@ -63,48 +58,10 @@ type ExportOptions struct {
 	Tool         string        // name and version that go into the record
 	WithTool     kit.Wanted    // programs to put beside the bundle, for machines on the far side
 	Bases        []string      // bundles, parts of them, receipts: layers that these have stay out
-	BaseTrust    *trust.Trust  // who has to have signed those; nil: they are taken as hints
+	BaseTrust    *Trust        // who has to have signed those; nil: they are taken as hints
 	Jobs         int           // transfers at once; 0: DefaultJobs
 	Registry     RegistryOptions
-	Progress     progress.Reporter
-}
-
-// An ExportReport says what went into a bundle, or would.
-type ExportReport struct {
-	DryRun      bool                 `json:"dryRun"`
-	Tool        string               `json:"tool"`
-	Serial      int64                `json:"serial"`
-	Expires     time.Time            `json:"expires,omitzero"`
-	KeyType     string               `json:"keyType"`
-	Output      string               `json:"output,omitempty"`  // empty after a dry run
-	Size        int64                `json:"size,omitempty"`    // of the whole file; 0 after a dry run
-	Payload     int64                `json:"payload"`           // bytes to fetch: each unique blob once
-	Resumed     int64                `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
-	Changed     []transfer.Change    `json:"changed,omitempty"` // references that moved since that run
-	Blobs       int                  `json:"blobs"`             // number of them
-	ID          string               `json:"id"`
-	Created     time.Time            `json:"created"`
-	Fingerprint string               `json:"fingerprint,omitempty"` // of the signing key
-	Charts      []record.Chart       `json:"charts,omitempty"`
-	Images      []record.Image       `json:"images,omitempty"`
-	Referrers   []record.Image       `json:"referrers,omitempty"`
-	Unresolved  []record.Finding     `json:"unresolved,omitempty"`
-	Accepted    []record.Finding     `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
-	Lacking     []reports.Lacking    `json:"lacking,omitempty"`  // images without some of the platforms asked for
-	LeftBehind  []reports.LeftBehind `json:"leftBehind,omitempty"`
-	Elsewhere   []reports.Elsewhere  `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Verdicts    []cosign.Verdict     `json:"verdicts,omitempty"`  // of a policy on signatures
-	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
-	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
-	Removed     []string             `json:"removed,omitempty"`   // files of another bundle in parts that was replaced
-	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
-	NotTaken    []string             `json:"notTaken,omitempty"`
-	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
-	Beside      []kit.Written        `json:"beside,omitempty"`     // files that lie beside the bundle, with WithTool
-	Programs    []kit.Program        `json:"-"`                    // of a dry run: those that would
-	Warnings    []string             `json:"warnings,omitempty"`   // what may go wrong with them
-	Collisions  []string             `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
+	Progress     Progress
 }
 
 // Export writes a bundle of charts and of every image they need. The file
@@ -112,7 +69,7 @@ type ExportReport struct {
 //
 // References that cannot be pulled as they stand do not stop it: they are in
 // the report, and the error is an *IncompleteError beside a valid report.
-func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err error) {
+func Export(ctx context.Context, o ExportOptions) (report *reports.Export, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -150,10 +107,10 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 		if err != nil {
 			return nil, err
 		}
-		report.written(o.Output, w)
+		noteWritten(report, o.Output, w)
 		report.Beside = tools.Written()
 	}
-	return report, fault.Both(report.incomplete(), cosign.Unsigned(report.Verdicts))
+	return report, fault.Both(incomplete(report), cosign.Unsigned(report.Verdicts))
 }
 
 func (o *ExportOptions) complete() error {
@@ -202,7 +159,7 @@ func (o *ExportOptions) checkOutput() error {
 
 // plan finds, resolves and lays out everything; it reads from registries, but
 // no layer.
-func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *ExportReport, error) {
+func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *reports.Export, error) {
 	o.Progress.Phase("resolving", 0)
 	defer o.Progress.End()
 	bases, err := o.loadBases(ctx)
@@ -258,7 +215,7 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 // find loads the charts and searches them. The first gives the bundle its name,
 // where it has none.
 func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
-	var demands error
+	var demands unrendered
 	for _, spec := range o.Charts {
 		c, err := source.Load(ctx, client, spec)
 		if err != nil {
@@ -268,11 +225,10 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 			return nil, nil, &fault.UsageError{What: err.Error(), Advice: "change it in its Chart.yaml; helm push does not take it either"}
 		}
 		found, err := source.FindImages(ctx, c)
-		if all, refused := AlsoRefused(demands, err); refused {
-			demands = all
-			continue
-		}
 		if err != nil {
+			if demands.add(err) {
+				continue
+			}
 			return nil, nil, err
 		}
 		if slices.ContainsFunc(charts, func(other *source.Chart) bool { return reflect.DeepEqual(other.Record, c.Record) }) {
@@ -285,8 +241,8 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		findings = append(findings, found...)
 	}
 	switch {
-	case demands != nil:
-		return nil, nil, demands
+	case demands.all != nil:
+		return nil, nil, demands.all
 	case o.Output != "":
 		return charts, findings, nil
 	case len(charts) > 0:
@@ -295,17 +251,6 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		o.Output = "images.bundle.tar"
 	}
 	return charts, findings, o.checkOutput()
-}
-
-// AlsoRefused adds err to what charts before have asked for, and reports whether it is
-// that a chart does not render: the next one may ask for something, too, and a person
-// wants to hear all of it at once.
-func AlsoRefused(before, err error) (all error, refused bool) {
-	var e *chart.RenderError
-	if !errors.As(err, &e) {
-		return err, false
-	}
-	return fault.Both(before, err), true
 }
 
 // resolve reads what is small about the images and what is attached to them.

@@ -7,17 +7,15 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
-	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
 
 // ImportOptions say where a bundle goes.
@@ -29,10 +27,10 @@ type ImportOptions struct {
 	Scratch string
 	// Swap asks for another medium of a bundle in parts, in place of the one that is
 	// there, and on which nothing is open. Nil: nobody is asked.
-	Swap        func(context.Context, *MissingError) error
-	Registry    place.Registry
-	Names       place.Naming // how paths become paths there; empty: place.Full
-	Trust       *trust.Trust
+	Swap        func(context.Context, *reports.MissingError) error
+	Registry    Registry
+	Names       Naming // how paths become paths there; empty: place.Full
+	Trust       *Trust
 	Exclude     []string // references that are not pushed, and stay as they are in values
 	SkipCharts  bool     // leave charts out of the registry: they are put beside their values
 	NoReferrers bool     // leave signatures, SBOMs and the like out
@@ -45,7 +43,7 @@ type ImportOptions struct {
 	Deep        bool     // read and hash what the registry says that it has
 	DryRun      bool     // check, compare and derive, but write nothing anywhere
 	OutputDir   string   // where values files and reports go; empty: nowhere
-	Receipt     emit.ReceiptOptions
+	Receipt     ReceiptOptions
 	// Release, Namespace, KubeVersion and APIVersions take the place of what the
 	// charts were exported for, where they are given: the sender may not have known.
 	Release, Namespace, KubeVersion string
@@ -60,30 +58,9 @@ type ImportOptions struct {
 	Jobs                            int   // transfers at once; 0: DefaultJobs, or two for each medium
 	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions                 RegistryOptions
-	Progress                        progress.Reporter
+	Progress                        Progress
 
 	nodeCA []byte // PEM of what nodes have to trust to pull from Registry
-}
-
-// An ImportReport says what was verified, pushed and written.
-type ImportReport struct {
-	DryRun  bool               `json:"dryRun"`
-	Bundle  emit.ReceiptBundle `json:"bundle"`
-	ID      string             `json:"id"`
-	Created time.Time          `json:"created"`
-	trust.Vouched
-	Requires  *record.Requires   `json:"requires,omitempty"` // of a delta: what it leaves out
-	Registry  string             `json:"registry"`
-	Images    []push.Image       `json:"images"`
-	Charts    []emit.ChartReport `json:"charts,omitempty"`
-	Excluded  []string           `json:"excluded,omitempty"` // references inside that were left out
-	Bytes     push.Bytes         `json:"bytes"`
-	Warnings  []string           `json:"warnings,omitempty"`
-	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
-	Receipt   string             `json:"receipt,omitempty"`   // where it was written
-	Parts     *open.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
-	Missing   *open.MissingError `json:"missing,omitempty"`   // what is still to be brought; then nothing but blobs was pushed
-	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -100,7 +77,7 @@ type ImportReport struct {
 // that are there are pushed, and the error is a *MissingError beside a valid
 // report: the same call with other media goes on, since the registry knows what it
 // has.
-func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
+func Import(ctx context.Context, path string, o ImportOptions) (*reports.Import, error) {
 	t, err := o.begin(ctx, path)
 	if err != nil {
 		return nil, err
@@ -266,7 +243,7 @@ func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
 }
 
 // write puts files where the user wants them, the receipt last.
-func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, places []place.Placement, report *ImportReport) error {
+func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, places []place.Placement, report *reports.Import) error {
 	changed, err := emit.Write(charts, places, report.Images, o.emit())
 	if err != nil {
 		return err
@@ -283,8 +260,8 @@ func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart,
 	return o.Receipt.Write(receipt)
 }
 
-func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Requires: b.Record.Requires, Registry: o.Registry.String(), Parts: b.PartsReport()}
+func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *reports.Import {
+	r := &reports.Import{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Requires: b.Record.Requires, Registry: o.Registry.String(), Parts: b.PartsReport()}
 	for _, c := range charts {
 		r.Charts = append(r.Charts, c.Report(o.emit()))
 	}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,31 +21,9 @@ import (
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/checksum"
 )
-
-// A ListedFile is one that a list of checksums names.
-type ListedFile struct {
-	Path    string // beside the list
-	Size    int64  // 0: it is not there
-	SHA256  string // by the list
-	Missing bool   // it is not there; of what is there, the content is that of the list
-}
-
-// A ListError names files whose content is not what a list of checksums says.
-type ListError struct {
-	List  string
-	Files []string
-}
-
-func (e *ListError) Error() string {
-	return fmt.Sprintf("%s says other content: %s", e.List, strings.Join(e.Files, ", "))
-}
-
-// Fault tells the way out.
-func (e *ListError) Fault() (fault.Kind, string) {
-	return fault.Damaged, "fetch or carry these files again, and do not run them"
-}
 
 // listBegin is how a list of checksums begins, and no bundle does.
 var listBegin = regexp.MustCompile(`^[0-9a-f]{64}  [!-~]`)
@@ -87,12 +64,12 @@ func readList(ctx context.Context, path string, t *trust.Trust) (list []byte, v 
 }
 
 // checkListed compares every file that a list names, and is there, with it.
-func checkListed(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []ListedFile, err error) {
-	wrong := &ListError{List: path}
+func checkListed(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []reports.ListedFile, err error) {
+	wrong := &reports.ListError{List: path}
 	pr.Phase("verifying", 0)
 	defer pr.End()
 	err = checksum.Walk(list, func(s checksum.Sum) error {
-		f := ListedFile{Path: filepath.Join(filepath.Dir(path), filepath.FromSlash(s.Name)), SHA256: s.Hex()}
+		f := reports.ListedFile{Path: filepath.Join(filepath.Dir(path), filepath.FromSlash(s.Name)), SHA256: s.Hex()}
 		sum, size, err := hashRegular(ctx, f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -149,12 +126,12 @@ func hashRegular(ctx context.Context, path string) (sum [sha256.Size]byte, size 
 
 // verifyList is Verify for a list of checksums, with the files that lie beside it.
 // Those that are not there are in the report; one has to be.
-func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*VerifyReport, error) {
+func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*reports.Verify, error) {
 	list, vouched, err := readList(ctx, path, t)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &VerifyReport{Path: path, Vouched: vouched, Bundle: aboutList(path, list)}
+	r := &reports.Verify{Path: path, Vouched: vouched, Bundle: aboutList(path, list)}
 	if r.Files, err = checkListed(ctx, path, list, pr); err != nil {
 		return nil, err
 	}
@@ -176,12 +153,12 @@ func aboutList(path string, list []byte) emit.ReceiptBundle {
 
 // signList is Sign for a list of checksums. The signature is LIST.sig, as ssh-keygen
 // calls it; that of a second one has the key in its name.
-func signList(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*SignReport, error) {
+func signList(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*reports.Sign, error) {
 	list, vouched, err := readList(ctx, path, &trust.Trust{Anybody: true})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &SignReport{
+	r := &reports.Sign{
 		Bundle: aboutList(path, list), KeyType: s.Key.PublicKey().Type(), Path: path,
 		Fingerprint: s.Fingerprint(), Signature: path + ".sig",
 	}

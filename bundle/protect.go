@@ -33,22 +33,11 @@ type ProtectOptions struct {
 	Force   bool     // replace another bundle in parts under the name
 }
 
-// A ProtectReport says what was written beside a bundle.
-type ProtectReport struct {
-	Path   string          `json:"path"`
-	ID     string          `json:"id"`
-	Data   int             `json:"data"`   // columns of data: parts, or slices of one file
-	Parity int             `json:"parity"` // how many columns may be lost
-	Parts  []media.Written `json:"parts"`
-
-	Removed []string `json:"removed"` // files of another bundle in parts that was replaced
-}
-
 // Protect adds parity to a bundle that exists: in parts, as many of which may be
 // lost then; or in one file, where that many of a hundred or so runs of bad
 // sectors may. All of it is checked before, since wrong parts would be protected
 // just the same.
-func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Reporter) (*ProtectReport, error) {
+func Protect(ctx context.Context, path string, o ProtectOptions, pr Progress) (*reports.Protect, error) {
 	pr = progress.OrSilent(pr)
 	b, err := open.File(ctx, path, trust.TrustAnyone(), o.More...)
 	if err != nil {
@@ -86,7 +75,7 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Rep
 	if err != nil {
 		return nil, err
 	}
-	r := &ProtectReport{Path: path, ID: b.Record.ID, Data: set.Parity.Data, Parity: set.Parity.Parity}
+	r := &reports.Protect{Path: path, ID: b.Record.ID, Data: set.Parity.Data, Parity: set.Parity.Parity}
 	r.Parts, err = m.Protect(ctx, set.Columns(b.Parts))
 	r.Removed = m.Removed()
 	return r, err
@@ -120,14 +109,6 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 	})
 }
 
-// A RepairReport says what was made again.
-type RepairReport struct {
-	Path   string             `json:"path"`
-	ID     string             `json:"id"`
-	Damage []parts.Damage     `json:"damage,omitempty"` // what was lost
-	Parts  []reports.Repaired `json:"parts,omitempty"`  // what was written in its place
-}
-
 // RepairOptions say where repaired parts go.
 type RepairOptions struct {
 	More   []string // further files and folders of the bundle
@@ -140,7 +121,7 @@ type RepairOptions struct {
 // Repair writes the parts of a bundle that are lost or damaged into a folder, as
 // they were. What is there is only read. The result is proved by the checksums
 // inside the bundle.
-func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Reporter) (*RepairReport, error) {
+func Repair(ctx context.Context, path string, o RepairOptions, pr Progress) (*reports.Repair, error) {
 	pr = progress.OrSilent(pr)
 	b, err := open.File(ctx, path, trust.TrustAnyone(), o.More...)
 	if err != nil {
@@ -151,7 +132,7 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Repor
 	if set == nil || set.Parity == nil {
 		return nil, &fault.UsageError{What: path + ": nothing protects this bundle", Advice: "parity is made by `bundle protect` or export --parity, while all of it is whole"}
 	}
-	r := &RepairReport{Path: path, ID: b.Record.ID}
+	r := &reports.Repair{Path: path, ID: b.Record.ID}
 	o.read = append([]string{path}, o.More...)
 	pr.Phase("looking for damage", set.Size)
 	r.Damage, err = b.Parts.Survey(ctx, pr.Add)

@@ -12,7 +12,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/name"
@@ -34,19 +33,9 @@ type ServeOptions struct {
 	Hosts     []string // more names and addresses for a self-signed certificate
 	Htpasswd  string   // file of those who may ask; empty: everybody
 
-	Ready  func(*ServeReport) // told once, when requests are answered
-	Tell   func(line string)  // faults of bundles and connections
-	Access func(line string)  // one line a request
-}
-
-// A ServeReport says what is served where.
-type ServeReport struct {
-	Address     string // host:port that is listened on
-	Scheme      string // http or https
-	Fingerprint string // SHA-256 of a fresh certificate
-	Certificate []byte // a fresh certificate, PEM
-	Bundles     []reports.Served
-	NodeFiles   []nodes.File // by which nodes pull from here what they know by its source
+	Ready  func(*reports.Serve) // told once, when requests are answered
+	Tell   func(line string)    // faults of bundles and connections
+	Access func(line string)    // one line a request
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -65,7 +54,7 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	if o.Tell == nil {
 		o.Tell = func(string) {}
 	}
-	report := &ServeReport{Scheme: "https"}
+	report := &reports.Serve{Scheme: "https"}
 	bundles, paths, err := open.All(ctx, paths, o.Trust)
 	if err != nil {
 		return err
@@ -133,7 +122,7 @@ func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
 }
 
 // tls is nil where none is wanted.
-func (o ServeOptions) tls(report *ServeReport) (*tls.Config, error) {
+func (o ServeOptions) tls(report *reports.Serve) (*tls.Config, error) {
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return nil, &UsageError{What: "a certificate and its key go together", Advice: "give both --tls-cert and --tls-key"}
@@ -166,7 +155,7 @@ func (o ServeOptions) nodeConfig(bundles []*open.Bundle, addr string, ca []byte)
 
 // nodeCA is what nodes have to trust: a fresh certificate, or the authority at the end
 // of a chain that was given; nil where there is neither.
-func (o ServeOptions) nodeCA(ctx context.Context, report *ServeReport) ([]byte, error) {
+func (o ServeOptions) nodeCA(ctx context.Context, report *reports.Serve) ([]byte, error) {
 	if o.TLSCert == "" {
 		return report.Certificate, nil
 	}
@@ -186,18 +175,9 @@ func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
 	return all
 }
 
-// WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. d says what is new in it since an older one; nil: nothing is told of that.
-func WritePage(path string, r *InspectReport, d *DiffReport) error {
-	doc, err := Page(r, d)
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(path, doc)
-}
-
-// Page is the document that WritePage writes.
-func Page(r *InspectReport, d *DiffReport) ([]byte, error) {
+// Page shows a bundle that was inspected as one HTML document. d says what is new in it
+// since an older one; nil: nothing is told of that.
+func Page(r *reports.Inspect, d *reports.Diff) ([]byte, error) {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed

@@ -9,11 +9,12 @@ import (
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/transfer"
+	"bundle/bundle/reports"
 )
 
 // beside are the program for the far side and what belongs to it; none were asked for
 // where there are no programs.
-func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *ExportReport) transfer.Beside {
+func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *reports.Export) transfer.Beside {
 	if len(tools.Programs) == 0 {
 		return transfer.Beside{}
 	}
@@ -44,7 +45,7 @@ func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *ExportReport) tr
 }
 
 // contentOf says in a few words what a bundle holds.
-func contentOf(r *ExportReport) string {
+func contentOf(r *reports.Export) string {
 	var all []string
 	for _, c := range r.Charts {
 		all = append(all, "chart "+c.Name+" "+c.Version)

@@ -80,7 +80,7 @@ func TestImportDirections(t *testing.T) {
 		{"testdata/medium", ""},
 		{"testdata/judge", ""},
 		{"bundle", "bundle/reports media nodes layout layout/parts check stock inventory history serve page diff emit transfer kit push plan place open source cosign image trust record name disk progress fault relocate chart remote words input checksum"},
-		{"bundle/reports", "check nodes diff history emit rewrite transfer media push place open image trust record fault chart remote words"},
+		{"bundle/reports", "check nodes diff history emit rewrite transfer kit media push place open source cosign image trust record fault chart remote words layout/parts"},
 		{"bundle/internal/check", "emit place record name chart remote words"},
 		{"bundle/internal/serve", "place open record name fault layout"},
 		{"bundle/internal/page", "diff trust record"},

@@ -348,4 +348,10 @@ func TestHelmIsSilent(t *testing.T) {
 	if log.Writer() != &buf {
 		t.Error("the logger's output was not put back")
 	}
+	restore := silence()
+	log.Print("said by the program itself")
+	restore()
+	if !strings.Contains(buf.String(), "said by the program itself") {
+		t.Error("what the program logs while Helm is at work is lost")
+	}
 }
