@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 	"bundle/layout/strict"
 )
@@ -129,8 +129,8 @@ func (b Blob) check(registry string, known map[string]bool) error {
 
 // isName says whether s is a repository in full, as references have it.
 func isName(s string) bool {
-	named, err := reference.ParseNamed(s)
-	return len(s) <= 2*maxText && err == nil && reference.IsNameOnly(named) && len(reference.Path(named)) <= maxText
+	ref, err := name.Canonical(s)
+	return len(s) <= 2*maxText && err == nil && ref.Repository() == s && len(ref.Path) <= maxText
 }
 
 // Encode writes the document: one line for each blob, so that people and programs

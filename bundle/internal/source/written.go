@@ -10,6 +10,7 @@ import (
 	yaml "gopkg.in/yaml.v3"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 )
 
@@ -91,11 +92,8 @@ func ociChart(c Listed) string {
 	if !strings.HasPrefix(c.Spec.Ref, "oci://") {
 		return ""
 	}
-	ref, _, _ := strings.Cut(c.Spec.Ref, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		ref = ref[:i]
-	}
-	return ref
+	repository, _, _ := name.Cut(c.Spec.Ref)
+	return repository
 }
 
 type (
