@@ -36,7 +36,7 @@ const (
 // Check asks a registry for what path names: the images of rendered manifests (a
 // file, a folder, or - for standard input), or what the receipt of an import says
 // was put there. What is not as it should be is in the report, and the error is an
-// *IncompleteError beside it.
+// *reports.IncompleteError beside it.
 func Check(ctx context.Context, path string, o CheckOptions) (*reports.Check, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs

@@ -49,7 +49,7 @@ func openToShow(ctx context.Context, path string, t *trust.Trust) (*open.Bundle,
 // RegistryDiffOptions say which registry a bundle is compared with.
 type RegistryDiffOptions struct {
 	Registry    Registry
-	Names       Naming // how paths become paths there; empty: place.Full
+	Names       Naming // how paths become paths there; empty: NamesFull
 	Trust       *Trust // nil: the bundle is taken as it claims to be
 	SkipCharts  bool   // as an import leaves them out
 	NoReferrers bool
@@ -87,7 +87,7 @@ func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*rep
 	if err != nil {
 		return nil, err
 	}
-	past := newMemory(client, &ImportOptions{Registry: o.Registry})
+	past := newMemory(client, o.Registry)
 	if b.Record.Requires != nil {
 		if err := past.recall(ctx); err != nil {
 			return nil, err

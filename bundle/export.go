@@ -27,7 +27,7 @@ import (
 type ExportOptions struct {
 	Charts   []ChartSpec
 	Force    bool     // replace a bundle of other content at Output
-	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
+	Images   []string // beside those found in charts: references, images in files, and answers (TEXT=IMAGE)
 	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
 	Exclude  []string // references to leave out, wherever they were found
 	Ignore   []string // texts in charts, as they are written there, that are known not to be pulled
@@ -46,7 +46,7 @@ type ExportOptions struct {
 	InOrder      bool        // let the file grow from its begin to its end, where the system does not ask for it itself
 	Set          *SetOptions // cut the bundle into parts; Output then is their name, and no path; nil: one file
 	NoReferrers  []string    // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
-	VerifyImages string      // file with a policy that says which keys have to have signed which images, see [cosign.Policy]; empty: none
+	VerifyImages string      // file with a policy that says which keys have to have signed which images, see `bundle export --help`; empty: none
 	NoValues     bool        // leave the given values out of the bundle
 	Redact       []string    // leave these keys of the given values out, a.b.c
 	Signer       *Signer     // nil: needs Unsigned
@@ -68,7 +68,7 @@ type ExportOptions struct {
 // appears at Output only when it is complete and on the disk.
 //
 // References that cannot be pulled as they stand do not stop it: they are in
-// the report, and the error is an *IncompleteError beside a valid report.
+// the report, and the error is a *reports.IncompleteError beside a valid report.
 func Export(ctx context.Context, o ExportOptions) (report *reports.Export, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -78,39 +78,43 @@ func Export(ctx context.Context, o ExportOptions) (report *reports.Export, err e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tools.Close()) }()
-	client, err := remote.New(o.Registry)
+	e := &departure{ExportOptions: o}
+	if e.client, err = remote.New(o.Registry); err != nil {
+		return nil, err
+	}
+	defer e.client.Close()
+	e.named, err = source.Name(ctx, o.Images)
+	defer func() { err = errors.Join(err, e.named.Close()) }()
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	named, err := source.Name(ctx, o.Images)
-	defer func() { err = errors.Join(err, named.Close()) }()
-	if err != nil {
-		return nil, err
-	}
-	policy, err := o.policy(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p, report, err := o.plan(ctx, client, named, policy)
+	p, report, err := e.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	report.Programs, report.Warnings = tools.Programs, tools.Warnings()
 	if !o.DryRun {
 		if o.Set == nil && !o.Force {
-			if err := mayReplace(ctx, o.Output, report.ID); err != nil {
+			if err := mayReplace(ctx, e.Output, report.ID); err != nil {
 				return nil, err
 			}
 		}
-		w, err := transfer.Write(ctx, client, p, o.transfer(o.beside(tools, p, report)))
+		w, err := transfer.Write(ctx, e.client, p, e.transfer(e.beside(tools, p, report)))
 		if err != nil {
 			return nil, err
 		}
-		noteWritten(report, o.Output, w)
+		noteWritten(report, e.Output, w)
 		report.Beside = tools.Written()
 	}
 	return report, fault.Both(incomplete(report), cosign.Unsigned(report.Verdicts))
+}
+
+// A departure is an export under way: what was asked for, completed, and what it is
+// asked of.
+type departure struct {
+	ExportOptions
+	client *remote.Client
+	named  *source.Named // images that the user names
 }
 
 func (o *ExportOptions) complete() error {
@@ -159,19 +163,23 @@ func (o *ExportOptions) checkOutput() error {
 
 // plan finds, resolves and lays out everything; it reads from registries, but
 // no layer.
-func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *reports.Export, error) {
-	o.Progress.Phase("resolving", 0)
-	defer o.Progress.End()
-	bases, err := o.loadBases(ctx)
+func (e *departure) plan(ctx context.Context) (*plan.Plan, *reports.Export, error) {
+	policy, err := cosign.Load(ctx, e.VerifyImages)
 	if err != nil {
 		return nil, nil, err
 	}
-	charts, findings, err := o.find(ctx, client)
+	e.Progress.Phase("resolving", 0)
+	defer e.Progress.End()
+	bases, err := loadBases(ctx, e.Bases, e.BaseTrust)
 	if err != nil {
 		return nil, nil, err
 	}
-	texts, exclude := source.Placeholders(findings, o.Exclude)
-	sorted, err := source.Sort(append(findings, named.Findings...), append(texts, o.Ignore...), named.Answers)
+	charts, findings, err := e.find(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, exclude := source.Placeholders(findings, e.Exclude)
+	sorted, err := source.Sort(append(findings, e.named.Findings...), append(texts, e.Ignore...), e.named.Answers)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -182,19 +190,19 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 	if wanted, err = image.Exclude(wanted, exclude); err != nil {
 		return nil, nil, err
 	}
-	image.InFiles(wanted, named.Files)
-	images, verdicts, unasked, err := o.resolve(ctx, client, wanted, charts, policy)
+	image.InFiles(wanted, e.named.Files)
+	images, verdicts, unasked, err := e.resolve(ctx, wanted, charts, policy)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
+	if err := source.LeaveOut(charts, e.NoValues, e.Redact); err != nil {
 		return nil, nil, err
 	}
 	rec := &record.Record{
-		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created, Serial: o.Serial,
+		FormatVersion: record.FormatVersion, Tool: e.Tool, Created: e.Created, Serial: e.Serial,
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
-	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
+	times := plan.Times{ValidFor: e.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(e.Output, e.Set.HeadPath(), id) }}
 	var known []plan.Base
 	for _, b := range bases {
 		known = append(known, b.Base)
@@ -204,20 +212,20 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		return nil, nil, err
 	}
 	report := exportReport(p, images, unasked)
-	report.NotTaken, report.Verdicts, report.Bases = o.NotTaken, verdicts, baseReports(bases, rec.Requires)
-	report.DryRun = o.DryRun
-	if o.Signer != nil {
-		report.KeyType = o.Signer.Key.PublicKey().Type()
+	report.NotTaken, report.Verdicts, report.Bases = e.NotTaken, verdicts, baseReports(bases, rec.Requires)
+	report.DryRun = e.DryRun
+	if e.Signer != nil {
+		report.KeyType = e.Signer.Key.PublicKey().Type()
 	}
 	return p, report, nil
 }
 
 // find loads the charts and searches them. The first gives the bundle its name,
 // where it has none.
-func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
+func (e *departure) find(ctx context.Context) (charts []*source.Chart, findings []record.Finding, err error) {
 	var demands unrendered
-	for _, spec := range o.Charts {
-		c, err := source.Load(ctx, client, spec)
+	for _, spec := range e.Charts {
+		c, err := source.Load(ctx, e.client, spec)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -243,31 +251,31 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 	switch {
 	case demands.all != nil:
 		return nil, nil, demands.all
-	case o.Output != "":
+	case e.Output != "":
 		return charts, findings, nil
 	case len(charts) > 0:
-		o.Output = charts[0].Record.Label() + ".bundle.tar"
+		e.Output = charts[0].Record.Label() + ".bundle.tar"
 	default:
-		o.Output = "images.bundle.tar"
+		e.Output = "images.bundle.tar"
 	}
-	return charts, findings, o.checkOutput()
+	return charts, findings, e.checkOutput()
 }
 
 // resolve reads what is small about the images and what is attached to them.
-func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, wanted []image.Want, charts []*source.Chart, policy *cosign.Policy) (images []*image.Image, verdicts []cosign.Verdict, unasked []image.Unasked, err error) {
-	if err := image.AllPlatforms(wanted, o.AllPlatforms); err != nil {
+func (e *departure) resolve(ctx context.Context, wanted []image.Want, charts []*source.Chart, policy *cosign.Policy) (images []*image.Image, verdicts []cosign.Verdict, unasked []image.Unasked, err error) {
+	if err := image.AllPlatforms(wanted, e.AllPlatforms); err != nil {
 		return nil, nil, nil, err
 	}
-	resolver := image.NewResolver(client, o.Jobs)
-	images, err = resolver.Images(ctx, wanted, image.Choice{Platforms: o.Platforms, Optional: o.PlatformOptional})
+	resolver := image.NewResolver(e.client, e.Jobs)
+	images, err = resolver.Images(ctx, wanted, image.Choice{Platforms: e.Platforms, Optional: e.PlatformOptional})
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := source.SetDestinations(images, o.Destinations); err != nil {
+	if err := source.SetDestinations(images, e.Destinations); err != nil {
 		return nil, nil, nil, err
 	}
 	if policy != nil {
-		if verdicts, err = cosign.Check(ctx, client, resolver, images, policy); err != nil {
+		if verdicts, err = cosign.Check(ctx, e.client, resolver, images, policy); err != nil {
 			return nil, nil, nil, err
 		}
 	}
@@ -275,16 +283,8 @@ func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, want
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	attached, unasked, err := resolver.Referrers(ctx, holders, o.leavesReferrers)
+	attached, unasked, err := resolver.Referrers(ctx, holders, e.leavesReferrers)
 	return append(images, attached...), verdicts, unasked, err
-}
-
-// policy reads the policy on signatures, nil where there is none.
-func (o *ExportOptions) policy(ctx context.Context) (*cosign.Policy, error) {
-	if o.VerifyImages == "" {
-		return nil, nil
-	}
-	return cosign.Load(ctx, o.VerifyImages)
 }
 
 func (o *ExportOptions) leavesReferrers(host string) bool {

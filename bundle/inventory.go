@@ -57,7 +57,7 @@ func Inventory(ctx context.Context, o InventoryOptions) (*reports.Inventory, err
 		Path: o.Output, Registry: inv.Registry, DigestsOnly: o.DigestsOnly,
 		Recorded: !o.Catalog && len(o.Repositories) == 0,
 	}
-	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
+	found, err := takeStock(ctx, &o, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +76,8 @@ func Inventory(ctx context.Context, o InventoryOptions) (*reports.Inventory, err
 	return r, nil
 }
 
-// ask finds out what there is.
-func (o *InventoryOptions) ask(ctx context.Context, r *reports.Inventory, a stock.Asker) (*stock.Found, error) {
+// takeStock finds out what there is.
+func takeStock(ctx context.Context, o *InventoryOptions, r *reports.Inventory, a stock.Asker) (*stock.Found, error) {
 	if !r.Recorded {
 		repos := o.Repositories
 		if o.Catalog {

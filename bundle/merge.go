@@ -32,10 +32,10 @@ type MergeOptions struct {
 	Progress Progress
 }
 
-// Merge writes what a delta brings into one whole bundle, signed anew. It has the
-// id of an export of the same, and the time, the number and the end of the delta, so that to an import it is neither
-// newer nor older, nor good for longer. Every byte is checked on the way. Layers that
-// are nowhere are a [*push.LackError].
+// Merge writes what a delta brings into one whole bundle, signed anew. It has the id of
+// an export of the same, and the time, the number and the end of the delta, so that to
+// an import it is neither newer nor older, nor good for longer. Every byte is checked on
+// the way. Layers that are nowhere are a *reports.LackError.
 func Merge(ctx context.Context, path string, o MergeOptions) (*reports.Merge, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs

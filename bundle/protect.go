@@ -114,8 +114,6 @@ type RepairOptions struct {
 	More   []string // further files and folders of the bundle
 	Folder string   // made if it is not there
 	Force  bool     // replace other files of those names, if they are of a bundle
-
-	read []string // what the bundle is read from
 }
 
 // Repair writes the parts of a bundle that are lost or damaged into a folder, as
@@ -133,7 +131,6 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr Progress) (*re
 		return nil, &fault.UsageError{What: path + ": nothing protects this bundle", Advice: "parity is made by `bundle protect` or export --parity, while all of it is whole"}
 	}
 	r := &reports.Repair{Path: path, ID: b.Record.ID}
-	o.read = append([]string{path}, o.More...)
 	pr.Phase("looking for damage", set.Size)
 	r.Damage, err = b.Parts.Survey(ctx, pr.Add)
 	pr.End()
@@ -150,14 +147,23 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr Progress) (*re
 	if err := os.Mkdir(o.Folder, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return r, err
 	}
+	m := &mending{RepairOptions: o, bundle: b, read: append([]string{path}, o.More...), pr: pr}
 	for _, c := range lostFiles(b.Parts, r.Damage) {
-		one, err := o.repair(ctx, b, c, pr)
+		one, err := m.repair(ctx, c)
 		if err != nil {
 			return r, err
 		}
 		r.Parts = append(r.Parts, *one)
 	}
 	return r, nil
+}
+
+// A mending is a repair under way.
+type mending struct {
+	RepairOptions
+	bundle *open.Bundle
+	read   []string // what it is read from
+	pr     progress.Reporter
 }
 
 // A lostFile is to be made again.
@@ -182,25 +188,25 @@ func lostFiles(f *parts.File, damage []parts.Damage) (all []lostFile) {
 }
 
 // repair writes one file and reads it back. One that is right already stays.
-func (o RepairOptions) repair(ctx context.Context, b *open.Bundle, c lostFile, pr progress.Reporter) (*reports.Repaired, error) {
-	to := filepath.Join(o.Folder, c.name)
+func (m *mending) repair(ctx context.Context, c lostFile) (*reports.Repaired, error) {
+	to := filepath.Join(m.Folder, c.name)
 	one := &reports.Repaired{Name: c.name, Path: to, Size: c.content.Size()}
-	pr.Phase("repairing "+c.name, c.content.Size())
-	defer pr.End()
+	m.pr.Phase("repairing "+c.name, c.content.Size())
+	defer m.pr.End()
 	same, err := media.Holds(ctx, to, c.content)
 	switch {
 	case same:
 		one.Kept = true
 		return one, nil
 	case err == nil:
-		err = o.mayReplace(b, c, to)
+		err = m.mayReplace(c, to)
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return one, media.CopyAndCompare(ctx, to, c.content, pr.Add)
+	return one, media.CopyAndCompare(ctx, to, c.content, m.pr.Add)
 }
 
 // below is a name in each of some folders.
@@ -213,22 +219,22 @@ func below(folders []string, name string) (paths []string) {
 
 // mayReplace refuses to write over a file of other content: always where it is what is
 // being repaired, or nothing says that it is of a bundle.
-func (o RepairOptions) mayReplace(b *open.Bundle, c lostFile, to string) error {
+func (m *mending) mayReplace(c lostFile, to string) error {
 	e := &fault.UsageError{What: to + " is there already, with other content: it is not replaced", Advice: "choose an empty folder, or --force, which replaces what is of a bundle"}
-	if !o.Force {
+	if !m.Force {
 		return e
 	}
 	st, err := os.Stat(to)
 	if err != nil {
 		return err
 	}
-	for _, path := range slices.Concat(sourcesOf(b.Parts), o.read, below(o.read, c.name)) {
+	for _, path := range slices.Concat(sourcesOf(m.bundle.Parts), m.read, below(m.read, c.name)) {
 		if other, err := os.Stat(path); err == nil && os.SameFile(st, other) {
 			e.What, e.Advice = to+" is what is repaired, and is not replaced", "nothing is repaired in place: choose another folder with -o"
 			return e
 		}
 	}
-	if c.name == b.Parts.Set().Name && transfer.IDOf(to) != "" || media.Names(o.Folder, b.Parts.Set().Name, c.name) {
+	if c.name == m.bundle.Parts.Set().Name && transfer.IDOf(to) != "" || media.Names(m.Folder, m.bundle.Parts.Set().Name, c.name) {
 		return nil
 	}
 	e.What, e.Advice = to+" is there already, and nothing beside it says that it belongs to a bundle: it is not replaced", "move it away, or choose another folder with -o"

@@ -26,20 +26,20 @@ func ParseShare(s string) (Share, error) { return push.ParseShare(s) }
 // the blobs there, pushes manifests and tags, and writes values. Of o, all counts
 // that says where the bundle goes and what is left out, and nothing about charts.
 //
-// What the registry refuses does not end the rest: the error is a *RefusedError
-// beside a valid report, and so is the *MissingError of parts that are not there.
+// What the registry refuses does not end the rest: the error is a *reports.RefusedError
+// beside a valid report, and so is the *reports.MissingError of parts that are not there.
 func ImportBlobs(ctx context.Context, path string, share Share, o ImportOptions) (*reports.Blobs, error) {
-	t, err := o.begin(ctx, path)
+	t, err := begin(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}
 	defer t.Close()
 	b := t.bundle
-	places, err := t.places(&o, nil)
+	places, err := t.places(nil)
 	if err != nil {
 		return nil, err
 	}
-	lot, err := t.pusher(&o).RunBlobs(ctx, places, share, o.DryRun)
+	lot, err := t.pusher().RunBlobs(ctx, places, share, o.DryRun)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived: the same command goes on from there")
 	}

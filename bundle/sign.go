@@ -18,8 +18,8 @@ import (
 // signatures that are there, but for whether their keys are trusted. A list of
 // checksums may be signed too, see Verify.
 func Sign(ctx context.Context, path string, s *Signer, pr Progress) (*reports.Sign, error) {
-	if isList(path) {
-		return signList(ctx, path, s, progress.OrSilent(pr))
+	if isSums(path) {
+		return signSums(ctx, path, s, progress.OrSilent(pr))
 	}
 	b, err := open.File(ctx, path, &trust.Trust{Anybody: true, AllowExpired: true})
 	if err != nil {

@@ -22,7 +22,7 @@ type StatusOptions struct {
 
 // Status tells from the records in a registry what was imported, by whom it was
 // signed, and whether all of it is still there. Where something is not, the error is
-// an *IncompleteError beside the report.
+// a *reports.IncompleteError beside the report.
 func Status(ctx context.Context, o StatusOptions) (*reports.Status, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs

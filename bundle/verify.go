@@ -16,13 +16,13 @@ import (
 // damaged entries are named, not only the first.
 //
 // Of a bundle in parts, what is at path and in more is checked. Where that is not
-// all, the error is a *MissingError beside a valid report.
+// all, the error is a *reports.MissingError beside a valid report.
 //
 // A list of checksums, SHA256SUMS of a release, is checked with its signature and the
 // files beside it.
 func Verify(ctx context.Context, path string, trust *Trust, pr Progress, more ...string) (*reports.Verify, error) {
-	if len(more) == 0 && isList(path) {
-		return verifyList(ctx, path, trust, progress.OrSilent(pr))
+	if len(more) == 0 && isSums(path) {
+		return verifySums(ctx, path, trust, progress.OrSilent(pr))
 	}
 	b, err := open.File(ctx, path, trust, more...)
 	if err != nil {

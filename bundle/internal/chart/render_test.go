@@ -260,7 +260,7 @@ func TestLibraryChart(t *testing.T) {
 	if _, err := c.Render(context.Background(), RenderOptions{}); !errors.Is(err, ErrLibrary) {
 		t.Errorf("error is %v", err)
 	}
-	if !c.Library() {
+	if !c.library() {
 		t.Error("the chart does not know that it is a library")
 	}
 }

@@ -16,9 +16,9 @@ import (
 
 // What lists can be written for.
 const (
-	ForHauler = "hauler" // a manifest of hauler
-	ForZarf   = "zarf"   // a package definition of zarf
-	ForText   = "text"   // one reference a line
+	forHauler = "hauler" // a manifest of hauler
+	forZarf   = "zarf"   // a package definition of zarf
+	forText   = "text"   // one reference a line
 )
 
 // A Listed is a chart as a list names it.
@@ -31,15 +31,15 @@ type Listed struct {
 // What that tool has no words for is named in comments.
 func WriteList(kind string, charts []Listed, images []string) ([]byte, error) {
 	switch kind {
-	case ForText:
+	case forText:
 		var b bytes.Buffer
 		for _, im := range images {
 			fmt.Fprintln(&b, im)
 		}
 		return b.Bytes(), nil
-	case ForHauler:
+	case forHauler:
 		return haulerList(charts, images)
-	case ForZarf:
+	case forZarf:
 		return zarfList(charts, images)
 	}
 	return nil, &fault.UsageError{What: fmt.Sprintf("%q: there is no such list", kind), Advice: "want hauler, zarf or text"}

@@ -25,11 +25,11 @@ import (
 	"bundle/checksum"
 )
 
-// listBegin is how a list of checksums begins, and no bundle does.
-var listBegin = regexp.MustCompile(`^[0-9a-f]{64}  [!-~]`)
+// sumsBegin is how a list of checksums begins, and no bundle does.
+var sumsBegin = regexp.MustCompile(`^[0-9a-f]{64}  [!-~]`)
 
-// isList reports whether a regular file is a list of checksums, as a release has one.
-func isList(path string) bool {
+// isSums reports whether a regular file is a list of checksums, as a release has one.
+func isSums(path string) bool {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return false
 	}
@@ -40,11 +40,11 @@ func isList(path string) bool {
 	defer f.Close()
 	begin := make([]byte, 67)
 	_, err = io.ReadFull(f, begin)
-	return err == nil && listBegin.Match(begin)
+	return err == nil && sumsBegin.Match(begin)
 }
 
-// readList reads a list and who vouches for it.
-func readList(ctx context.Context, path string, t *trust.Trust) (list []byte, v trust.Vouched, err error) {
+// readSums reads a list and who vouches for it.
+func readSums(ctx context.Context, path string, t *trust.Trust) (list []byte, v trust.Vouched, err error) {
 	if list, err = input.File(ctx, path, checksum.MaxSize); err != nil {
 		return nil, v, err
 	}
@@ -63,8 +63,8 @@ func readList(ctx context.Context, path string, t *trust.Trust) (list []byte, v 
 	return list, v, err
 }
 
-// checkListed compares every file that a list names, and is there, with it.
-func checkListed(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []reports.ListedFile, err error) {
+// checkSums compares every file that a list names, and is there, with it.
+func checkSums(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []reports.ListedFile, err error) {
 	wrong := &reports.ListError{List: path}
 	pr.Phase("verifying", 0)
 	defer pr.End()
@@ -124,15 +124,15 @@ func hashRegular(ctx context.Context, path string) (sum [sha256.Size]byte, size 
 	}
 }
 
-// verifyList is Verify for a list of checksums, with the files that lie beside it.
+// verifySums is Verify for a list of checksums, with the files that lie beside it.
 // Those that are not there are in the report; one has to be.
-func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*reports.Verify, error) {
-	list, vouched, err := readList(ctx, path, t)
+func verifySums(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*reports.Verify, error) {
+	list, vouched, err := readSums(ctx, path, t)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &reports.Verify{Path: path, Vouched: vouched, Bundle: aboutList(path, list)}
-	if r.Files, err = checkListed(ctx, path, list, pr); err != nil {
+	r := &reports.Verify{Path: path, Vouched: vouched, Bundle: aboutSums(path, list)}
+	if r.Files, err = checkSums(ctx, path, list, pr); err != nil {
 		return nil, err
 	}
 	for _, f := range r.Files {
@@ -147,22 +147,22 @@ func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Re
 	return r, nil
 }
 
-func aboutList(path string, list []byte) emit.ReceiptBundle {
+func aboutSums(path string, list []byte) emit.ReceiptBundle {
 	return emit.ReceiptBundle{Path: path, Size: int64(len(list)), Sums: digest.FromBytes(list)}
 }
 
-// signList is Sign for a list of checksums. The signature is LIST.sig, as ssh-keygen
+// signSums is Sign for a list of checksums. The signature is LIST.sig, as ssh-keygen
 // calls it; that of a second one has the key in its name.
-func signList(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*reports.Sign, error) {
-	list, vouched, err := readList(ctx, path, &trust.Trust{Anybody: true})
+func signSums(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*reports.Sign, error) {
+	list, vouched, err := readSums(ctx, path, &trust.Trust{Anybody: true})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	r := &reports.Sign{
-		Bundle: aboutList(path, list), KeyType: s.Key.PublicKey().Type(), Path: path,
+		Bundle: aboutSums(path, list), KeyType: s.Key.PublicKey().Type(), Path: path,
 		Fingerprint: s.Fingerprint(), Signature: path + ".sig",
 	}
-	if r.Files, err = checkListed(ctx, path, list, pr); err != nil {
+	if r.Files, err = checkSums(ctx, path, list, pr); err != nil {
 		return nil, err
 	}
 	for _, f := range r.Files {
