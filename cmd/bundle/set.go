@@ -230,9 +230,9 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 
 // nextMedium asks for another medium of a bundle in parts. kept says that media are
 // kept in a scratch folder.
-func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
+func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *reports.MissingError) error {
 	lines := bufio.NewReader(in)
-	return func(ctx context.Context, m *bundle.MissingError) error {
+	return func(ctx context.Context, m *reports.MissingError) error {
 		w := paper{plainText{out}, columns(out)}
 		fmt.Fprintf(w, "\n%v\n", m)
 		for _, line := range m.Problems {
@@ -345,7 +345,7 @@ one with other content is replaced only with --force, and what is repaired never
 	return cmd
 }
 
-func printRepair(w io.Writer, r *bundle.RepairReport) {
+func printRepair(w io.Writer, r *reports.Repair) {
 	for _, d := range r.Damage {
 		switch {
 		case d.Missing && d.Path == "":
