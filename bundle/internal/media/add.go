@@ -189,7 +189,7 @@ func (m *Media) keptParity(ctx context.Context, folder string, k int) (*Written,
 	if err != nil || got != sum {
 		return nil, ctx.Err()
 	}
-	w := &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, Kept: true}
+	w := &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, Kept: true, FromCache: m.NoReadBack}
 	return w, errors.Join(m.beside(ctx, folder, w), m.endRounds())
 }
 

@@ -34,13 +34,23 @@ type MediumError struct {
 	Err  error
 }
 
-func (e *MediumError) Error() string { return fmt.Sprintf("part %d: %v", e.Part, e.Err) }
+func (e *MediumError) Error() string {
+	var wrong *parts.WrongError
+	if errors.As(e.Err, &wrong) {
+		return e.Err.Error() // it names the part
+	}
+	return fmt.Sprintf("part %d: %v", e.Part, e.Err)
+}
 
 // Unwrap returns what the system said.
 func (e *MediumError) Unwrap() error { return e.Err }
 
 // Fault says how to go on.
 func (e *MediumError) Fault() (fault.Kind, string) {
+	var wrong *parts.WrongError
+	if errors.As(e.Err, &wrong) {
+		return fault.KindOf(e.Err), "what is wrong is removed: the same command writes it again"
+	}
 	return fault.KindOf(e.Err), "the other parts are not touched by it: the same command goes on with what is missing"
 }
 

@@ -123,7 +123,7 @@ func (m *Media) readParity(ctx context.Context, k int, path string, sums *parity
 	if err != nil {
 		return nil, err
 	}
-	return &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k}, nil
+	return &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, FromCache: m.NoReadBack}, nil
 }
 
 // A parityFile gets its name when it is complete.
