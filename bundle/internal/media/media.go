@@ -162,7 +162,7 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
-	return nil
+	return m.sweepRounds()
 }
 
 // Close ends the work.
@@ -175,7 +175,7 @@ func (m *Media) Close() error {
 
 // readState takes over what an earlier run of the same set left.
 func (m *Media) readState() {
-	b, err := os.ReadFile(m.path(m.stateFolder(), stateSuffix))
+	b, err := parts.ReadFile(m.path(m.stateFolder(), stateSuffix), parts.MaxSetSize)
 	var old state
 	if err == nil && json.Unmarshal(b, &old) == nil && old.ID == m.Set.ID && old.Sums != nil {
 		m.state = old
@@ -294,9 +294,8 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	for i, list := range shares {
 		g.Go(func() error {
 			written[i], failed[i] = m.folder(ctx, m.Folders[i], list, fill)
-			var bad *MediumError
-			if failed[i] != nil && !errors.As(failed[i], &bad) {
-				cancel() // it is not the medium: no other will do better
+			if failed[i] != nil && !ofMedia(failed[i]) {
+				cancel() // no other medium will do better
 			}
 			return nil
 		})
@@ -413,7 +412,7 @@ func (m *Media) prologue(ctx context.Context, folder string) error {
 	if err := m.copyHead(ctx, folder); err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(m.path(folder, parts.SetSuffix)); err == nil && string(old) == string(set) {
+	if old, err := parts.ReadFile(m.path(folder, parts.SetSuffix), parts.MaxSetSize); err == nil && string(old) == string(set) {
 		return nil
 	}
 	return disk.WriteFile(m.path(folder, parts.SetSuffix), set)
