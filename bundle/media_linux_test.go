@@ -17,6 +17,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/testdata/medium"
 	"bundle/testdata/regtest"
@@ -323,7 +324,7 @@ func TestReplaceWithoutRoom(t *testing.T) {
 	}
 	dir := onTmpfs(t, "size=4600k")
 	said := &toldReporter{Reporter: progress.OrSilent(nil)}
-	export := func(tag int) (*ExportReport, error) {
+	export := func(tag int) (*reports.Export, error) {
 		signer, _ := newKey(t)
 		return Export(t.Context(), ExportOptions{
 			Images: []string{fmt.Sprintf("docker.io/acme/app:%d", tag)}, Registry: through(pub), Signer: signer, Output: "app.tar",

@@ -144,7 +144,7 @@ func (f *diffFlags) withRegistry(cmd *cobra.Command, path string, t *bundle.Trus
 }
 
 // printSide says which bundle it is.
-func printSide(w paper, what string, r *bundle.InspectReport) {
+func printSide(w paper, what string, r *reports.Inspect) {
 	fmt.Fprintf(w, "%s  %s: id %s, created %s, %s", what, r.Path, r.ID, r.Created.Format("2006-01-02 15:04:05Z"), size(r.Size))
 	if r.Serial > 0 {
 		fmt.Fprintf(w, ", serial %d", r.Serial)
@@ -159,7 +159,7 @@ func printSide(w paper, what string, r *bundle.InspectReport) {
 	}
 }
 
-func printDiff(w paper, r *bundle.DiffReport) {
+func printDiff(w paper, r *reports.Diff) {
 	printSide(w, "old", r.Old)
 	printSide(w, "new", r.New)
 	c := r.Changes
@@ -262,7 +262,7 @@ func printImageChanges(w paper, images []reports.ImageChange) {
 	w.table([]string{"STATE", "IMAGE", "DIGEST", "SIZE", "NEW LAYERS"}, rows)
 }
 
-func printRegistryDiff(w paper, r *bundle.RegistryDiff) {
+func printRegistryDiff(w paper, r *reports.RegistryDiff) {
 	printSide(w, "bundle", r.Bundle)
 	fmt.Fprintln(w)
 	var rows [][]string

@@ -246,7 +246,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	}, err)
 }
 
-func printExport(v view, r *bundle.ExportReport) {
+func printExport(v view, r *reports.Export) {
 	printNotTaken(v.err, r.NotTaken)
 	for _, c := range slices.Concat(r.Warnings, r.Collisions) {
 		fmt.Fprintf(v.err, "warning: %s\n", c)
@@ -292,7 +292,7 @@ func printExport(v view, r *bundle.ExportReport) {
 }
 
 // printBeside says which programs travel too.
-func printBeside(w paper, r *bundle.ExportReport) {
+func printBeside(w paper, r *reports.Export) {
 	for _, p := range r.Programs {
 		fmt.Fprintf(w, "beside it for %s: %s, SHA-256 %s\n", p.Platform, p.Name, p.SHA256())
 	}
@@ -356,7 +356,7 @@ func printSigned(w paper, images []reports.ImageRecord) {
 }
 
 // printNotes says what is not as it is with most images.
-func printNotes(w paper, r *bundle.ExportReport) {
+func printNotes(w paper, r *reports.Export) {
 	printSigned(w, r.Images)
 	for _, l := range r.Lacking {
 		fmt.Fprintf(w, "lacks %s: %s, taken for %s\n", strings.Join(l.Lacks, ","), l.Reference, strings.Join(l.Takes, ","))

@@ -133,12 +133,11 @@ func newImport() *cobra.Command {
 	return cmd
 }
 
-// addGitOps adds the flags for GitOps; they are checked before anything else.
+// addGitOps adds the flags for GitOps.
 func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
 	fl := cmd.Flags()
 	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
 	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
-	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addTarget adds the flags that say what the charts are rendered for.
@@ -219,7 +218,7 @@ func pointing(n int, dryRun bool) string {
 	return fmt.Sprintf("%d references point", n)
 }
 
-func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
+func printImport(p paper, r *reports.Import, pullSecret string) {
 	if r.DryRun {
 		fmt.Fprintln(p, "dry run: nothing is pushed, and no file is written")
 	}
@@ -276,7 +275,7 @@ func tense(dryRun bool, done, would string) string {
 }
 
 // printMoved says of one chart where it points to, and how it is installed.
-func printMoved(p paper, r *bundle.ImportReport, c reports.ImportChart, pullSecret string) {
+func printMoved(p paper, r *reports.Import, c reports.ImportChart, pullSecret string) {
 	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
 	if r.DryRun {
 		printChanged(p, c)
@@ -303,7 +302,7 @@ func printMoved(p paper, r *bundle.ImportReport, c reports.ImportChart, pullSecr
 }
 
 // printEnd says whether all is done.
-func printEnd(w paper, r *bundle.ImportReport) {
+func printEnd(w paper, r *reports.Import) {
 	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)

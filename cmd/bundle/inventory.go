@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newInventory() *cobra.Command {
@@ -82,7 +83,7 @@ it holds.`,
 	return cmd
 }
 
-func printInventory(w paper, r *bundle.InventoryReport) {
+func printInventory(w paper, r *reports.Inventory) {
 	by := "the records of imports"
 	if !r.Recorded {
 		by = "tags"
@@ -126,7 +127,7 @@ type jsonInventory struct {
 	Warnings     []string     `json:"warnings"`
 }
 
-func inventoryJSON(r *bundle.InventoryReport) *jsonInventory {
+func inventoryJSON(r *reports.Inventory) *jsonInventory {
 	j := &jsonInventory{
 		Path: r.Path, Registry: r.Registry, ID: r.ID, Created: r.Created, DigestsOnly: r.DigestsOnly, Recorded: r.Recorded,
 		Repositories: r.Repositories, Blobs: r.Blobs, Bytes: jsonBytes{Total: r.Bytes, Present: r.Bytes}, LostBlobs: r.Lost, Warnings: r.Warnings,

@@ -39,7 +39,7 @@ func (f *setFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.swap, "swap", false, "write one part to a medium, and ask for the next one")
 	fl.StringVar(&f.state, "state", "", "with --part and --swap: keep what goes from one medium to the next in this `FOLDER` (default the current one)")
 	fl.Var(numberFlag[int]{&f.parity, 255}, "parity", "add `K` parts of parity: any K of all parts may be lost then")
-	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media, but from memory")
+	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media: what is compared is in memory")
 }
 
 // given reports whether a bundle is to be cut.
@@ -122,7 +122,7 @@ func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) err
 		if s.Failed != nil {
 			fmt.Fprintf(w, "\n%v\n", s.Failed)
 		} else if s.Done != "" {
-			fmt.Fprintf(w, "\n%s is written and read back: remove the medium\n", s.Done)
+			fmt.Fprintf(w, "\n%s is %s: remove the medium\n", s.Done, proof(s.Cached))
 		}
 		fmt.Fprintf(w, "next is part %d of %d, %s, which takes %s\n", s.Number, s.Of, s.Next, size(s.Size))
 		fmt.Fprintf(w, "insert its medium at %s and press Enter: ", s.Folder)
@@ -220,9 +220,19 @@ func printRemoved(w io.Writer, list []string) {
 	}
 }
 
+// proof is what was done with parts on their media.
+func proof(cached bool) string {
+	if cached {
+		return "written, and not read back"
+	}
+	return "written and read back"
+}
+
 // printWritten says which parts are on their media.
 func printWritten(w io.Writer, list []reports.Written, of int) {
+	cached := false
 	for _, p := range list {
+		cached = cached || p.FromCache
 		kept := ""
 		if p.Kept {
 			kept = ", there already"
@@ -230,15 +240,15 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 		fmt.Fprintf(w, "  %s: %s%s\n", p.Path, size(p.Size), kept)
 	}
 	if len(list) > 0 {
-		fmt.Fprintf(w, "%d of %d parts are written and read back; once unmounted, the media are safe to remove\n", len(list), of)
+		fmt.Fprintf(w, "%d of %d parts are %s; once unmounted, the media are safe to remove\n", len(list), of, proof(cached))
 	}
 }
 
 // nextMedium asks for another medium of a bundle in parts. kept says that media are
 // kept in a scratch folder.
-func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
+func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *reports.MissingError) error {
 	lines := bufio.NewReader(in)
-	return func(ctx context.Context, m *bundle.MissingError) error {
+	return func(ctx context.Context, m *reports.MissingError) error {
 		w := paper{plainText{out}, columns(out)}
 		fmt.Fprintf(w, "\n%v\n", m)
 		for _, line := range m.Problems {
@@ -351,7 +361,7 @@ one with other content is replaced only with --force, and what is repaired never
 	return cmd
 }
 
-func printRepair(w io.Writer, r *bundle.RepairReport) {
+func printRepair(w io.Writer, r *reports.Repair) {
 	for _, d := range r.Damage {
 		switch {
 		case d.Missing && d.Path == "":

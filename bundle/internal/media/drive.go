@@ -14,7 +14,7 @@ import (
 // medium that fails is asked for again. Without Swap, all go onto the medium that
 // is there.
 func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
-	swap := Swap{Of: m.Count(), Folder: folder}
+	swap := Swap{Of: m.Count(), Folder: folder, Cached: m.NoReadBack}
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
 		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()

@@ -71,6 +71,7 @@ type Media struct {
 // A Swap is a change of media. Nothing is open on the one in the drive.
 type Swap struct {
 	Done   string // name of the part that is on the medium in the drive; empty: none is yet
+	Cached bool   // that part was not read back from the medium
 	Next   string // name of the part that the next one is for
 	Number int    // of that part
 	Of     int    // parts in all
@@ -87,6 +88,10 @@ type Written struct {
 	SHA256 string `json:"sha256"`
 	Kept   bool   `json:"kept,omitempty"`   // an earlier run wrote it
 	Parity int    `json:"parity,omitempty"` // number of a part of parity, which has no Part
+
+	// FromCache says that SHA256 is of what the system has in memory: nothing proves
+	// that the medium has it.
+	FromCache bool `json:"fromCache,omitempty"`
 }
 
 // state is what goes on from one run to the next.
@@ -96,6 +101,10 @@ type state struct {
 	States map[int][]byte    `json:"states,omitempty"` // see parts.Proof
 	Added  []int             `json:"added,omitempty"`  // parts that are in the parity
 	Round  int               `json:"round,omitempty"`  // which files have that parity, see addParity
+
+	// Suspect are the SHA-256 of parts that have a piece of a cut blob of which the whole
+	// was found wrong: such a part is written again, as it cannot be proved alone.
+	Suspect []string `json:"suspect,omitempty"`
 }
 
 // A Fill writes part number k. It has its name, and is on the disk, after commit,
@@ -156,7 +165,7 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
-	return nil
+	return m.sweepRounds()
 }
 
 // Close ends the work.
@@ -169,7 +178,7 @@ func (m *Media) Close() error {
 
 // readState takes over what an earlier run of the same set left.
 func (m *Media) readState() {
-	b, err := os.ReadFile(m.path(m.stateFolder(), stateSuffix))
+	b, err := parts.ReadFile(m.path(m.stateFolder(), stateSuffix), parts.MaxSetSize)
 	var old state
 	if err == nil && json.Unmarshal(b, &old) == nil && old.ID == m.Set.ID && old.Sums != nil {
 		m.state = old
@@ -297,15 +306,14 @@ func (m *Media) Write(ctx context.Context, fill Fill) (all []Written, err error)
 	for i, list := range shares {
 		g.Go(func() error {
 			written[i], failed[i] = m.folder(ctx, m.Folders[i], list, fill)
-			var bad *MediumError
-			if failed[i] != nil && !errors.As(failed[i], &bad) {
-				cancel() // it is not the medium: no other will do better
+			if failed[i] != nil && !ofMedia(failed[i]) {
+				cancel() // no other medium will do better
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // what each said is in failed
-	all = slices.Concat(written...)
+	all = slices.DeleteFunc(slices.Concat(written...), func(w Written) bool { return m.state.Sums[filepath.Base(w.Path)] == "" })
 	slices.SortFunc(all, func(a, b Written) int { return cmp.Or(a.Parity-b.Parity, a.Part-b.Part) })
 	err = joined(failed)
 	if err == nil {
@@ -416,7 +424,7 @@ func (m *Media) prologue(ctx context.Context, folder string) error {
 	if err := m.copyHead(ctx, folder); err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(m.path(folder, parts.SetSuffix)); err == nil && string(old) == string(set) {
+	if old, err := parts.ReadFile(m.path(folder, parts.SetSuffix), parts.MaxSetSize); err == nil && string(old) == string(set) {
 		return nil
 	}
 	return disk.WriteFile(m.path(folder, parts.SetSuffix), set)

@@ -74,11 +74,18 @@ func (m *Media) refuseSources(folder string, old []string) error {
 // setIn reads which set a folder has under the name, and whether it is this one. Where
 // there is but the begin of a bundle, it stands for a set without a part.
 func (m *Media) setIn(folder string) (there *parts.Set, same bool, err error) {
-	b, err := os.ReadFile(m.path(folder, parts.SetSuffix))
+	path := m.path(folder, parts.SetSuffix)
+	st, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return m.withoutSet(folder), false, nil
 	case err != nil:
+		return nil, false, err
+	case !st.Mode().IsRegular() || st.Size() > parts.MaxSetSize:
+		return nil, false, nil // then it is foreign
+	}
+	b, err := parts.ReadFile(path, parts.MaxSetSize)
+	if err != nil {
 		return nil, false, err
 	}
 	if there, err = parts.ParseSet(b); err != nil || there.Name != m.Set.Name {
@@ -201,7 +208,7 @@ func (m *Media) Removed() []string {
 
 // Names reports whether the set of a bundle that a folder has names a file.
 func Names(folder, bundle, file string) bool {
-	b, err := os.ReadFile(filepath.Join(folder, bundle+parts.SetSuffix))
+	b, err := parts.ReadFile(filepath.Join(folder, bundle+parts.SetSuffix), parts.MaxSetSize)
 	if err != nil {
 		return false
 	}
