@@ -33,6 +33,12 @@ func largest(file *os.File, size int64) error {
 	return err
 }
 
+// forgetRead drops what is cached of a file and was not written: where blocks are
+// reserved, the system calls data what somebody has but read.
+func forgetRead(file *os.File) {
+	_ = unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED) // it is advice
+}
+
 // nextData returns the first range of data from at on. Where the file system
 // cannot tell, everything is data.
 func nextData(file *os.File, at, end int64) (from, to int64) {

@@ -122,6 +122,7 @@ func (w *Writer) resume(r *Reader) error {
 		return errors.Join(err, w.file.Close()) // what is there stays
 	}
 	size := r.reach()
+	forgetRead(w.file)
 	for _, b := range w.blobs {
 		b.left = written(w.file, b.entry, size)
 		for _, r := range b.left {

@@ -43,6 +43,7 @@ func (w *Writer) beginSlice() error {
 		w.err = errAborted
 		return errors.Join(err, w.file.Close()) // what is there stays
 	}
+	forgetRead(w.file) // the inside of a blob tells nothing: it would be taken for content
 	for _, b := range w.blobs {
 		w.findLeft(b, have)
 	}
