@@ -47,6 +47,7 @@ type (
 	SetOptions   = transfer.SetOptions // how a bundle is cut, and where its parts go
 	PartSize     = transfer.PartSize
 	Swap         = media.Swap // a change of media in one drive
+	Outline      = media.Outline
 	MissingError = open.MissingError
 )
 

@@ -77,10 +77,8 @@ func (r *SplitReport) write(ctx context.Context, src *parts.File, set *parts.Set
 	if err != nil {
 		return err
 	}
-	m.Sources = sourcesOf(src)
+	m.Sources, m.Filling, m.Payload = sourcesOf(src), "writing", set.Size
 	defer func() { err = errors.Join(err, m.Close()) }()
-	pr.Phase("writing", set.Size)
-	defer pr.End()
 	err = m.Prepare(ctx, func(path string) error {
 		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
 	})

@@ -26,6 +26,7 @@ type SetOptions struct {
 	Only       []int  // numbers of the parts to write; empty: all
 	State      string // what stays when media change; empty: the first folder
 	Swap       func(context.Context, media.Swap) error
+	Outline    func(media.Outline) // told before the first byte, with Swap
 	NoReadBack bool
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
@@ -86,7 +87,7 @@ func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*me
 		set.Parity = p
 	}
 	m := &media.Media{
-		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, Outline: s.Outline, NoReadBack: s.NoReadBack, Progress: pr,
 		Force: s.Force, ID: id, IDOf: IDOf,
 	}
 	if s.Beside.Make != nil {
@@ -150,9 +151,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	m.Verified = true
-	o.Progress.Phase("fetching", j.payload(set, o.Set.Only))
-	defer o.Progress.End()
+	m.Verified, m.Filling, m.Payload = true, "fetching", j.payload(set, o.Set.Only)
 	w := &setWriter{Options: o, client: client, job: j, set: set, tally: newTally(j.Needs, o.Progress)}
 	w.tally.pieces = make(map[digest.Digest]int)
 	for _, e := range j.layout.Entries() {
