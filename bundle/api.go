@@ -11,7 +11,6 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
@@ -20,6 +19,7 @@ import (
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout/parts"
 )
 
@@ -29,7 +29,6 @@ type (
 	ImageSpec = source.ImageSpec // an image that the user names
 	Config    = source.Config    // what --config takes
 	Platform  = image.Platform   // os/arch[/variant]
-	Reference = name.Reference   // an image or artifact, named in full
 	Bundle    = open.Bundle      // an open bundle, checked but for its layers
 )
 
@@ -44,11 +43,10 @@ type (
 
 // Bundles that are cut into parts.
 type (
-	SetOptions   = transfer.SetOptions // how a bundle is cut, and where its parts go
-	PartSize     = transfer.PartSize
-	Swap         = media.Swap // a change of media in one drive
-	Outline      = media.Outline
-	MissingError = open.MissingError
+	SetOptions = transfer.SetOptions // how a bundle is cut, and where its parts go
+	PartSize   = transfer.PartSize
+	Swap       = media.Swap    // a change of media in one drive
+	Outline    = media.Outline // what people should know before
 )
 
 // Who signs, and whom to believe.
@@ -129,7 +127,7 @@ func Hint(err error) string { return fault.Hint(err) }
 
 // Items are the things that err is about, one by one: images that are missing,
 // repositories that refuse. Empty where it is about one.
-func Items(err error) []fault.Item { return fault.Items(err) }
+func Items(err error) []reports.Item { return fault.Items(err) }
 
 // Open checks the head of the bundle at path and whose it is. It may be a part of
 // one, or a folder with parts; more are further paths. The caller closes it.
@@ -158,18 +156,15 @@ func DefaultSigners() string { return trust.DefaultSigners() }
 func TrustAnyone() *Trust { return trust.TrustAnyone() }
 
 // Keygen writes a new OpenSSH Ed25519 key pair to path and path.pub, and
-// returns its fingerprint. Existing files are never replaced.
-func Keygen(path, comment string, passphrase []byte) (fingerprint string, err error) {
+// returns its fingerprint. Existing files are never replaced: that is found out before
+// the passphrase is asked for, of which nil or an empty one is none.
+func Keygen(path, comment string, passphrase func() ([]byte, error)) (fingerprint string, err error) {
 	return trust.Keygen(path, comment, passphrase)
 }
 
-// CheckNewKey requires that no key is at path, or at path.pub, and that one can be.
-func CheckNewKey(path string) error {
-	if err := disk.CheckNew(path); err != nil {
-		return err
-	}
-	return disk.CheckNew(path + ".pub")
-}
+// WriteFile puts content under path, whole or not at all, and on the disk before it
+// returns, as this package writes everything.
+func WriteFile(path string, content []byte) error { return disk.WriteFile(path, content) }
 
 // LoadConfig reads a configuration file. Paths in it are relative to its
 // folder.
@@ -178,7 +173,7 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 }
 
 // WriteList writes charts and images for hauler, for zarf, or as plain text.
-func WriteList(kind string, r *ImagesReport, images []string) ([]byte, error) {
+func WriteList(kind string, r *reports.Images, images []string) ([]byte, error) {
 	return source.WriteList(kind, r.Charts, images)
 }
 
@@ -192,18 +187,11 @@ func LoadList(ctx context.Context, path string) (images, notTaken []string, err 
 // ParsePlatform reads os/arch[/variant].
 func ParsePlatform(s string) (Platform, error) { return image.ParsePlatform(s) }
 
-// ParseReference reads a reference as users and charts write it.
-func ParseReference(raw string) (Reference, error) { return name.Parse(raw) }
-
 // ParseNaming reads full, host or flat.
 func ParseNaming(s string) (Naming, error) { return place.ParseNaming(s) }
 
 // ParseRegistry reads HOST[:PORT][/PREFIX].
 func ParseRegistry(s string) (Registry, error) { return place.ParseRegistry(s) }
-
-// ParseGitOps checks what objects an import shall write for GitOps, and for which
-// environments.
-func ParseGitOps(kinds, environments []string) error { return emit.ParseGitOps(kinds, environments) }
 
 // TargetName is the name that an image gets in a registry.
 func TargetName(raw string, r Registry, n Naming) string {

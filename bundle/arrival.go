@@ -12,24 +12,31 @@ import (
 	"bundle/bundle/internal/remote"
 )
 
-// An arrival is an open bundle and the registry that it goes to.
+// An arrival is an import under way: what was asked for, completed, the open bundle,
+// and the registry that it goes to.
 type arrival struct {
+	ImportOptions
+	path     string
 	bundle   *open.Bundle
 	client   *remote.Client
 	names    place.Names
 	excluded []string // references inside that are left out
 	past     *memory
+	nodeCA   []byte // PEM of what nodes have to trust to pull from Registry
 }
 
-// begin opens both, and completes the options.
-func (o *ImportOptions) begin(ctx context.Context, path string) (t *arrival, err error) {
+// begin opens the bundle and the registry.
+func begin(ctx context.Context, path string, o ImportOptions) (t *arrival, err error) {
+	if err := emit.CheckGitOps(o.GitOps, o.Environments); err != nil {
+		return nil, err
+	}
 	o.Progress = progress.OrSilent(o.Progress)
-	t = new(arrival)
+	t = &arrival{ImportOptions: o, path: path}
 	if t.bundle, err = open.File(ctx, path, o.Trust, o.media()...); err != nil {
 		return nil, err
 	}
 	if o.Jobs <= 0 { // while one blob of a medium is ended, the next is read
-		o.Jobs = max(DefaultJobs, 2*t.bundle.Media())
+		t.Jobs = max(DefaultJobs, 2*t.bundle.Media())
 	}
 	if t.client, err = remote.New(o.RegistryOptions); err != nil {
 		return nil, errors.Join(err, t.bundle.Close())
@@ -39,7 +46,7 @@ func (o *ImportOptions) begin(ctx context.Context, path string) (t *arrival, err
 		t.Close()
 		return nil, err
 	}
-	t.past = newMemory(t.client, o)
+	t.past = newMemory(t.client, o.Registry)
 	return t, nil
 }
 
@@ -50,15 +57,15 @@ func (t *arrival) Close() {
 }
 
 // places says what goes where.
-func (t *arrival) places(o *ImportOptions, charts []*emit.Chart) ([]place.Placement, error) {
+func (t *arrival) places(charts []*emit.Chart) ([]place.Placement, error) {
 	return place.All(t.bundle, t.names, place.Options{
-		Seen: emit.Seen(charts), NoCharts: o.SkipCharts, NoReferrers: o.NoReferrers, TagDigests: o.TagDigests,
+		Seen: emit.Seen(charts), NoCharts: t.SkipCharts, NoReferrers: t.NoReferrers, TagDigests: t.TagDigests,
 	})
 }
 
-func (t *arrival) pusher(o *ImportOptions) *push.Pusher {
+func (t *arrival) pusher() *push.Pusher {
 	return &push.Pusher{
-		Client: t.client, Bundle: t.bundle, Registry: o.Registry.String(), Jobs: o.Jobs, Chunk: o.ChunkSize, FailFast: o.FailFast, Pr: o.Progress, Deep: o.Deep,
-		Agree: t.past.agree(t.bundle, o), Elsewhere: t.past.elsewhere(t.bundle.Record.Requires, t.names),
+		Client: t.client, Bundle: t.bundle, Registry: t.Registry.String(), Jobs: t.Jobs, Chunk: t.ChunkSize, FailFast: t.FailFast, Pr: t.Progress, Deep: t.Deep,
+		Agree: t.agree, Elsewhere: t.past.elsewhere(t.bundle.Record.Requires, t.names),
 	}
 }

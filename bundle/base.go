@@ -29,10 +29,10 @@ type base struct {
 // loadBases reads what says what the other side has. Without a Trust a base is a
 // hint: one that is forged makes a delta too small, and an import finds that out
 // before it changes anything.
-func (o *ExportOptions) loadBases(ctx context.Context) ([]base, error) {
+func loadBases(ctx context.Context, paths []string, t *trust.Trust) ([]base, error) {
 	var all []base
-	for _, path := range o.Bases {
-		b, err := loadBase(ctx, path, o.BaseTrust)
+	for _, path := range paths {
+		b, err := loadBase(ctx, path, t)
 		if err != nil {
 			return nil, fmt.Errorf("base: %w", err)
 		}

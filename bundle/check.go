@@ -14,26 +14,17 @@ import (
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/input"
-	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/words"
+	"bundle/bundle/reports"
 )
 
 // CheckOptions say in which registry to look.
 type CheckOptions struct {
-	Registry        place.Registry
+	Registry        Registry
 	Stdin           io.Reader // what the path "-" stands for
 	Jobs            int       // questions at once; 0: DefaultJobs
 	RegistryOptions RegistryOptions
-}
-
-// A CheckReport says what a registry has of what is needed.
-type CheckReport struct {
-	Registry   string
-	Receipt    bool // it is about what an import put there
-	Images     []check.Result
-	Unresolved []record.Finding // in manifests, and no images as they stand
 }
 
 // Bounds of manifests, in bytes and in files.
@@ -45,8 +36,8 @@ const (
 // Check asks a registry for what path names: the images of rendered manifests (a
 // file, a folder, or - for standard input), or what the receipt of an import says
 // was put there. What is not as it should be is in the report, and the error is an
-// *IncompleteError beside it.
-func Check(ctx context.Context, path string, o CheckOptions) (*CheckReport, error) {
+// *reports.IncompleteError beside it.
+func Check(ctx context.Context, path string, o CheckOptions) (*reports.Check, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -55,7 +46,7 @@ func Check(ctx context.Context, path string, o CheckOptions) (*CheckReport, erro
 		return nil, err
 	}
 	defer client.Close()
-	report := &CheckReport{Registry: o.Registry.String()}
+	report := &reports.Check{Registry: o.Registry.String()}
 	files, err := readManifests(ctx, path, o.Stdin)
 	if err != nil {
 		return nil, err
@@ -74,7 +65,7 @@ func Check(ctx context.Context, path string, o CheckOptions) (*CheckReport, erro
 	if err := check.Ask(ctx, client, o.Registry, report.Images, o.Jobs); err != nil {
 		return nil, err
 	}
-	return report, report.incomplete()
+	return report, notAsNeeded(report)
 }
 
 // A checkError lists what is not as it should be.
@@ -102,7 +93,7 @@ func (e *checkError) Fault() (fault.Kind, string) {
 	return fault.Incomplete, "import the bundle again: it sends what is not there; for what is outside, see bundle values"
 }
 
-func (r *CheckReport) incomplete() error {
+func notAsNeeded(r *reports.Check) error {
 	e := &checkError{registry: r.Registry}
 	for _, im := range r.Images {
 		it := fault.Item{Subject: im.Reference, State: string(im.State)}

@@ -15,6 +15,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -94,7 +95,7 @@ func TestPlatformNotEverywhere(t *testing.T) {
 	})
 }
 
-func wantPlatforms(t *testing.T, r *ExportReport, want ...string) {
+func wantPlatforms(t *testing.T, r *reports.Export, want ...string) {
 	t.Helper()
 	var got []string
 	for _, im := range r.Images {

@@ -21,6 +21,7 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -47,7 +48,7 @@ func newTrip(t testing.TB) *trip {
 }
 
 // export writes version v of the chart.
-func (tr *trip) export(t testing.TB, v, name string, bases ...string) *ExportReport {
+func (tr *trip) export(t testing.TB, v, name string, bases ...string) *reports.Export {
 	t.Helper()
 	return mustExport(t, tr.options(t, v, name, bases...))
 }
@@ -99,7 +100,7 @@ func TestDelta(t *testing.T) {
 	if again := tr.export(t, "2", "again.tar", one.Output); again.ID != two.ID {
 		t.Errorf("delta %s, again %s", two.ID, again.ID)
 	}
-	for _, over := range []*ExportReport{full, other} {
+	for _, over := range []*reports.Export{full, other} {
 		eo := tr.options(t, "2", filepath.Base(over.Output), one.Output)
 		_, err := Export(t.Context(), eo)
 		wantError(t, err, fault.Usage, "is another bundle, id "+over.ID, "it is not replaced")
@@ -140,7 +141,7 @@ func TestDeltaLacks(t *testing.T) {
 }
 
 // exportImages writes a bundle of images alone.
-func (tr *trip) exportImages(t testing.TB, name string, bases []string, refs ...string) *ExportReport {
+func (tr *trip) exportImages(t testing.TB, name string, bases []string, refs ...string) *reports.Export {
 	t.Helper()
 	o := ExportOptions{Output: filepath.Join(tr.dir, name), Registry: through(tr.pub), Signer: tr.signer, Bases: bases}
 	for _, ref := range refs {
@@ -334,7 +335,7 @@ func TestDeltaSize(t *testing.T) {
 // the others into the bundle that an export in full makes.
 func TestDeltaOfDeltas(t *testing.T) {
 	tr := newTrip(t)
-	all := []*ExportReport{tr.export(t, "0", "0.tar")}
+	all := []*reports.Export{tr.export(t, "0", "0.tar")}
 	for _, v := range []string{"1", "2", "3"} {
 		all = append(all, tr.export(t, v, v+".tar", all[len(all)-1].Output))
 	}
@@ -550,8 +551,8 @@ func TestDeltaServed(t *testing.T) {
 		lacks int
 	}{{[]string{two.Output}, 2}, {[]string{two.Output, one.Output}, 0}, {[]string{one.Output, two.Output}, 0}} {
 		ctx, cancel := context.WithCancel(t.Context())
-		var told *ServeReport
-		err := Serve(ctx, tc.paths, ServeOptions{Trust: tr.trust, Listen: "127.0.0.1:0", PlainHTTP: true, Ready: func(r *ServeReport) {
+		var told *reports.Serve
+		err := Serve(ctx, tc.paths, ServeOptions{Trust: tr.trust, Listen: "127.0.0.1:0", PlainHTTP: true, Ready: func(r *reports.Serve) {
 			told = r
 			cancel()
 		}})

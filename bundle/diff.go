@@ -2,27 +2,20 @@ package bundle
 
 import (
 	"context"
-	"fmt"
 
 	"bundle/bundle/internal/diff"
-	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
-
-// A DiffReport says what changes from one bundle to another.
-type DiffReport struct {
-	Old, New *InspectReport
-	Changes  *diff.Report
-}
 
 // Diff compares two bundles. Each is a file, a folder with parts, a part, or the head
 // of one: no layer is read. Without a Trust both are taken as they claim to be.
-func Diff(ctx context.Context, older, newer string, t *trust.Trust) (*DiffReport, error) {
+func Diff(ctx context.Context, older, newer string, t *Trust) (*reports.Diff, error) {
 	a, err := openToShow(ctx, older, t)
 	if err != nil {
 		return nil, err
@@ -33,7 +26,7 @@ func Diff(ctx context.Context, older, newer string, t *trust.Trust) (*DiffReport
 		return nil, err
 	}
 	defer b.Close()
-	r := new(DiffReport)
+	r := new(reports.Diff)
 	if r.Old, err = inspect(older, a); err != nil {
 		return nil, err
 	}
@@ -55,30 +48,21 @@ func openToShow(ctx context.Context, path string, t *trust.Trust) (*open.Bundle,
 
 // RegistryDiffOptions say which registry a bundle is compared with.
 type RegistryDiffOptions struct {
-	Registry    place.Registry
-	Names       place.Naming // how paths become paths there; empty: place.Full
-	Trust       *trust.Trust // nil: the bundle is taken as it claims to be
-	SkipCharts  bool         // as an import leaves them out
+	Registry    Registry
+	Names       Naming // how paths become paths there; empty: NamesFull
+	Trust       *Trust // nil: the bundle is taken as it claims to be
+	SkipCharts  bool   // as an import leaves them out
 	NoReferrers bool
 	TagDigests  bool
 
 	Jobs            int // questions at once; 0: DefaultJobs
 	RegistryOptions RegistryOptions
-	Progress        progress.Reporter
-}
-
-// A RegistryDiff says what an import of a bundle would change in a registry.
-type RegistryDiff struct {
-	Bundle   *InspectReport
-	Registry string
-	Images   []push.Image // names in the registry
-	Bytes    push.Bytes
-	Lack     *push.LackError // layers that a delta requires and that are not there; nil: none
+	Progress        Progress
 }
 
 // DiffRegistry compares a bundle with what a registry has. The right to read is
 // enough, and nothing is downloaded.
-func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*RegistryDiff, error) {
+func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*reports.RegistryDiff, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -87,7 +71,7 @@ func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*Reg
 		return nil, err
 	}
 	defer b.Close()
-	r := &RegistryDiff{Registry: o.Registry.String()}
+	r := &reports.RegistryDiff{Registry: o.Registry.String()}
 	if r.Bundle, err = inspect(path, b); err != nil {
 		return nil, err
 	}
@@ -103,7 +87,7 @@ func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*Reg
 	if err != nil {
 		return nil, err
 	}
-	past := newMemory(client, &ImportOptions{Registry: o.Registry})
+	past := newMemory(client, o.Registry)
 	if b.Record.Requires != nil {
 		if err := past.recall(ctx); err != nil {
 			return nil, err
@@ -119,43 +103,4 @@ func DiffRegistry(ctx context.Context, path string, o RegistryDiffOptions) (*Reg
 	}
 	r.Images, r.Bytes, r.Lack = found.Images, found.Bytes, found.Lack
 	return r, nil
-}
-
-// A DifferentError is a difference where none was to be.
-type DifferentError struct {
-	Count int // of charts, images and names
-}
-
-func (e *DifferentError) Error() string {
-	if e.Count == 1 {
-		return "one thing differs"
-	}
-	return fmt.Sprintf("%d things differ", e.Count)
-}
-
-// Fault is that of something that is left to do.
-func (e *DifferentError) Fault() (fault.Kind, string) { return fault.Incomplete, "" }
-
-// Err is a *DifferentError where anything differs, else nil.
-func (r *DiffReport) Err() error {
-	c := r.Changes
-	return different(len(c.Charts) + len(c.Images) + c.Referrers.Added + c.Referrers.Removed)
-}
-
-// Err is a *DifferentError where an import would change anything, else nil.
-func (r *RegistryDiff) Err() error {
-	n := 0
-	for _, im := range r.Images {
-		if im.Pushed {
-			n++
-		}
-	}
-	return different(n)
-}
-
-func different(n int) error {
-	if n == 0 {
-		return nil
-	}
-	return &DifferentError{n}
 }

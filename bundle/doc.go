@@ -2,9 +2,8 @@
 // [Export] writes Helm charts and every image they need into one signed file,
 // [Verify] and [Inspect] read it, and [Import] pushes it into a registry and
 // emits the values with which Helm pulls everything from there. [Status] and
-// [Inventory] ask a registry what imports left there, and [Diff] and [DiffRegistry] say
-// what the next one changes.
-// What reports consist of is in package reports.
+// [Inventory] ask a registry what imports left there, and [Diff] and [DiffRegistry]
+// say what the next one changes. What they return is in package reports.
 //
 // The contract:
 //
@@ -17,8 +16,6 @@
 //   - An export has its name only when it is complete and on the disk. One that
 //     failed may leave a partial file, with which the same export goes on.
 //   - The context ends everything soon, and nothing keeps running after a return.
-//   - Helm prints warnings through the standard logger: while a chart is read or
-//     rendered, what package log prints is discarded in the whole process.
 //
 // Errors sort into kinds, see [KindOf]; [Hint] says what to do about one.
 //

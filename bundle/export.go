@@ -10,36 +10,31 @@ import (
 	"strings"
 	"time"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/cosign"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/kit"
-	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
-	"bundle/bundle/internal/trust"
 	"bundle/bundle/reports"
 )
 
-// DefaultJobs is how many transfers run at once where the caller says nothing.
-
 // ExportOptions say what to bundle and where to write it.
 type ExportOptions struct {
-	Charts   []source.ChartSpec
+	Charts   []ChartSpec
 	Force    bool     // replace a bundle of other content at Output
-	Images   []string // beside those found in charts: references, images in files, and answers; see [source.Name]
+	Images   []string // beside those found in charts: references, images in files, and answers (TEXT=IMAGE)
 	NotTaken []string // what lists of other tools have besides, see Config: it is in the report
 	Exclude  []string // references to leave out, wherever they were found
 	Ignore   []string // texts in charts, as they are written there, that are known not to be pulled
 	// Destinations are names that images shall have on the other side, by
 	// source reference; the import's registry takes the place of theirs.
 	Destinations map[string]string
-	Platforms    []image.Platform // empty: all
+	Platforms    []Platform // empty: all
 	// PlatformOptional takes an image that lacks some of Platforms with what it
 	// has of them; the report lists those.
 	PlatformOptional bool
@@ -47,14 +42,14 @@ type ExportOptions struct {
 	// Output is a file, a pipe or a device, or StreamOutput; empty: a file named
 	// after the first chart.
 	Output       string
-	Stream       io.Writer     // where StreamOutput goes
-	InOrder      bool          // let the file grow from its begin to its end, where the system does not ask for it itself
-	Set          *SetOptions   // cut the bundle into parts; Output then is their name, and no path; nil: one file
-	NoReferrers  []string      // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
-	VerifyImages string        // file with a policy that says which keys have to have signed which images, see [cosign.Policy]; empty: none
-	NoValues     bool          // leave the given values out of the bundle
-	Redact       []string      // leave these keys of the given values out, a.b.c
-	Signer       *trust.Signer // nil: needs Unsigned
+	Stream       io.Writer   // where StreamOutput goes
+	InOrder      bool        // let the file grow from its begin to its end, where the system does not ask for it itself
+	Set          *SetOptions // cut the bundle into parts; Output then is their name, and no path; nil: one file
+	NoReferrers  []string    // leave signatures, SBOMs and other referrers behind of images from these hosts; "*": of all
+	VerifyImages string      // file with a policy that says which keys have to have signed which images, see `bundle export --help`; empty: none
+	NoValues     bool        // leave the given values out of the bundle
+	Redact       []string    // leave these keys of the given values out, a.b.c
+	Signer       *Signer     // nil: needs Unsigned
 	Unsigned     bool
 	DryRun       bool          // plan and report, write nothing
 	Created      time.Time     // of every entry and the record; zero: now, or that of the run that is gone on with
@@ -63,56 +58,18 @@ type ExportOptions struct {
 	Tool         string        // name and version that go into the record
 	WithTool     kit.Wanted    // programs to put beside the bundle, for machines on the far side
 	Bases        []string      // bundles, parts of them, receipts: layers that these have stay out
-	BaseTrust    *trust.Trust  // who has to have signed those; nil: they are taken as hints
+	BaseTrust    *Trust        // who has to have signed those; nil: they are taken as hints
 	Jobs         int           // transfers at once; 0: DefaultJobs
 	Registry     RegistryOptions
-	Progress     progress.Reporter
-}
-
-// An ExportReport says what went into a bundle, or would.
-type ExportReport struct {
-	DryRun      bool                 `json:"dryRun"`
-	Tool        string               `json:"tool"`
-	Serial      int64                `json:"serial"`
-	Expires     time.Time            `json:"expires,omitzero"`
-	KeyType     string               `json:"keyType"`
-	Output      string               `json:"output,omitempty"`  // empty after a dry run
-	Size        int64                `json:"size,omitempty"`    // of the whole file; 0 after a dry run
-	Payload     int64                `json:"payload"`           // bytes to fetch: each unique blob once
-	Resumed     int64                `json:"resumed,omitempty"` // bytes of them that an earlier run had fetched
-	Changed     []transfer.Change    `json:"changed,omitempty"` // references that moved since that run
-	Blobs       int                  `json:"blobs"`             // number of them
-	ID          string               `json:"id"`
-	Created     time.Time            `json:"created"`
-	Fingerprint string               `json:"fingerprint,omitempty"` // of the signing key
-	Charts      []record.Chart       `json:"charts,omitempty"`
-	Images      []record.Image       `json:"images,omitempty"`
-	Referrers   []record.Image       `json:"referrers,omitempty"`
-	Unresolved  []record.Finding     `json:"unresolved,omitempty"`
-	Accepted    []record.Finding     `json:"accepted,omitempty"` // neither pulled nor missed: answered by an image, or ignored
-	Lacking     []reports.Lacking    `json:"lacking,omitempty"`  // images without some of the platforms asked for
-	LeftBehind  []reports.LeftBehind `json:"leftBehind,omitempty"`
-	Elsewhere   []reports.Elsewhere  `json:"elsewhere,omitempty"` // layers that may lie elsewhere, and travel
-	Verdicts    []cosign.Verdict     `json:"verdicts,omitempty"`  // of a policy on signatures
-	Unasked     []image.Unasked      `json:"unasked,omitempty"`   // registries that did not answer for signatures
-	Parts       []media.Written      `json:"parts,omitempty"`     // of a bundle in parts: those that are on their media
-	Count       int                  `json:"count,omitempty"`     // of a bundle in parts: how many there are
-	Removed     []string             `json:"removed,omitempty"`   // files of another bundle in parts that was replaced
-	Fetched     []chart.Fetched      `json:"fetched,omitempty"`   // charts that came over the network, dependencies too
-	NotTaken    []string             `json:"notTaken,omitempty"`
-	Bases       []reports.Base       `json:"bases,omitempty"`      // of a delta: what was left out
-	Beside      []kit.Written        `json:"beside,omitempty"`     // files that lie beside the bundle, with WithTool
-	Programs    []kit.Program        `json:"-"`                    // of a dry run: those that would
-	Warnings    []string             `json:"warnings,omitempty"`   // what may go wrong with them
-	Collisions  []string             `json:"collisions,omitempty"` // names that an import refuses to share, unless it keeps hosts in them
+	Progress     Progress
 }
 
 // Export writes a bundle of charts and of every image they need. The file
 // appears at Output only when it is complete and on the disk.
 //
 // References that cannot be pulled as they stand do not stop it: they are in
-// the report, and the error is an *IncompleteError beside a valid report.
-func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err error) {
+// the report, and the error is a *reports.IncompleteError beside a valid report.
+func Export(ctx context.Context, o ExportOptions) (report *reports.Export, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -121,39 +78,43 @@ func Export(ctx context.Context, o ExportOptions) (report *ExportReport, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tools.Close()) }()
-	client, err := remote.New(o.Registry)
+	e := &departure{ExportOptions: o}
+	if e.client, err = remote.New(o.Registry); err != nil {
+		return nil, err
+	}
+	defer e.client.Close()
+	e.named, err = source.Name(ctx, o.Images)
+	defer func() { err = errors.Join(err, e.named.Close()) }()
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	named, err := source.Name(ctx, o.Images)
-	defer func() { err = errors.Join(err, named.Close()) }()
-	if err != nil {
-		return nil, err
-	}
-	policy, err := o.policy(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p, report, err := o.plan(ctx, client, named, policy)
+	p, report, err := e.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	report.Programs, report.Warnings = tools.Programs, tools.Warnings()
 	if !o.DryRun {
 		if o.Set == nil && !o.Force {
-			if err := mayReplace(ctx, o.Output, report.ID); err != nil {
+			if err := mayReplace(ctx, e.Output, report.ID); err != nil {
 				return nil, err
 			}
 		}
-		w, err := transfer.Write(ctx, client, p, o.transfer(o.beside(tools, p, report)))
+		w, err := transfer.Write(ctx, e.client, p, e.transfer(e.beside(tools, p, report)))
 		if err != nil {
 			return nil, err
 		}
-		report.written(o.Output, w)
+		noteWritten(report, e.Output, w)
 		report.Beside = tools.Written()
 	}
-	return report, fault.Both(report.incomplete(), cosign.Unsigned(report.Verdicts))
+	return report, fault.Both(incomplete(report), cosign.Unsigned(report.Verdicts))
+}
+
+// A departure is an export under way: what was asked for, completed, and what it is
+// asked of.
+type departure struct {
+	ExportOptions
+	client *remote.Client
+	named  *source.Named // images that the user names
 }
 
 func (o *ExportOptions) complete() error {
@@ -202,19 +163,23 @@ func (o *ExportOptions) checkOutput() error {
 
 // plan finds, resolves and lays out everything; it reads from registries, but
 // no layer.
-func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *source.Named, policy *cosign.Policy) (*plan.Plan, *ExportReport, error) {
-	o.Progress.Phase("resolving", 0)
-	defer o.Progress.End()
-	bases, err := o.loadBases(ctx)
+func (e *departure) plan(ctx context.Context) (*plan.Plan, *reports.Export, error) {
+	policy, err := cosign.Load(ctx, e.VerifyImages)
 	if err != nil {
 		return nil, nil, err
 	}
-	charts, findings, err := o.find(ctx, client)
+	e.Progress.Phase("resolving", 0)
+	defer e.Progress.End()
+	bases, err := loadBases(ctx, e.Bases, e.BaseTrust)
 	if err != nil {
 		return nil, nil, err
 	}
-	texts, exclude := source.Placeholders(findings, o.Exclude)
-	sorted, err := source.Sort(append(findings, named.Findings...), append(texts, o.Ignore...), named.Answers)
+	charts, findings, err := e.find(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, exclude := source.Placeholders(findings, e.Exclude)
+	sorted, err := source.Sort(append(findings, e.named.Findings...), append(texts, e.Ignore...), e.named.Answers)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -225,19 +190,19 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 	if wanted, err = image.Exclude(wanted, exclude); err != nil {
 		return nil, nil, err
 	}
-	image.InFiles(wanted, named.Files)
-	images, verdicts, unasked, err := o.resolve(ctx, client, wanted, charts, policy)
+	image.InFiles(wanted, e.named.Files)
+	images, verdicts, unasked, err := e.resolve(ctx, wanted, charts, policy)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := source.LeaveOut(charts, o.NoValues, o.Redact); err != nil {
+	if err := source.LeaveOut(charts, e.NoValues, e.Redact); err != nil {
 		return nil, nil, err
 	}
 	rec := &record.Record{
-		FormatVersion: record.FormatVersion, Tool: o.Tool, Created: o.Created, Serial: o.Serial,
+		FormatVersion: record.FormatVersion, Tool: e.Tool, Created: e.Created, Serial: e.Serial,
 		Unresolved: sorted.Open, Accepted: sorted.Accepted,
 	}
-	times := plan.Times{ValidFor: o.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(o.Output, o.Set.HeadPath(), id) }}
+	times := plan.Times{ValidFor: e.ValidFor, Begun: func(id string) time.Time { return transfer.Begun(e.Output, e.Set.HeadPath(), id) }}
 	var known []plan.Base
 	for _, b := range bases {
 		known = append(known, b.Base)
@@ -247,20 +212,20 @@ func (o *ExportOptions) plan(ctx context.Context, client *remote.Client, named *
 		return nil, nil, err
 	}
 	report := exportReport(p, images, unasked)
-	report.NotTaken, report.Verdicts, report.Bases = o.NotTaken, verdicts, baseReports(bases, rec.Requires)
-	report.DryRun = o.DryRun
-	if o.Signer != nil {
-		report.KeyType = o.Signer.Key.PublicKey().Type()
+	report.NotTaken, report.Verdicts, report.Bases = e.NotTaken, verdicts, baseReports(bases, rec.Requires)
+	report.DryRun = e.DryRun
+	if e.Signer != nil {
+		report.KeyType = e.Signer.Key.PublicKey().Type()
 	}
 	return p, report, nil
 }
 
 // find loads the charts and searches them. The first gives the bundle its name,
 // where it has none.
-func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts []*source.Chart, findings []record.Finding, err error) {
-	var demands error
-	for _, spec := range o.Charts {
-		c, err := source.Load(ctx, client, spec)
+func (e *departure) find(ctx context.Context) (charts []*source.Chart, findings []record.Finding, err error) {
+	var demands unrendered
+	for _, spec := range e.Charts {
+		c, err := source.Load(ctx, e.client, spec)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -268,11 +233,10 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 			return nil, nil, &fault.UsageError{What: err.Error(), Advice: "change it in its Chart.yaml; helm push does not take it either"}
 		}
 		found, err := source.FindImages(ctx, c)
-		if all, refused := AlsoRefused(demands, err); refused {
-			demands = all
-			continue
-		}
 		if err != nil {
+			if demands.add(err) {
+				continue
+			}
 			return nil, nil, err
 		}
 		if slices.ContainsFunc(charts, func(other *source.Chart) bool { return reflect.DeepEqual(other.Record, c.Record) }) {
@@ -285,44 +249,33 @@ func (o *ExportOptions) find(ctx context.Context, client *remote.Client) (charts
 		findings = append(findings, found...)
 	}
 	switch {
-	case demands != nil:
-		return nil, nil, demands
-	case o.Output != "":
+	case demands.all != nil:
+		return nil, nil, demands.all
+	case e.Output != "":
 		return charts, findings, nil
 	case len(charts) > 0:
-		o.Output = charts[0].Record.Label() + ".bundle.tar"
+		e.Output = charts[0].Record.Label() + ".bundle.tar"
 	default:
-		o.Output = "images.bundle.tar"
+		e.Output = "images.bundle.tar"
 	}
-	return charts, findings, o.checkOutput()
-}
-
-// AlsoRefused adds err to what charts before have asked for, and reports whether it is
-// that a chart does not render: the next one may ask for something, too, and a person
-// wants to hear all of it at once.
-func AlsoRefused(before, err error) (all error, refused bool) {
-	var e *chart.RenderError
-	if !errors.As(err, &e) {
-		return err, false
-	}
-	return fault.Both(before, err), true
+	return charts, findings, e.checkOutput()
 }
 
 // resolve reads what is small about the images and what is attached to them.
-func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, wanted []image.Want, charts []*source.Chart, policy *cosign.Policy) (images []*image.Image, verdicts []cosign.Verdict, unasked []image.Unasked, err error) {
-	if err := image.AllPlatforms(wanted, o.AllPlatforms); err != nil {
+func (e *departure) resolve(ctx context.Context, wanted []image.Want, charts []*source.Chart, policy *cosign.Policy) (images []*image.Image, verdicts []cosign.Verdict, unasked []image.Unasked, err error) {
+	if err := image.AllPlatforms(wanted, e.AllPlatforms); err != nil {
 		return nil, nil, nil, err
 	}
-	resolver := image.NewResolver(client, o.Jobs)
-	images, err = resolver.Images(ctx, wanted, image.Choice{Platforms: o.Platforms, Optional: o.PlatformOptional})
+	resolver := image.NewResolver(e.client, e.Jobs)
+	images, err = resolver.Images(ctx, wanted, image.Choice{Platforms: e.Platforms, Optional: e.PlatformOptional})
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := source.SetDestinations(images, o.Destinations); err != nil {
+	if err := source.SetDestinations(images, e.Destinations); err != nil {
 		return nil, nil, nil, err
 	}
 	if policy != nil {
-		if verdicts, err = cosign.Check(ctx, client, resolver, images, policy); err != nil {
+		if verdicts, err = cosign.Check(ctx, e.client, resolver, images, policy); err != nil {
 			return nil, nil, nil, err
 		}
 	}
@@ -330,16 +283,8 @@ func (o *ExportOptions) resolve(ctx context.Context, client *remote.Client, want
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	attached, unasked, err := resolver.Referrers(ctx, holders, o.leavesReferrers)
+	attached, unasked, err := resolver.Referrers(ctx, holders, e.leavesReferrers)
 	return append(images, attached...), verdicts, unasked, err
-}
-
-// policy reads the policy on signatures, nil where there is none.
-func (o *ExportOptions) policy(ctx context.Context) (*cosign.Policy, error) {
-	if o.VerifyImages == "" {
-		return nil, nil
-	}
-	return cosign.Load(ctx, o.VerifyImages)
 }
 
 func (o *ExportOptions) leavesReferrers(host string) bool {

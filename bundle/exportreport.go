@@ -16,8 +16,8 @@ import (
 	"bundle/bundle/reports"
 )
 
-func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) *ExportReport {
-	r := &ExportReport{
+func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) *reports.Export {
+	r := &reports.Export{
 		Payload:    p.Payload(),
 		Blobs:      len(p.Fetch),
 		ID:         p.Record.ID,
@@ -34,7 +34,7 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 		Expires:    p.Record.Expires,
 	}
 	for _, im := range images {
-		r.note(im)
+		note(r, im)
 	}
 	below := place.Registry{Host: name.LocalHost}
 	for _, c := range place.Collisions(p.Record, place.NewNames(p.Record, below, place.Full)) {
@@ -45,7 +45,7 @@ func exportReport(p *plan.Plan, images []*image.Image, unasked []image.Unasked) 
 }
 
 // note lists what is special about an image.
-func (r *ExportReport) note(im *image.Image) {
+func note(r *reports.Export, im *image.Image) {
 	if len(im.Lacks) > 0 {
 		l := reports.Lacking{Reference: im.Name()}
 		for _, p := range im.Lacks {
@@ -66,15 +66,15 @@ func (r *ExportReport) note(im *image.Image) {
 	}
 }
 
-// written notes what came of it.
-func (r *ExportReport) written(output string, w *transfer.Result) {
+// noteWritten notes what came of it.
+func noteWritten(r *reports.Export, output string, w *transfer.Result) {
 	r.Output, r.Size, r.Resumed = output, w.Size, w.Resumed
 	r.Changed, r.Fingerprint = w.Changed, w.Fingerprint
 	r.Parts, r.Count, r.Removed = w.Parts, w.Count, w.Removed
 }
 
 // incomplete is the error of a bundle that lacks what was asked for.
-func (r *ExportReport) incomplete() error {
+func incomplete(r *reports.Export) error {
 	var e fault.IncompleteError
 	var advice []string
 	advise := func(text string) {

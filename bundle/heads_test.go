@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -106,7 +107,7 @@ func TestDamagedHeadInDrive(t *testing.T) {
 	o.OutputDir = t.TempDir()
 	insert(1)
 	refused, swaps := false, 0
-	o.Swap = func(_ context.Context, m *MissingError) error {
+	o.Swap = func(_ context.Context, m *reports.MissingError) error {
 		if swaps++; swaps > 20 {
 			return errors.New("it asks and asks")
 		}

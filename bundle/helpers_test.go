@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -179,7 +180,7 @@ spec:
 
 // mustExport exports into a new folder and returns the report; its Output is
 // the bundle.
-func mustExport(t testing.TB, o ExportOptions) *ExportReport {
+func mustExport(t testing.TB, o ExportOptions) *reports.Export {
 	t.Helper()
 	if o.Output == "" {
 		o.Output = filepath.Join(t.TempDir(), "x.bundle.tar")
@@ -193,7 +194,7 @@ func mustExport(t testing.TB, o ExportOptions) *ExportReport {
 
 // mustImport imports and returns the report. Files go to OutputDir, a new
 // folder unless given.
-func mustImport(t testing.TB, path string, o ImportOptions) *ImportReport {
+func mustImport(t testing.TB, path string, o ImportOptions) *reports.Import {
 	t.Helper()
 	r, err := Import(context.Background(), path, o)
 	if err != nil {

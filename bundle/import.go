@@ -7,17 +7,15 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/place"
-	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/record"
-	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
 
 // ImportOptions say where a bundle goes.
@@ -29,10 +27,10 @@ type ImportOptions struct {
 	Scratch string
 	// Swap asks for another medium of a bundle in parts, in place of the one that is
 	// there, and on which nothing is open. Nil: nobody is asked.
-	Swap        func(context.Context, *MissingError) error
-	Registry    place.Registry
-	Names       place.Naming // how paths become paths there; empty: place.Full
-	Trust       *trust.Trust
+	Swap        func(context.Context, *reports.MissingError) error
+	Registry    Registry
+	Names       Naming // how paths become paths there; empty: NamesFull
+	Trust       *Trust
 	Exclude     []string // references that are not pushed, and stay as they are in values
 	SkipCharts  bool     // leave charts out of the registry: they are put beside their values
 	NoReferrers bool     // leave signatures, SBOMs and the like out
@@ -45,7 +43,7 @@ type ImportOptions struct {
 	Deep        bool     // read and hash what the registry says that it has
 	DryRun      bool     // check, compare and derive, but write nothing anywhere
 	OutputDir   string   // where values files and reports go; empty: nowhere
-	Receipt     emit.ReceiptOptions
+	Receipt     ReceiptOptions
 	// Release, Namespace, KubeVersion and APIVersions take the place of what the
 	// charts were exported for, where they are given: the sender may not have known.
 	Release, Namespace, KubeVersion string
@@ -53,37 +51,14 @@ type ImportOptions struct {
 	PullSecret                      string   // name of the secret the nodes pull with; set wherever a chart takes one
 	OmitSecrets                     Secrets  // which Secrets stay out of RenderDir
 	RenderDir                       string   // where the rendered manifests go, one file a resource; empty: nowhere
-	GitOps                          []string // objects to write too, see the constants of emit
+	GitOps                          []string // objects to write too: flux, argocd, kustomize
 	Environments                    []string // overlays of them
 	ValueFiles                      []string
 	Set, SetString                  []string
 	Jobs                            int   // transfers at once; 0: DefaultJobs, or two for each medium
 	ChunkSize                       int64 // largest body of a request that uploads, in bytes; 0: no limit
 	RegistryOptions                 RegistryOptions
-	Progress                        progress.Reporter
-
-	nodeCA []byte // PEM of what nodes have to trust to pull from Registry
-}
-
-// An ImportReport says what was verified, pushed and written.
-type ImportReport struct {
-	DryRun  bool               `json:"dryRun"`
-	Bundle  emit.ReceiptBundle `json:"bundle"`
-	ID      string             `json:"id"`
-	Created time.Time          `json:"created"`
-	trust.Vouched
-	Requires  *record.Requires   `json:"requires,omitempty"` // of a delta: what it leaves out
-	Registry  string             `json:"registry"`
-	Images    []push.Image       `json:"images"`
-	Charts    []emit.ChartReport `json:"charts,omitempty"`
-	Excluded  []string           `json:"excluded,omitempty"` // references inside that were left out
-	Bytes     push.Bytes         `json:"bytes"`
-	Warnings  []string           `json:"warnings,omitempty"`
-	OutputDir string             `json:"outputDir,omitempty"` // empty after a dry run
-	Receipt   string             `json:"receipt,omitempty"`   // where it was written
-	Parts     *open.PartsReport  `json:"parts,omitempty"`     // of a bundle in parts: what was there
-	Missing   *open.MissingError `json:"missing,omitempty"`   // what is still to be brought; then nothing but blobs was pushed
-	Kept      []string           `json:"kept,omitempty"`      // files of an earlier import that somebody changed: they were left there
+	Progress                        Progress
 }
 
 // Import checks a bundle, pushes what the registry lacks, and writes for each
@@ -93,45 +68,44 @@ type ImportReport struct {
 // All that can fail without writing is done first: signature, structure,
 // collisions of names, values, credentials. References that values cannot move
 // do not stop it, nor does what the registry refuses: they are in the report, and
-// the error is an *IncompleteError or a *RefusedError beside a valid report. Where
+// the error is a *reports.IncompleteError or a *reports.RefusedError beside a valid report. Where
 // nothing arrived there is no report.
 //
 // Of a bundle in parts, path and o.More may have some and not all. Then the blobs
-// that are there are pushed, and the error is a *MissingError beside a valid
+// that are there are pushed, and the error is a *reports.MissingError beside a valid
 // report: the same call with other media goes on, since the registry knows what it
 // has.
-func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, error) {
-	t, err := o.begin(ctx, path)
+func Import(ctx context.Context, path string, o ImportOptions) (*reports.Import, error) {
+	t, err := begin(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}
 	defer t.Close()
-	b := t.bundle
-	if o.nodeCA, err = t.client.CAs(o.Registry.Host); err != nil {
+	if t.nodeCA, err = t.client.CAs(o.Registry.Host); err != nil {
 		return nil, err
 	}
-	if err := o.renderFor(b.Record); err != nil {
+	if err := t.renderFor(); err != nil {
 		return nil, err
 	}
-	charts, underived, err := o.relocate(ctx, b, t.names)
+	charts, underived, err := t.relocate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	places, err := t.places(&o, charts)
+	places, err := t.places(charts)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.prepare(path, charts); err != nil {
+	if err := t.prepare(charts); err != nil {
 		return nil, err
 	}
-	pushed, err := o.pushAll(ctx, t.pusher(&o), places)
+	pushed, err := t.pushAll(ctx, places)
 	if errors.Is(err, context.Canceled) && !o.DryRun {
 		err = fault.WithHint(err, "the registry keeps what has arrived, and no name of it has changed before all of it was there:\nthe same command goes on from there")
 	}
 	var missing *open.MissingError
 	if errors.As(err, &missing) && pushed != nil {
-		report := importReport(path, b, charts, o)
-		report.Images, report.Bytes, report.Excluded, report.Missing = pushed.Images, pushed.Bytes, t.excluded, missing
+		report := t.report(charts, pushed)
+		report.Missing = missing
 		return report, err
 	}
 	if err != nil {
@@ -142,41 +116,43 @@ func Import(ctx context.Context, path string, o ImportOptions) (*ImportReport, e
 		return nil, refused
 	}
 	places = arrived(places, pushed.Images)
-	emit.Ways(charts, places, o.emit())
-	o.putBeside(charts, pushed.Images)
-	report := importReport(path, b, charts, o)
-	report.Images, report.Bytes, report.Excluded = pushed.Images, pushed.Bytes, t.excluded
+	emit.Ways(charts, places, t.emit())
+	t.putBeside(charts, pushed.Images)
+	report := t.report(charts, pushed)
 	if !o.DryRun {
-		if err := o.write(path, b, charts, places, report); err != nil {
+		if err := t.write(charts, places, report); err != nil {
 			return nil, err
 		}
-		if err := t.past.add(ctx, b, pushed.Images, &o); err != nil {
-			return nil, err
+		if !o.NoRecord {
+			if err := t.past.add(ctx, t.bundle, pushed.Images, o.Tool); err != nil {
+				return nil, err
+			}
 		}
-		if err := o.dropScratch(b); err != nil {
+		if err := t.dropScratch(); err != nil {
 			t.past.warnings = append(t.past.warnings, err.Error())
 		}
 	}
 	report.Warnings = t.past.warnings
-	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, o.emit())))
+	return report, fault.Both(refused, fault.Both(underived, emit.Incomplete(charts, t.emit())))
 }
 
 // relocate derives the values of all charts. Where they are to be left out of the
 // registry, one that does not render holds up no image: there are no values then.
-func (o *ImportOptions) relocate(ctx context.Context, b *open.Bundle, names place.Names) (charts []*emit.Chart, underived, err error) {
-	charts, err = emit.Relocate(ctx, b, names, o.emit())
+func (t *arrival) relocate(ctx context.Context) (charts []*emit.Chart, underived, err error) {
+	charts, err = emit.Relocate(ctx, t.bundle, t.names, t.emit())
 	var (
 		render  *chart.RenderError
 		depends *chart.DependencyError
 	)
-	if !o.SkipCharts || !errors.As(err, &render) && !errors.As(err, &depends) {
+	if !t.SkipCharts || !errors.As(err, &render) && !errors.As(err, &depends) {
 		return charts, nil, err
 	}
 	return nil, &fault.IncompleteError{Summary: "there are no values, since a chart does not render:", Items: []string{err.Error()}, Advice: fault.Hint(err)}, nil
 }
 
 // renderFor has charts rendered for what the far side knows better.
-func (o *ImportOptions) renderFor(rec *record.Record) error {
+func (t *arrival) renderFor() error {
+	o, rec := &t.ImportOptions, t.bundle.Record
 	if o.PullSecret != "" {
 		if err := record.CheckSecret(o.PullSecret); err != nil {
 			return &fault.UsageError{What: "--pull-secret: " + err.Error()}
@@ -223,7 +199,7 @@ func arrived(places []place.Placement, images []push.Image) []place.Placement {
 
 // putBeside has the charts that the registry does not get, or does not take, lie
 // beside their values.
-func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
+func (t *arrival) putBeside(charts []*emit.Chart, images []push.Image) {
 	has := make(map[string]bool)
 	for _, im := range images {
 		if im.Kind == place.Chart && im.Refused == "" {
@@ -232,61 +208,68 @@ func (o *ImportOptions) putBeside(charts []*emit.Chart, images []push.Image) {
 	}
 	for _, c := range charts {
 		if !has[c.Record.Reference] {
-			c.PutBeside(o.emit())
+			c.PutBeside(t.emit())
 		}
 	}
 }
 
-// emit is what the use case asks of the package that writes.
-func (o *ImportOptions) emit() emit.Options {
+// emit is what an import asks of the package that writes.
+func (t *arrival) emit() emit.Options {
 	return emit.Options{
-		Registry:  o.Registry,
-		Names:     o.Names,
-		Access:    o.RegistryOptions,
-		CA:        o.nodeCA,
-		OutputDir: o.OutputDir,
-		RenderDir: o.RenderDir, OmitSecrets: o.OmitSecrets,
+		Registry:  t.Registry,
+		Names:     t.Names,
+		Access:    t.RegistryOptions,
+		CA:        t.nodeCA,
+		DryRun:    t.DryRun,
+		OutputDir: t.OutputDir,
+		RenderDir: t.RenderDir, OmitSecrets: t.OmitSecrets,
 
-		GitOps: o.GitOps, Environments: o.Environments,
+		GitOps: t.GitOps, Environments: t.Environments,
 
-		PullSecret: o.PullSecret,
-		ValueFiles: o.ValueFiles,
-		Set:        o.Set,
-		SetString:  o.SetString,
+		PullSecret: t.PullSecret,
+		ValueFiles: t.ValueFiles,
+		Set:        t.Set,
+		SetString:  t.SetString,
 	}
 }
 
 // prepare finds out before the first push whether all that an import writes can
 // be written.
-func (o *ImportOptions) prepare(path string, charts []*emit.Chart) error {
-	if err := o.Receipt.Prepare(path, o.DryRun); err != nil || o.DryRun {
+func (t *arrival) prepare(charts []*emit.Chart) error {
+	if err := t.Receipt.Prepare(t.path, t.DryRun); err != nil || t.DryRun {
 		return err
 	}
-	return emit.Check(charts, o.emit())
+	return emit.Check(charts, t.emit())
 }
 
 // write puts files where the user wants them, the receipt last.
-func (o *ImportOptions) write(path string, b *open.Bundle, charts []*emit.Chart, places []place.Placement, report *ImportReport) error {
-	changed, err := emit.Write(charts, places, report.Images, o.emit())
+func (t *arrival) write(charts []*emit.Chart, places []place.Placement, report *reports.Import) error {
+	changed, err := emit.Write(charts, places, report.Images, t.emit())
 	if err != nil {
 		return err
 	}
-	report.OutputDir, report.Kept = o.OutputDir, changed
-	if o.Receipt.Path == "" {
+	report.OutputDir, report.Kept = t.OutputDir, changed
+	if t.Receipt.Path == "" {
 		return nil
 	}
-	receipt, err := emit.NewReceipt(path, b, charts, report.Images, o.emit())
+	receipt, err := emit.NewReceipt(t.path, t.bundle, charts, report.Images, t.emit())
 	if err != nil {
 		return err
 	}
-	receipt.Tool, report.Receipt = o.Receipt.Tool, o.Receipt.Path
-	return o.Receipt.Write(receipt)
+	receipt.Tool, report.Receipt = t.Receipt.Tool, t.Receipt.Path
+	return t.Receipt.Write(receipt)
 }
 
-func importReport(path string, b *open.Bundle, charts []*emit.Chart, o ImportOptions) *ImportReport {
-	r := &ImportReport{DryRun: o.DryRun, Bundle: emit.About(path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched, Requires: b.Record.Requires, Registry: o.Registry.String(), Parts: b.PartsReport()}
+// report says what came of it.
+func (t *arrival) report(charts []*emit.Chart, pushed *push.Result) *reports.Import {
+	b := t.bundle
+	r := &reports.Import{
+		DryRun: t.DryRun, Bundle: emit.About(t.path, b), ID: b.Record.ID, Created: b.Record.Created, Vouched: b.Vouched,
+		Requires: b.Record.Requires, Registry: t.Registry.String(), Parts: b.PartsReport(),
+		Images: pushed.Images, Bytes: pushed.Bytes, Excluded: t.excluded,
+	}
 	for _, c := range charts {
-		r.Charts = append(r.Charts, c.Report(o.emit()))
+		r.Charts = append(r.Charts, c.Report(t.emit()))
 	}
 	return r
 }

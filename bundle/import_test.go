@@ -16,13 +16,14 @@ import (
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
 
 // shipment is a bundle of podChart with an index and an image that share a
 // base layer.
-func shipment(t testing.TB, o ExportOptions) (report *ExportReport, trust *trust.Trust) {
+func shipment(t testing.TB, o ExportOptions) (report *reports.Export, trust *trust.Trust) {
 	t.Helper()
 	pub := startRegistry(t)
 	pushIndex(t, pub, "acme/app:1", platforms("linux/amd64", "linux/arm64"))
@@ -264,7 +265,7 @@ func TestImportDryRun(t *testing.T) {
 }
 
 // report is what a dry run and an import have in common.
-func report(t testing.TB, r *ImportReport) string {
+func report(t testing.TB, r *reports.Import) string {
 	t.Helper()
 	c := *r
 	c.Bytes, c.OutputDir = push.Bytes{}, ""

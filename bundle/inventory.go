@@ -16,46 +16,28 @@ import (
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/stock"
-	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 )
 
 // InventoryOptions say which registry is asked, for what, and what is written.
 type InventoryOptions struct {
-	Registry     place.Registry
+	Registry     Registry
 	Repositories []string // below the prefix; empty: what the records of imports name
 	Catalog      bool     // all repositories below the prefix, as the registry lists them
 	Output       string   // file; its signature goes beside it, with .sig
-	Signer       *trust.Signer
+	Signer       *Signer
 	Unsigned     bool   // there need be no Signer
 	DigestsOnly  bool   // write no names
 	Tool         string // name and version of the calling program
 
 	Jobs            int // questions at once; 0: DefaultJobs
 	RegistryOptions RegistryOptions
-	Progress        progress.Reporter
-}
-
-// An InventoryReport says what an inventory lists.
-type InventoryReport struct {
-	Path         string
-	Registry     string
-	ID           string // names the content
-	Created      time.Time
-	Recorded     bool   // by the records of imports; else by the tags of repositories
-	Repositories int    // that were asked
-	Blobs        int    // that are there
-	Bytes        int64  // what they weigh together
-	Lost         int    // blobs that are named, and are not there
-	Fingerprint  string // of the key that signed; empty: nobody did
-	KeyType      string
-	Signature    string // file
-	DigestsOnly  bool
-	Warnings     []string
+	Progress        Progress
 }
 
 // Inventory writes down which blobs a registry has, each of them asked for, so that
 // an export can leave out what need not travel again.
-func Inventory(ctx context.Context, o InventoryOptions) (*InventoryReport, error) {
+func Inventory(ctx context.Context, o InventoryOptions) (*reports.Inventory, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -71,11 +53,11 @@ func Inventory(ctx context.Context, o InventoryOptions) (*InventoryReport, error
 	pr.Phase("asking the registry", 0)
 	defer pr.End()
 	inv := &inventory.Inventory{Tool: o.Tool, Created: time.Now(), Registry: o.Registry.String()}
-	r := &InventoryReport{
+	r := &reports.Inventory{
 		Path: o.Output, Registry: inv.Registry, DigestsOnly: o.DigestsOnly,
 		Recorded: !o.Catalog && len(o.Repositories) == 0,
 	}
-	found, err := o.ask(ctx, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
+	found, err := takeStock(ctx, &o, r, stock.Asker{Client: client, Registry: o.Registry, Jobs: o.Jobs})
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +76,8 @@ func Inventory(ctx context.Context, o InventoryOptions) (*InventoryReport, error
 	return r, nil
 }
 
-// ask finds out what there is.
-func (o *InventoryOptions) ask(ctx context.Context, r *InventoryReport, a stock.Asker) (*stock.Found, error) {
+// takeStock finds out what there is.
+func takeStock(ctx context.Context, o *InventoryOptions, r *reports.Inventory, a stock.Asker) (*stock.Found, error) {
 	if !r.Recorded {
 		repos := o.Repositories
 		if o.Catalog {

@@ -22,6 +22,7 @@ import (
 	"bundle/bundle/internal/push"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -317,7 +318,7 @@ func (l *life) missing(b *shipped, s *site, o ImportOptions, err error) {
 }
 
 // arrived requires all that an import says, and that nothing else has changed.
-func (l *life) arrived(s *site, r *ImportReport, before map[string]digest.Digest) {
+func (l *life) arrived(s *site, r *reports.Import, before map[string]digest.Digest) {
 	told := make(map[string]push.Image)
 	for _, im := range r.Images {
 		ref := strings.TrimPrefix(im.Target, s.reg.Host()+"/")

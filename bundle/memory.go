@@ -26,8 +26,8 @@ type memory struct {
 	warnings []string
 }
 
-func newMemory(client *remote.Client, o *ImportOptions) *memory {
-	return &memory{store: history.Store{Client: client, Registry: o.Registry}}
+func newMemory(client *remote.Client, registry place.Registry) *memory {
+	return &memory{store: history.Store{Client: client, Registry: registry}}
 }
 
 // recall reads what there is. A registry that does not say is taken as it is: tags
@@ -51,37 +51,33 @@ func (m *memory) recall(ctx context.Context) error {
 }
 
 // agree refuses to put an older bundle in the place of a newer one.
-func (m *memory) agree(b *open.Bundle, o *ImportOptions) func(context.Context, []push.Image) error {
-	return func(ctx context.Context, tags []push.Image) error {
-		if err := m.recall(ctx); err != nil {
+func (t *arrival) agree(ctx context.Context, tags []push.Image) error {
+	if err := t.past.recall(ctx); err != nil {
+		return err
+	}
+	var changes []history.Replacement
+	for _, tag := range tags {
+		c, err := history.NewReplacement(t.Registry, tag)
+		if err != nil {
 			return err
 		}
-		var changes []history.Replacement
-		for _, t := range tags {
-			c, err := history.NewReplacement(o.Registry, t)
-			if err != nil {
-				return err
-			}
-			changes = append(changes, c)
-		}
-		if o.NoOverwrite && len(changes) > 0 {
-			return &history.OverwriteError{Registry: o.Registry.String(), Names: changes}
-		}
-		undone := m.past.Undone(history.NewBundle(b), changes)
-		if len(undone) > 0 && !o.AllowOlder {
-			return &history.UndoError{Bundle: history.NewBundle(b), Registry: o.Registry.String(), Names: undone}
-		}
-		return nil
+		changes = append(changes, c)
 	}
+	if t.NoOverwrite && len(changes) > 0 {
+		return &history.OverwriteError{Registry: t.Registry.String(), Names: changes}
+	}
+	this := history.NewBundle(t.bundle)
+	undone := t.past.past.Undone(this, changes)
+	if len(undone) > 0 && !t.AllowOlder {
+		return &history.UndoError{Bundle: this, Registry: t.Registry.String(), Names: undone}
+	}
+	return nil
 }
 
-// add leaves a record of the import. Where the registry does not take it, the
+// add leaves a record of an import. Where the registry does not take it, the
 // import is none the worse.
-func (m *memory) add(ctx context.Context, b *open.Bundle, images []push.Image, o *ImportOptions) error {
-	if o.NoRecord {
-		return nil
-	}
-	im, err := history.NewImport(b, o.Registry, images, o.Tool)
+func (m *memory) add(ctx context.Context, b *open.Bundle, images []push.Image, tool string) error {
+	im, err := history.NewImport(b, m.store.Registry, images, tool)
 	if err == nil {
 		err = m.store.Add(ctx, m.past, im)
 	}

@@ -3,7 +3,6 @@ package bundle
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -17,6 +16,7 @@ import (
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 )
 
@@ -25,33 +25,18 @@ type MergeOptions struct {
 	Older    []string // bundles that have what the delta leaves out, and further parts
 	Output   string
 	Force    bool // replace a bundle of other content at Output
-	Signer   *trust.Signer
-	Trust    *trust.Trust // who has to have signed the delta; nil: whoever did
+	Signer   *Signer
+	Trust    *Trust // who has to have signed the delta; nil: whoever did
 	Tool     string
 	Jobs     int // blobs copied at once; 0: DefaultJobs
-	Progress progress.Reporter
+	Progress Progress
 }
 
-// A MergeReport says what was written.
-type MergeReport struct {
-	Path        string
-	Size        int64
-	ID          string
-	Created     time.Time
-	Charts      int
-	Images      int
-	Layers      int             // that came from older bundles
-	Bytes       int64           // of those
-	Fingerprint string          // of the key that signed
-	KeyType     string          //
-	Others      []trust.Voucher // who signed the delta
-}
-
-// Merge writes what a delta brings into one whole bundle, signed anew. It has the
-// id of an export of the same, and the time, the number and the end of the delta, so that to an import it is neither
-// newer nor older, nor good for longer. Every byte is checked on the way. Layers that
-// are nowhere are a [*push.LackError].
-func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, error) {
+// Merge writes what a delta brings into one whole bundle, signed anew. It has the id of
+// an export of the same, and the time, the number and the end of the delta, so that to
+// an import it is neither newer nor older, nor good for longer. Every byte is checked on
+// the way. Layers that are nowhere are a *reports.LackError.
+func Merge(ctx context.Context, path string, o MergeOptions) (*reports.Merge, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -93,7 +78,7 @@ func Merge(ctx context.Context, path string, o MergeOptions) (*MergeReport, erro
 	if err != nil {
 		return nil, err
 	}
-	return &MergeReport{
+	return &reports.Merge{
 		Path: o.Output, Size: w.Size, ID: p.Record.ID, Created: b.Record.Created, Charts: len(b.Record.Charts), Images: len(b.Record.Images),
 		Layers: len(b.Required()), Bytes: b.Record.Requires.Bytes(), Fingerprint: w.Fingerprint,
 		KeyType: o.Signer.Key.PublicKey().Type(), Others: b.Signers,

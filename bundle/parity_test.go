@@ -13,6 +13,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -27,7 +28,7 @@ func copyFolder(t *testing.T, from string) string {
 }
 
 // protected exports the bundle of inParts with parity, into one folder.
-func protected(t *testing.T, parity int) (dir, whole string, set *ExportReport, tr *trust.Trust) {
+func protected(t *testing.T, parity int) (dir, whole string, set *reports.Export, tr *trust.Trust) {
 	t.Helper()
 	dir = t.TempDir()
 	_, whole, _, set, tr = inParts(t, SetOptions{Folders: []string{dir}, Parity: parity})

@@ -16,6 +16,7 @@ import (
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -24,7 +25,7 @@ const partSize = 100_000
 
 // inParts exports images of many sizes, one with a layer larger than a part, as one
 // file and in parts.
-func inParts(t *testing.T, o SetOptions) (pub *regtest.Registry, whole string, eo ExportOptions, set *ExportReport, tr *trust.Trust) {
+func inParts(t *testing.T, o SetOptions) (pub *regtest.Registry, whole string, eo ExportOptions, set *reports.Export, tr *trust.Trust) {
 	t.Helper()
 	pub = startRegistry(t)
 	eo = ExportOptions{Registry: through(pub), Created: time.Unix(1700000000, 0)}
@@ -76,7 +77,7 @@ func TestExportParts(t *testing.T) {
 }
 
 // mediumEach puts every part on a medium of its own, with what is beside it.
-func mediumEach(t *testing.T, set *ExportReport) (folders []string) {
+func mediumEach(t *testing.T, set *reports.Export) (folders []string) {
 	t.Helper()
 	for _, p := range set.Parts {
 		dir := t.TempDir()
@@ -103,7 +104,7 @@ func TestImportMediumByMedium(t *testing.T) {
 		o := onto(priv, tr)
 		o.OutputDir = t.TempDir()
 		order := rand.Perm(len(folders))
-		var missing *MissingError
+		var missing *reports.MissingError
 		for n, i := range order {
 			r, err := Import(context.Background(), folders[i], o)
 			if !errors.As(err, &missing) || fault.KindOf(err) != fault.NeedsMore {

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/reports"
 )
 
 // asked plays a person who puts in what is asked for. It gives up after too many.
-func asked(drive string, media []string) func(context.Context, *MissingError) error {
+func asked(drive string, media []string) func(context.Context, *reports.MissingError) error {
 	swaps := 0
-	return func(_ context.Context, m *MissingError) error {
+	return func(_ context.Context, m *reports.MissingError) error {
 		next := m.Next
 		if next == 0 {
 			next = m.Parts[0]

@@ -33,22 +33,11 @@ type ProtectOptions struct {
 	Force   bool     // replace another bundle in parts under the name
 }
 
-// A ProtectReport says what was written beside a bundle.
-type ProtectReport struct {
-	Path   string          `json:"path"`
-	ID     string          `json:"id"`
-	Data   int             `json:"data"`   // columns of data: parts, or slices of one file
-	Parity int             `json:"parity"` // how many columns may be lost
-	Parts  []media.Written `json:"parts"`
-
-	Removed []string `json:"removed"` // files of another bundle in parts that was replaced
-}
-
 // Protect adds parity to a bundle that exists: in parts, as many of which may be
 // lost then; or in one file, where that many of a hundred or so runs of bad
 // sectors may. All of it is checked before, since wrong parts would be protected
 // just the same.
-func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Reporter) (*ProtectReport, error) {
+func Protect(ctx context.Context, path string, o ProtectOptions, pr Progress) (*reports.Protect, error) {
 	pr = progress.OrSilent(pr)
 	b, err := open.File(ctx, path, trust.TrustAnyone(), o.More...)
 	if err != nil {
@@ -86,7 +75,7 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr progress.Rep
 	if err != nil {
 		return nil, err
 	}
-	r := &ProtectReport{Path: path, ID: b.Record.ID, Data: set.Parity.Data, Parity: set.Parity.Parity}
+	r := &reports.Protect{Path: path, ID: b.Record.ID, Data: set.Parity.Data, Parity: set.Parity.Parity}
 	r.Parts, err = m.Protect(ctx, set.Columns(b.Parts))
 	r.Removed = m.Removed()
 	return r, err
@@ -120,27 +109,17 @@ func protectable(b *open.Bundle, path string) (*parts.Set, error) {
 	})
 }
 
-// A RepairReport says what was made again.
-type RepairReport struct {
-	Path   string             `json:"path"`
-	ID     string             `json:"id"`
-	Damage []parts.Damage     `json:"damage,omitempty"` // what was lost
-	Parts  []reports.Repaired `json:"parts,omitempty"`  // what was written in its place
-}
-
 // RepairOptions say where repaired parts go.
 type RepairOptions struct {
 	More   []string // further files and folders of the bundle
 	Folder string   // made if it is not there
 	Force  bool     // replace other files of those names, if they are of a bundle
-
-	read []string // what the bundle is read from
 }
 
 // Repair writes the parts of a bundle that are lost or damaged into a folder, as
 // they were. What is there is only read. The result is proved by the checksums
 // inside the bundle.
-func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Reporter) (*RepairReport, error) {
+func Repair(ctx context.Context, path string, o RepairOptions, pr Progress) (*reports.Repair, error) {
 	pr = progress.OrSilent(pr)
 	b, err := open.File(ctx, path, trust.TrustAnyone(), o.More...)
 	if err != nil {
@@ -151,8 +130,7 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Repor
 	if set == nil || set.Parity == nil {
 		return nil, &fault.UsageError{What: path + ": nothing protects this bundle", Advice: "parity is made by `bundle protect` or export --parity, while all of it is whole"}
 	}
-	r := &RepairReport{Path: path, ID: b.Record.ID}
-	o.read = append([]string{path}, o.More...)
+	r := &reports.Repair{Path: path, ID: b.Record.ID}
 	pr.Phase("looking for damage", set.Size)
 	r.Damage, err = b.Parts.Survey(ctx, pr.Add)
 	pr.End()
@@ -169,14 +147,23 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr progress.Repor
 	if err := os.Mkdir(o.Folder, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return r, err
 	}
+	m := &mending{RepairOptions: o, bundle: b, read: append([]string{path}, o.More...), pr: pr}
 	for _, c := range lostFiles(b.Parts, r.Damage) {
-		one, err := o.repair(ctx, b, c, pr)
+		one, err := m.repair(ctx, c)
 		if err != nil {
 			return r, err
 		}
 		r.Parts = append(r.Parts, *one)
 	}
 	return r, nil
+}
+
+// A mending is a repair under way.
+type mending struct {
+	RepairOptions
+	bundle *open.Bundle
+	read   []string // what it is read from
+	pr     progress.Reporter
 }
 
 // A lostFile is to be made again.
@@ -201,25 +188,25 @@ func lostFiles(f *parts.File, damage []parts.Damage) (all []lostFile) {
 }
 
 // repair writes one file and reads it back. One that is right already stays.
-func (o RepairOptions) repair(ctx context.Context, b *open.Bundle, c lostFile, pr progress.Reporter) (*reports.Repaired, error) {
-	to := filepath.Join(o.Folder, c.name)
+func (m *mending) repair(ctx context.Context, c lostFile) (*reports.Repaired, error) {
+	to := filepath.Join(m.Folder, c.name)
 	one := &reports.Repaired{Name: c.name, Path: to, Size: c.content.Size()}
-	pr.Phase("repairing "+c.name, c.content.Size())
-	defer pr.End()
+	m.pr.Phase("repairing "+c.name, c.content.Size())
+	defer m.pr.End()
 	same, err := media.Holds(ctx, to, c.content)
 	switch {
 	case same:
 		one.Kept = true
 		return one, nil
 	case err == nil:
-		err = o.mayReplace(b, c, to)
+		err = m.mayReplace(c, to)
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return one, media.CopyAndCompare(ctx, to, c.content, pr.Add)
+	return one, media.CopyAndCompare(ctx, to, c.content, m.pr.Add)
 }
 
 // below is a name in each of some folders.
@@ -232,22 +219,22 @@ func below(folders []string, name string) (paths []string) {
 
 // mayReplace refuses to write over a file of other content: always where it is what is
 // being repaired, or nothing says that it is of a bundle.
-func (o RepairOptions) mayReplace(b *open.Bundle, c lostFile, to string) error {
+func (m *mending) mayReplace(c lostFile, to string) error {
 	e := &fault.UsageError{What: to + " is there already, with other content: it is not replaced", Advice: "choose an empty folder, or --force, which replaces what is of a bundle"}
-	if !o.Force {
+	if !m.Force {
 		return e
 	}
 	st, err := os.Stat(to)
 	if err != nil {
 		return err
 	}
-	for _, path := range slices.Concat(sourcesOf(b.Parts), o.read, below(o.read, c.name)) {
+	for _, path := range slices.Concat(sourcesOf(m.bundle.Parts), m.read, below(m.read, c.name)) {
 		if other, err := os.Stat(path); err == nil && os.SameFile(st, other) {
 			e.What, e.Advice = to+" is what is repaired, and is not replaced", "nothing is repaired in place: choose another folder with -o"
 			return e
 		}
 	}
-	if c.name == b.Parts.Set().Name && transfer.IDOf(to) != "" || media.Names(o.Folder, b.Parts.Set().Name, c.name) {
+	if c.name == m.bundle.Parts.Set().Name && transfer.IDOf(to) != "" || media.Names(m.Folder, m.bundle.Parts.Set().Name, c.name) {
 		return nil
 	}
 	e.What, e.Advice = to+" is there already, and nothing beside it says that it belongs to a bundle: it is not replaced", "move it away, or choose another folder with -o"

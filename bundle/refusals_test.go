@@ -18,6 +18,7 @@ import (
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -123,7 +124,7 @@ func TestImportGoesOn(t *testing.T) {
 
 // wantArrived requires that everything but lost is in the registry, and that the
 // report says so.
-func wantArrived(t *testing.T, reg *regtest.Registry, r *ImportReport, images map[string]digest.Digest, lost []string) {
+func wantArrived(t *testing.T, reg *regtest.Registry, r *reports.Import, images map[string]digest.Digest, lost []string) {
 	t.Helper()
 	for ref, d := range images {
 		gone := slices.Contains(lost, ref)

@@ -25,6 +25,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/testdata/regtest"
 )
@@ -57,7 +58,7 @@ func large(seed int64, sizes ...int64) regtest.Image {
 // interrupted exports twice: the first run meets a fault that ends it, the
 // second one goes on. It returns the report of the second, whose requests alone
 // are in the log of pub.
-func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest.Fault, between func()) *ExportReport {
+func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest.Fault, between func()) *reports.Export {
 	t.Helper()
 	o.Registry.Retry = impatient
 	o.Registry.Retry.Stall = quiet
@@ -82,7 +83,7 @@ func interrupted(t *testing.T, pub *regtest.Registry, o ExportOptions, f regtest
 }
 
 // same requires that a bundle has the bytes that a run without any fault gives.
-func same(t *testing.T, o ExportOptions, r *ExportReport) {
+func same(t *testing.T, o ExportOptions, r *reports.Export) {
 	t.Helper()
 	o.Created = r.Created
 	o.Output = filepath.Join(t.TempDir(), "undisturbed.tar")

@@ -17,13 +17,14 @@ import (
 // pushAll pushes what is there. Where media are missing, it keeps in the scratch
 // folder what later media need beside them, and asks for the next one, if there is
 // somebody to ask.
-func (o *ImportOptions) pushAll(ctx context.Context, p *push.Pusher, places []place.Placement) (*push.Result, error) {
+func (t *arrival) pushAll(ctx context.Context, places []place.Placement) (*push.Result, error) {
+	p := t.pusher()
 	var sum push.Bytes
-	p.Hold = o.Swap != nil && o.Scratch == ""
+	p.Hold = t.Swap != nil && t.Scratch == ""
 	for {
-		res, err := p.Run(ctx, places, o.DryRun)
+		res, err := p.Run(ctx, places, t.DryRun)
 		var missing *open.MissingError
-		if !errors.As(err, &missing) || res == nil || o.DryRun {
+		if !errors.As(err, &missing) || res == nil || t.DryRun {
 			if res != nil {
 				res.Bytes.Sent += sum.Sent
 				res.Bytes.Mounted += sum.Mounted
@@ -32,29 +33,30 @@ func (o *ImportOptions) pushAll(ctx context.Context, p *push.Pusher, places []pl
 		}
 		sum.Sent += res.Bytes.Sent
 		sum.Mounted += res.Bytes.Mounted
-		if kerr := o.keep(ctx, p.Bundle); kerr != nil {
+		if kerr := t.keep(ctx); kerr != nil {
 			return nil, kerr
 		}
-		if o.Swap == nil {
+		if t.Swap == nil {
 			res.Bytes.Sent, res.Bytes.Mounted = sum.Sent, sum.Mounted
 			return res, err
 		}
-		if err := o.nextMedium(ctx, p.Bundle.Parts, missing); err != nil {
+		if err := t.nextMedium(ctx, missing); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // nextMedium asks for another medium until it has the begin of the bundle.
-func (o *ImportOptions) nextMedium(ctx context.Context, f *parts.File, missing *open.MissingError) error {
+func (t *arrival) nextMedium(ctx context.Context, missing *open.MissingError) error {
+	f := t.bundle.Parts
 	for {
 		if err := f.Release(); err != nil {
 			return err
 		}
-		if err := o.Swap(ctx, missing); err != nil {
+		if err := t.Swap(ctx, missing); err != nil {
 			return err
 		}
-		if err := f.Rescan(ctx, o.media()...); err != nil && ctx.Err() != nil {
+		if err := f.Rescan(ctx, t.media()...); err != nil && ctx.Err() != nil {
 			return err
 		}
 		if f.Begins() {
@@ -71,16 +73,16 @@ func (o *ImportOptions) nextMedium(ctx context.Context, f *parts.File, missing *
 
 // keep copies parts into the scratch folder: with parity all, since any may have to
 // be computed from the others; else those with a piece of a blob that is cut.
-func (o *ImportOptions) keep(ctx context.Context, b *open.Bundle) error {
-	set := b.Parts.Set()
-	if o.Scratch == "" || set == nil {
+func (t *arrival) keep(ctx context.Context) error {
+	set := t.bundle.Parts.Set()
+	if t.Scratch == "" || set == nil {
 		return nil
 	}
-	if err := os.Mkdir(o.Scratch, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(t.Scratch, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	for _, s := range b.Parts.Sources() {
-		to := filepath.Join(o.Scratch, s.Name)
+	for _, s := range t.bundle.Parts.Sources() {
+		to := filepath.Join(t.Scratch, s.Name)
 		needed := s.Part == 0 || set.Parity != nil || set.Inside(s.Part) || s.Part < len(set.Parts) && set.Inside(s.Part+1)
 		if _, err := os.Lstat(to); err == nil || !needed {
 			continue
@@ -106,12 +108,12 @@ func keepOne(ctx context.Context, from, to string) (err error) {
 }
 
 // dropScratch removes what keep has put there.
-func (o *ImportOptions) dropScratch(b *open.Bundle) error {
-	set := b.Parts.Set()
-	if o.Scratch == "" || set == nil {
+func (t *arrival) dropScratch() error {
+	set := t.bundle.Parts.Set()
+	if t.Scratch == "" || set == nil {
 		return nil
 	}
-	if err := b.Parts.Release(); err != nil {
+	if err := t.bundle.Parts.Release(); err != nil {
 		return err
 	}
 	names := []string{set.Name + parts.HeadSuffix, set.Name + parts.SetSuffix, set.Name + parts.BlocksSuffix}
@@ -124,10 +126,10 @@ func (o *ImportOptions) dropScratch(b *open.Bundle) error {
 		}
 	}
 	for _, name := range names {
-		if err := os.Remove(filepath.Join(o.Scratch, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(t.Scratch, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	_ = os.Remove(o.Scratch) // unless there is something else in it
+	_ = os.Remove(t.Scratch) // unless there is something else in it
 	return nil
 }

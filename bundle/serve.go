@@ -12,7 +12,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/name"
@@ -34,19 +33,9 @@ type ServeOptions struct {
 	Hosts     []string // more names and addresses for a self-signed certificate
 	Htpasswd  string   // file of those who may ask; empty: everybody
 
-	Ready  func(*ServeReport) // told once, when requests are answered
-	Tell   func(line string)  // faults of bundles and connections
-	Access func(line string)  // one line a request
-}
-
-// A ServeReport says what is served where.
-type ServeReport struct {
-	Address     string // host:port that is listened on
-	Scheme      string // http or https
-	Fingerprint string // SHA-256 of a fresh certificate
-	Certificate []byte // a fresh certificate, PEM
-	Bundles     []reports.Served
-	NodeFiles   []nodes.File // by which nodes pull from here what they know by its source
+	Ready  func(*reports.Serve) // told once, when requests are answered
+	Tell   func(line string)    // faults of bundles and connections
+	Access func(line string)    // one line a request
 }
 
 // maxHtpasswd bounds the file of users, in bytes.
@@ -65,50 +54,68 @@ func Serve(ctx context.Context, paths []string, o ServeOptions) error {
 	if o.Tell == nil {
 		o.Tell = func(string) {}
 	}
-	report := &ServeReport{Scheme: "https"}
-	bundles, paths, err := open.All(ctx, paths, o.Trust)
-	if err != nil {
+	s := &serving{ServeOptions: o, report: &reports.Serve{Scheme: "https"}}
+	var err error
+	if s.bundles, s.paths, err = open.All(ctx, paths, o.Trust); err != nil {
 		return err
 	}
-	for i, b := range bundles {
+	for _, b := range s.bundles {
 		defer b.Close()
-		served := reports.Served{Bundle: emit.About(paths[i], b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)}
-		if err := b.Lacking(nowhere(b.Blobs, bundles), nil); !errors.As(err, &served.Missing) && err != nil {
-			return err
-		}
-		for _, d := range nowhere(b.Required(), bundles) {
-			served.Lacks++
-			served.LacksBytes += d.Size
-		}
-		report.Bundles = append(report.Bundles, served)
 	}
-	s := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
-	s.Page = func(w io.Writer) error {
-		return page.Write(w, pages(paths, bundles), page.Options{Now: time.Now(), Server: report.Address})
-	}
-	if s.Users, err = o.users(ctx); err != nil {
+	if err := s.describe(); err != nil {
 		return err
 	}
-	h, err := serve.New(bundles, s)
+	content := serve.Options{Names: o.Names, Policy: page.Policy, Tell: o.Tell, Access: o.Access}
+	content.Page = func(w io.Writer) error {
+		return page.Write(w, s.pages(), page.Options{Now: time.Now(), Server: s.report.Address})
+	}
+	if content.Users, err = s.users(ctx); err != nil {
+		return err
+	}
+	h, err := serve.New(s.bundles, content)
 	if err != nil {
 		return err
 	}
 	l := serve.ListenOptions{Address: o.Listen, Tell: o.Tell}
-	if l.TLS, err = o.tls(report); err != nil {
+	if l.TLS, err = s.tls(); err != nil {
 		return err
 	}
-	ca, err := o.nodeCA(ctx, report)
+	ca, err := s.nodeCA(ctx)
 	if err != nil {
 		return err
 	}
 	l.Ready = func(addr string) {
-		report.Address = addr
-		report.NodeFiles = o.nodeConfig(bundles, addr, ca).Files()
+		s.report.Address = addr
+		s.report.NodeFiles = s.nodeConfig(addr, ca).Files()
 		if o.Ready != nil {
-			o.Ready(report)
+			o.Ready(s.report)
 		}
 	}
 	return serve.Listen(ctx, h, l)
+}
+
+// A serving is a server under way.
+type serving struct {
+	ServeOptions
+	paths   []string
+	bundles []*open.Bundle // one for each path
+	report  *reports.Serve
+}
+
+// describe says of each bundle what it has.
+func (s *serving) describe() error {
+	for i, b := range s.bundles {
+		served := reports.Served{Bundle: emit.About(s.paths[i], b), Vouched: b.Vouched, Charts: len(b.Record.Charts), Images: len(b.Record.Images)}
+		if err := b.Lacking(nowhere(b.Blobs, s.bundles), nil); !errors.As(err, &served.Missing) && err != nil {
+			return err
+		}
+		for _, d := range nowhere(b.Required(), s.bundles) {
+			served.Lacks++
+			served.LacksBytes += d.Size
+		}
+		s.report.Bundles = append(s.report.Bundles, served)
+	}
+	return nil
 }
 
 // nowhere lists the blobs that no bundle has.
@@ -121,39 +128,39 @@ func nowhere(blobs []ocispec.Descriptor, bundles []*open.Bundle) (lost []ocispec
 	return lost
 }
 
-func (o ServeOptions) users(ctx context.Context) (*serve.Users, error) {
-	if o.Htpasswd == "" {
+func (s *serving) users(ctx context.Context) (*serve.Users, error) {
+	if s.Htpasswd == "" {
 		return nil, nil
 	}
-	b, err := input.File(ctx, o.Htpasswd, maxHtpasswd)
+	b, err := input.File(ctx, s.Htpasswd, maxHtpasswd)
 	if err != nil {
 		return nil, fmt.Errorf("users: %w", err)
 	}
-	return serve.ParseUsers(o.Htpasswd, b)
+	return serve.ParseUsers(s.Htpasswd, b)
 }
 
 // tls is nil where none is wanted.
-func (o ServeOptions) tls(report *ServeReport) (*tls.Config, error) {
+func (s *serving) tls() (*tls.Config, error) {
 	switch {
-	case (o.TLSCert == "") != (o.TLSKey == ""):
+	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return nil, &UsageError{What: "a certificate and its key go together", Advice: "give both --tls-cert and --tls-key"}
-	case o.PlainHTTP && o.TLSCert != "":
+	case s.PlainHTTP && s.TLSCert != "":
 		return nil, &UsageError{What: "a certificate is for TLS, and --plain-http is without", Advice: "drop the one or the other"}
-	case o.PlainHTTP:
-		report.Scheme = "http"
+	case s.PlainHTTP:
+		s.report.Scheme = "http"
 		return nil, nil
-	case o.TLSCert != "":
-		return serve.TLSFiles(o.TLSCert, o.TLSKey, o.Tell)
+	case s.TLSCert != "":
+		return serve.TLSFiles(s.TLSCert, s.TLSKey, s.Tell)
 	}
-	config, fresh, err := serve.SelfSigned(o.Listen, o.Hosts)
-	report.Fingerprint, report.Certificate = fresh.Fingerprint, fresh.PEM
+	config, fresh, err := serve.SelfSigned(s.Listen, s.Hosts)
+	s.report.Fingerprint, s.report.Certificate = fresh.Fingerprint, fresh.PEM
 	return config, err
 }
 
 // nodeConfig has nodes ask for what is in the bundles, behind the host that it is from.
-func (o ServeOptions) nodeConfig(bundles []*open.Bundle, addr string, ca []byte) *nodes.Config {
+func (s *serving) nodeConfig(addr string, ca []byte) *nodes.Config {
 	var moves []nodes.Move
-	for _, b := range bundles {
+	for _, b := range s.bundles {
 		for _, im := range b.Record.Images {
 			if ref, err := name.Parse(im.Reference); err == nil && ref.Host != name.LocalHost {
 				moves = append(moves, nodes.Move{Host: ref.Host, Path: ref.Path, To: serve.Behind(ref.Host, ref.Path)})
@@ -161,16 +168,16 @@ func (o ServeOptions) nodeConfig(bundles []*open.Bundle, addr string, ca []byte)
 		}
 	}
 	behind := func(host string) (string, bool) { return serve.Behind(host, ""), true }
-	return nodes.New(nodes.Registry{Host: serve.Reached(addr, o.Hosts), Plain: o.PlainHTTP, CA: ca, Asked: true}, behind, moves)
+	return nodes.New(nodes.Registry{Host: serve.Reached(addr, s.Hosts), Plain: s.PlainHTTP, CA: ca, Asked: true}, behind, moves)
 }
 
 // nodeCA is what nodes have to trust: a fresh certificate, or the authority at the end
 // of a chain that was given; nil where there is neither.
-func (o ServeOptions) nodeCA(ctx context.Context, report *ServeReport) ([]byte, error) {
-	if o.TLSCert == "" {
-		return report.Certificate, nil
+func (s *serving) nodeCA(ctx context.Context) ([]byte, error) {
+	if s.TLSCert == "" {
+		return s.report.Certificate, nil
 	}
-	text, err := input.File(ctx, o.TLSCert, maxChain)
+	text, err := input.File(ctx, s.TLSCert, maxChain)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
@@ -178,26 +185,17 @@ func (o ServeOptions) nodeCA(ctx context.Context, report *ServeReport) ([]byte, 
 }
 
 // pages are open bundles as the page shows them.
-func pages(paths []string, bundles []*open.Bundle) []page.Bundle {
-	all := make([]page.Bundle, len(bundles))
-	for i, b := range bundles {
-		all[i] = page.Bundle{Path: paths[i], Size: b.Size, Record: b.Record, Signed: len(b.Signers) > 0, Checked: !b.SignatureSkipped && len(b.Signers) > 0, Signers: b.Signers}
+func (s *serving) pages() []page.Bundle {
+	all := make([]page.Bundle, len(s.bundles))
+	for i, b := range s.bundles {
+		all[i] = page.Bundle{Path: s.paths[i], Size: b.Size, Record: b.Record, Signed: len(b.Signers) > 0, Checked: !b.SignatureSkipped && len(b.Signers) > 0, Signers: b.Signers}
 	}
 	return all
 }
 
-// WritePage writes a bundle that was inspected to a file as one HTML document, whole or
-// not at all. d says what is new in it since an older one; nil: nothing is told of that.
-func WritePage(path string, r *InspectReport, d *DiffReport) error {
-	doc, err := Page(r, d)
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(path, doc)
-}
-
-// Page is the document that WritePage writes.
-func Page(r *InspectReport, d *DiffReport) ([]byte, error) {
+// Page shows a bundle that was inspected as one HTML document. d says what is new in it
+// since an older one; nil: nothing is told of that.
+func Page(r *reports.Inspect, d *reports.Diff) ([]byte, error) {
 	b := page.Bundle{Path: r.Path, Size: r.Size, Record: r.Record, Signed: r.Signed, Checked: r.Checked, Signers: r.Signers}
 	if !r.Checked {
 		b.Signers = r.Claimed

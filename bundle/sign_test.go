@@ -16,6 +16,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/checksum"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
@@ -61,7 +62,7 @@ func trustOf(t *testing.T, keys ...string) *trust.Trust {
 	return believed
 }
 
-func mustSignBundle(t *testing.T, path string, s *trust.Signer) *SignReport {
+func mustSignBundle(t *testing.T, path string, s *trust.Signer) *reports.Sign {
 	t.Helper()
 	r, err := Sign(context.Background(), path, s, nil)
 	if err != nil {

@@ -14,25 +14,15 @@ import (
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/layout/parts"
 )
 
-// A SplitReport says what a bundle was cut into.
-type SplitReport struct {
-	Path  string          `json:"path"`
-	ID    string          `json:"id"`
-	Size  int64           `json:"size"`  // of the whole bundle
-	Count int             `json:"count"` // parts
-	Parts []media.Written `json:"parts"`
-
-	Removed []string `json:"removed"` // files of another bundle in parts that was replaced
-}
-
 // Split cuts a bundle that exists into parts, as an export does that is told to.
 // The bundle itself stays as it is. Its signature is not judged, but what is cut
 // is read and compared with the checksums.
-func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter) (*SplitReport, error) {
+func Split(ctx context.Context, path string, o SetOptions, pr Progress) (*reports.Split, error) {
 	if err := o.Complete(); err != nil {
 		return nil, err
 	}
@@ -56,10 +46,15 @@ func Split(ctx context.Context, path string, o SetOptions, pr progress.Reporter)
 			Advice: "carry it as it is, or give a smaller --split-size",
 		}
 	}
-	pr = progress.OrSilent(pr)
-	r := &SplitReport{Path: path, ID: b.Record.ID, Size: b.Size}
-	err = r.write(ctx, b.Parts, set, o, pr)
-	return r, err
+	m, err := o.Media(set, b.Record.ID, progress.OrSilent(pr))
+	if err != nil {
+		return nil, err
+	}
+	m.Sources = sourcesOf(b.Parts)
+	written, err := writeParts(ctx, b.Parts, m)
+	return &reports.Split{
+		Path: path, ID: b.Record.ID, Size: b.Size, Count: m.Count(), Parts: written, Removed: m.Removed(),
+	}, errors.Join(err, m.Close())
 }
 
 // headSize is up to the last entry that is none of layers of images.
@@ -71,27 +66,19 @@ func headSize(b *open.Bundle) int64 {
 	})
 }
 
-// write copies slices of a bundle onto media.
-func (r *SplitReport) write(ctx context.Context, src *parts.File, set *parts.Set, o SetOptions, pr progress.Reporter) (err error) {
-	m, err := o.Media(set, r.ID, pr)
-	if err != nil {
-		return err
-	}
-	m.Sources, m.Filling, m.Payload = sourcesOf(src), "writing", set.Size
-	defer func() { err = errors.Join(err, m.Close()) }()
-	err = m.Prepare(ctx, func(path string) error {
-		return media.Copy(ctx, path, io.NewSectionReader(src, 0, set.Head), func(int64) {})
+// writeParts copies slices of a bundle onto media.
+func writeParts(ctx context.Context, bundle io.ReaderAt, m *media.Media) ([]media.Written, error) {
+	m.Filling, m.Payload = "writing", m.Set.Size
+	err := m.Prepare(ctx, func(path string) error {
+		return media.Copy(ctx, path, io.NewSectionReader(bundle, 0, m.Set.Head), func(int64) {})
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.Count = m.Count()
-	r.Parts, err = m.Write(ctx, func(ctx context.Context, k int, path string) (func() error, error) {
-		p := set.Parts[k-1]
-		return media.Begin(ctx, path, io.NewSectionReader(src, p.Offset, p.Size), pr.Add)
+	return m.Write(ctx, func(ctx context.Context, k int, path string) (func() error, error) {
+		p := m.Set.Parts[k-1]
+		return media.Begin(ctx, path, io.NewSectionReader(bundle, p.Offset, p.Size), m.Progress.Add)
 	})
-	r.Removed = m.Removed()
-	return err
 }
 
 // sourcesOf are the files that a bundle is read from.

@@ -6,34 +6,24 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
-	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/words"
+	"bundle/bundle/reports"
 )
 
 // StatusOptions say which registry is asked.
 type StatusOptions struct {
-	Registry        place.Registry
+	Registry        Registry
 	Jobs            int // questions at once; 0: DefaultJobs
 	RegistryOptions RegistryOptions
-	Progress        progress.Reporter
-}
-
-// A StatusReport says what imports left in a registry, and what is there of it.
-type StatusReport struct {
-	Registry string
-	Imports  []history.Import   // newest first
-	More     bool               // there are older ones, which were not read
-	Names    []history.Standing // what stands under each name, by the last import that put something there
-	Lost     []history.Lost     // what names need and the registry does not have
-	Warnings []string
+	Progress        Progress
 }
 
 // Status tells from the records in a registry what was imported, by whom it was
 // signed, and whether all of it is still there. Where something is not, the error is
-// an *IncompleteError beside the report.
-func Status(ctx context.Context, o StatusOptions) (*StatusReport, error) {
+// a *reports.IncompleteError beside the report.
+func Status(ctx context.Context, o StatusOptions) (*reports.Status, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs
 	}
@@ -50,14 +40,14 @@ func Status(ctx context.Context, o StatusOptions) (*StatusReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &StatusReport{Registry: o.Registry.String(), Imports: past.Imports, More: past.More, Warnings: unread(store, past)}
+	r := &reports.Status{Registry: o.Registry.String(), Imports: past.Imports, More: past.More, Warnings: unread(store, past)}
 	if r.Names, r.Lost, err = store.Check(ctx, past, o.Jobs); err != nil {
 		return nil, err
 	}
-	return r, r.incomplete()
+	return r, lacking(r)
 }
 
-func (r *StatusReport) incomplete() error {
+func lacking(r *reports.Status) error {
 	e := &fault.IncompleteError{
 		Summary: "not all that was imported is there:",
 		Advice:  "import the bundle again: it sends what is missing",

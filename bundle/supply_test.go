@@ -251,7 +251,7 @@ func TestLeaveOut(t *testing.T) {
 
 // A reference to a chart with a password in it is refused without repeating it.
 func TestChartReferenceWithPassword(t *testing.T) {
-	_, err := Images(t.Context(), source.ChartSpec{Ref: "oci://u:hunter2@registry.invalid/charts/app", Version: "1.0.0"}, false, RegistryOptions{})
+	_, err := Images(t.Context(), []ChartSpec{{Ref: "oci://u:hunter2@registry.invalid/charts/app", Version: "1.0.0"}}, false, RegistryOptions{})
 	wantError(t, err, fault.Usage, "registry.invalid/charts/app")
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error is %v", err)

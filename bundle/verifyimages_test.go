@@ -14,6 +14,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/reports"
 	"bundle/testdata/regtest"
 )
 
@@ -60,7 +61,7 @@ func TestVerifyImages(t *testing.T) {
 		}
 		return file
 	}
-	export := func(policy string, images ...string) (*ExportReport, error) {
+	export := func(policy string, images ...string) (*reports.Export, error) {
 		o := ExportOptions{Registry: through(pub), Unsigned: true, VerifyImages: policy, Output: filepath.Join(t.TempDir(), "x.tar")}
 		for _, im := range images {
 			o.Images = append(o.Images, "docker.io/"+im)

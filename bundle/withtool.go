@@ -9,18 +9,19 @@ import (
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/transfer"
+	"bundle/bundle/reports"
 )
 
 // beside are the program for the far side and what belongs to it; none were asked for
 // where there are no programs.
-func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *ExportReport) transfer.Beside {
+func (e *departure) beside(tools *kit.Kit, p *plan.Plan, r *reports.Export) transfer.Beside {
 	if len(tools.Programs) == 0 {
 		return transfer.Beside{}
 	}
 	about := kit.About{
-		Bundle:  filepath.Base(o.Output),
+		Bundle:  filepath.Base(e.Output),
 		Created: p.Created,
-		Tool:    o.Tool,
+		Tool:    e.Tool,
 		Content: contentOf(r),
 	}
 	if req := p.Record.Requires; req != nil {
@@ -29,14 +30,14 @@ func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *ExportReport) tr
 			about.Bases = append(about.Bases, fmt.Sprintf("%s %s of %s", b.Kind, b.ID, b.Created.Format("2006-01-02")))
 		}
 	}
-	if o.Signer != nil {
-		about.Fingerprint, about.Sign = o.Signer.Fingerprint(), o.Signer.Sign
+	if e.Signer != nil {
+		about.Fingerprint, about.Sign = e.Signer.Fingerprint(), e.Signer.Sign
 	}
 	return transfer.Beside{
 		Size: tools.Room(),
 		Make: func(parts int) (media.Beside, error) {
-			if about.Parts = parts; o.Set != nil {
-				about.Spare = o.Set.Parity
+			if about.Parts = parts; e.Set != nil {
+				about.Spare = e.Set.Parity
 			}
 			return tools, tools.Describe(about)
 		},
@@ -44,7 +45,7 @@ func (o *ExportOptions) beside(tools *kit.Kit, p *plan.Plan, r *ExportReport) tr
 }
 
 // contentOf says in a few words what a bundle holds.
-func contentOf(r *ExportReport) string {
+func contentOf(r *reports.Export) string {
 	var all []string
 	for _, c := range r.Charts {
 		all = append(all, "chart "+c.Name+" "+c.Version)

@@ -1,14 +1,14 @@
-// Package reports names the types that reports and errors of package bundle consist
-// of, for programs that pass them on.
+// Package reports has what the functions of package bundle return: a report for each,
+// of the same name, what reports consist of, and the errors that carry more than a text.
 //
 // The contract: these are values and nothing else. Whoever has one may change it and
-// keep it; none reads a file or asks a registry. JSON keys are those that `bundle help
-// schema` describes, and as long as [SchemaVersion] is the same they mean the same.
+// keep it; none reads a file or asks a registry. As long as [SchemaVersion] is the same,
+// JSON keys that are given here mean the same; what commands print with --json is made
+// of these, and described by `bundle help schema`.
 //
-//	func table(w io.Writer, images []reports.ImportImage) {
-//		for _, im := range images {
-//			fmt.Fprintln(w, im.Reference, im.Target, im.Digest)
-//		}
+//	imported, err := bundle.Import(ctx, path, o) // a *reports.Import
+//	for _, im := range imported.Images {         // each a reports.ImportImage
+//		fmt.Println(im.Reference, im.Target, im.Digest)
 //	}
 package reports
 
@@ -19,11 +19,13 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/check"
+	"bundle/bundle/internal/cosign"
 	"bundle/bundle/internal/diff"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/kit"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/nodes"
 	"bundle/bundle/internal/open"
@@ -32,9 +34,11 @@ import (
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
 	"bundle/bundle/internal/rewrite"
+	"bundle/bundle/internal/source"
 	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
 	"bundle/bundle/internal/words"
+	"bundle/layout/parts"
 )
 
 // SchemaVersion is the version of the words in which reports and receipts are.
@@ -52,6 +56,8 @@ type (
 	Finding     = record.Finding  // where a reference was seen
 	Requires    = record.Requires // of a delta: what it leaves out
 	BaseKind    = record.BaseKind // what says so
+	BaseRecord  = record.Base     // who does
+	Layer       = record.Layer    // one of those
 	PartsReport = open.PartsReport
 	Vouched     = trust.Vouched // by whom a bundle is signed
 	Voucher     = trust.Voucher // one of them
@@ -63,6 +69,12 @@ type (
 	Unasked = image.Unasked   // a registry that did not answer for signatures
 	Change  = transfer.Change // a reference that moved between two runs
 	Written = media.Written   // a part that is on its medium
+	Damage  = parts.Damage    // what is lost of one
+
+	Verdict     = cosign.Verdict // what a policy on signatures says of an image
+	BesideFile  = kit.Written    // a file beside the bundle
+	Program     = kit.Program    // one that is for the far side
+	ListedChart = source.Listed  // a chart whose images were listed
 )
 
 // Lacking is an image that does not have all platforms that were asked for.
@@ -110,6 +122,8 @@ type DisabledImage struct {
 type (
 	State       = words.State      // what became of a name in a registry
 	ImportImage = push.Image       // a reference, old and new
+	ImportKind  = place.Kind       // what that is
+	Lot         = push.Lot         // what one of several machines pushed
 	Bytes       = push.Bytes       // what moved
 	ImportChart = emit.ChartReport // what became of a chart
 	LeftFinding = emit.Left        // a reference that values do not move
@@ -135,12 +149,17 @@ type (
 	ReceiptChart  = emit.ReceiptChart
 	ReceiptFile   = emit.ReceiptFile
 	ReceiptLeft   = emit.ReceiptLeft
+	ReceiptLayer  = emit.ReceiptLayer
 )
 
 // What a registry has, and knows of its imports.
 type (
-	Checked    = check.Result     // a name, and whether the registry has it
-	PastImport = history.Import   // an import that it remembers
+	Checked    = check.Result    // a name, and whether the registry has it
+	PastImport = history.Import  // an import that it remembers
+	PastBundle = history.Bundle  // what was imported
+	PastName   = history.Name    // a name that it pushed
+	PastPlace  = history.Content // a repository, and what it brought there
+	PastBlob   = history.Blob
 	Standing   = history.Standing // what stands under a name
 	Lost       = history.Lost     // what a name needs, and is not there
 )
@@ -152,6 +171,8 @@ type (
 	ImageChange = diff.Image
 	ValueChange = diff.Value
 	DiffWeight  = diff.Weight
+	DiffLayers  = diff.Layers
+	DiffCount   = diff.Count
 )
 
 // States of what differs between two bundles, and of files.
@@ -169,10 +190,13 @@ type (
 	DamagedError    = fault.DamagedError    // a bundle that contradicts itself
 	IncompleteError = fault.IncompleteError // references that need the user
 	ConfigError     = fault.ConfigError     // a line of a configuration file
+	MissingError    = open.MissingError     // parts that are still to be brought
 	StaleError      = trust.StaleError      // a bundle that was made too long ago, or not yet
 	VersionError    = record.VersionError   // a format that is not known
 	CollisionError  = place.CollisionError  // names that would become one
 	RefusedError    = push.RefusedError     // what a registry did not take
+	LackError       = push.LackError        // layers that a delta leaves out, and nobody has
+	Lack            = push.Lack             // one of those
 )
 
 // Served is a bundle that a server offers.

@@ -80,7 +80,7 @@ with the same content. Nothing is fetched and nothing written.`,
 	return cmd
 }
 
-func checkJSON(r *bundle.CheckReport, err error) *jsonCheck {
+func checkJSON(r *reports.Check, err error) *jsonCheck {
 	j := &jsonCheck{Complete: err == nil, Registry: r.Registry, Unresolved: jsonFindings(r.Unresolved)}
 	for _, im := range r.Images {
 		c := jsonChecked{Reference: im.Reference, Digest: orElse(im.Digest.String(), im.Now.String()), State: im.State, Found: jsonFindings(im.Found)}
@@ -92,7 +92,7 @@ func checkJSON(r *bundle.CheckReport, err error) *jsonCheck {
 	return j
 }
 
-func printCheck(p paper, r *bundle.CheckReport) {
+func printCheck(p paper, r *reports.Check) {
 	var rows [][]string
 	for _, im := range r.Images {
 		where := ""

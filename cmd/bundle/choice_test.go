@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 	"bundle/testdata/judge"
 	"bundle/testdata/regtest"
 )
@@ -158,7 +159,7 @@ func wantWhole(t *testing.T, o bundle.ExportOptions, d digest.Digest, says strin
 
 // wantReduced requires that a bundle holds one child of an image, and that the
 // registry was asked for nothing but the index, that child and what belongs to it.
-func wantReduced(t *testing.T, reg *regtest.Registry, report *bundle.ExportReport, child digest.Digest, lost []digest.Digest) {
+func wantReduced(t *testing.T, reg *regtest.Registry, report *reports.Export, child digest.Digest, lost []digest.Digest) {
 	t.Helper()
 	for _, r := range reg.Log.Requests() {
 		if r.Class != regtest.Manifest || strings.HasSuffix(r.Path, ":1") || strings.HasSuffix(r.Path, "/1") || strings.HasSuffix(r.Path, child.String()) {

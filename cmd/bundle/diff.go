@@ -55,7 +55,7 @@ new in it. With --exit-code, the exit code is 6 where anything differs.`,
 	fl.BoolVar(&f.o.NoReferrers, "no-referrers", false, "leave out signatures, SBOMs and other referrers of images")
 	fl.BoolVar(&f.o.TagDigests, "tag-digests", false, "as import --tag-digests names what is pulled by digest")
 	f.o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&f.o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&f.o.Jobs), "jobs", "`NUMBER` of questions at once")
 	f.reg.add(cmd, "the registry")
 	return cmd
 }
@@ -144,7 +144,7 @@ func (f *diffFlags) withRegistry(cmd *cobra.Command, path string, t *bundle.Trus
 }
 
 // printSide says which bundle it is.
-func printSide(w paper, what string, r *bundle.InspectReport) {
+func printSide(w paper, what string, r *reports.Inspect) {
 	fmt.Fprintf(w, "%s  %s: id %s, created %s, %s", what, r.Path, r.ID, r.Created.Format("2006-01-02 15:04:05Z"), size(r.Size))
 	if r.Serial > 0 {
 		fmt.Fprintf(w, ", serial %d", r.Serial)
@@ -159,7 +159,7 @@ func printSide(w paper, what string, r *bundle.InspectReport) {
 	}
 }
 
-func printDiff(w paper, r *bundle.DiffReport) {
+func printDiff(w paper, r *reports.Diff) {
 	printSide(w, "old", r.Old)
 	printSide(w, "new", r.New)
 	c := r.Changes
@@ -262,7 +262,7 @@ func printImageChanges(w paper, images []reports.ImageChange) {
 	w.table([]string{"STATE", "IMAGE", "DIGEST", "SIZE", "NEW LAYERS"}, rows)
 }
 
-func printRegistryDiff(w paper, r *bundle.RegistryDiff) {
+func printRegistryDiff(w paper, r *reports.RegistryDiff) {
 	printSide(w, "bundle", r.Bundle)
 	fmt.Fprintln(w)
 	var rows [][]string

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bundle/bundle"
 	"bundle/bundle/reports"
 )
 
@@ -82,7 +81,7 @@ func changedValues(all []reports.ValueChange) []jsonChangedValue {
 	return list
 }
 
-func diffJSON(r *bundle.DiffReport) *jsonDiff {
+func diffJSON(r *reports.Diff) *jsonDiff {
 	old, c := aboutBundle(r.Old.Bundle, 0), r.Changes
 	w := c.Weight
 	j := &jsonDiff{
@@ -108,7 +107,7 @@ func diffJSON(r *bundle.DiffReport) *jsonDiff {
 	return j
 }
 
-func registryDiffJSON(r *bundle.RegistryDiff) *jsonDiff {
+func registryDiffJSON(r *reports.RegistryDiff) *jsonDiff {
 	j := &jsonDiff{
 		Different: r.Err() != nil, Verified: r.Bundle.Checked, Bundle: aboutBundle(r.Bundle.Bundle, 0), Registry: r.Registry,
 		Bytes: jsonBytes{Total: r.Bytes.Sent + r.Bytes.Present, Moved: r.Bytes.Sent, Present: r.Bytes.Present},

@@ -4,7 +4,9 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -101,10 +103,12 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if width == 0 || width > 100 {
 		width = 80
 	}
-	fmt.Fprintln(w, strings.TrimSpace(orElse(cmd.Long, cmd.Short)))
+	about := strings.TrimSpace(orElse(cmd.Long, cmd.Short))
 	if !cmd.Runnable() {
-		return // a page
+		fmt.Fprintln(w, about) // a page
+		return
 	}
+	fmt.Fprintln(w, prose(about, width))
 	usage := strings.TrimSuffix(cmd.UseLine(), " [flags]")
 	if cmd.HasAvailableSubCommands() && !cmd.HasParent() {
 		usage += " COMMAND"
@@ -122,6 +126,19 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	for _, g := range flagGroups(cmd) {
 		printFlags(w, g.title, g.flags, width)
 	}
+}
+
+// prose breaks lines anew where some are wider than the window. What is indented stays.
+func prose(text string, width int) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		lines := strings.Split(p, "\n")
+		wide := slices.ContainsFunc(lines, func(l string) bool { return utf8.RuneCountInString(l) > width })
+		if wide && !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, " ") }) {
+			paragraphs[i] = strings.ReplaceAll(wrap(strings.Join(lines, " "), width, "", "\r"), "\r", "")
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // A flagGroup is what help shows under one title.
@@ -176,7 +193,10 @@ func printFlags(w io.Writer, title string, fs *pflag.FlagSet, width int) {
 	if !fs.HasAvailableFlags() {
 		return
 	}
-	const column = 26
+	column := 26
+	if width < 2*column {
+		column = 8 // below the flag
+	}
 	indent := strings.Repeat(" ", column)
 	fmt.Fprintf(w, "\n%s:\n", title)
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -206,15 +226,19 @@ func wrapText(line string, column int, indent string, width int) string {
 
 // printCommands lists commands and, apart from them, pages.
 func printCommands(w io.Writer, cmd *cobra.Command) {
+	width := cmd.NamePadding()
+	for _, t := range topics {
+		width = max(width, len(t.name)+1)
+	}
 	fmt.Fprintln(w, "\nCommands:")
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() || c.Name() == "help" {
-			fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), c.Name(), c.Short)
+			fmt.Fprintf(w, "  %-*s %s\n", width, c.Name(), c.Short)
 		}
 	}
 	fmt.Fprintln(w, "\nPages, with bundle help PAGE:")
 	for _, t := range topics {
-		fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), t.name, t.short)
+		fmt.Fprintf(w, "  %-*s %s\n", width, t.name, t.short)
 	}
 }
 

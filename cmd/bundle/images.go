@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -60,9 +58,12 @@ list for those tools, charts included, or as plain text.`,
 				return err
 			}
 			o.Waiting = told(pr)
-			report, err := listImages(cmd.Context(), specs, named, f.disabled, o)
+			report, err := bundle.Images(cmd.Context(), specs, f.disabled, o)
 			if err != nil {
 				return err
+			}
+			for _, ref := range named {
+				report.Found = append(report.Found, reports.Finding{Raw: ref, Confidence: "image"})
 			}
 			report.NotTaken = chart.notTaken
 			j := imagesJSON(report)
@@ -96,36 +97,11 @@ list for those tools, charts included, or as plain text.`,
 	return cmd
 }
 
-// listImages lists those of several charts, and others that are named.
-func listImages(ctx context.Context, specs []bundle.ChartSpec, named []string, disabled bool, o bundle.RegistryOptions) (*bundle.ImagesReport, error) {
-	all := new(bundle.ImagesReport)
-	var demands error // of charts that do not render
-	for _, spec := range specs {
-		r, err := bundle.Images(ctx, spec, disabled, o)
-		if all, refused := bundle.AlsoRefused(demands, err); refused {
-			demands = all
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all.Charts = append(all.Charts, r.Charts...)
-		all.Found = append(all.Found, r.Found...)
-		all.Disabled = append(all.Disabled, r.Disabled...)
-		all.Failed = append(all.Failed, r.Failed...)
-		all.Untried += r.Untried
-	}
-	for _, ref := range named {
-		all.Found = append(all.Found, reports.Finding{Raw: ref, Confidence: "image"})
-	}
-	return all, demands
-}
-
 // otherLists are what -o prints, where it names no file.
 var otherLists = []string{"hauler", "zarf", "text"}
 
 // print writes the list for another tool to standard output.
-func (f *imagesFlags) print(cmd *cobra.Command, r *bundle.ImagesReport, j *jsonImages) error {
+func (f *imagesFlags) print(cmd *cobra.Command, r *reports.Images, j *jsonImages) error {
 	if f.registry != "" || asJSON(cmd) {
 		return &bundle.UsageError{What: "--registry and --json mean nothing with -o " + f.mirror, Advice: "drop them"}
 	}
@@ -180,10 +156,10 @@ func (f *imagesFlags) write(j *jsonImages) error {
 		}
 		fmt.Fprintf(&b, "    destination: %s\n", targets[0])
 	}
-	return os.WriteFile(f.mirror, []byte(b.String()), 0o644)
+	return bundle.WriteFile(f.mirror, []byte(b.String()))
 }
 
-func printFindings(v view, r *bundle.ImagesReport) {
+func printFindings(v view, r *reports.Images) {
 	var rows [][]string
 	for _, f := range r.Found {
 		rows = append(rows, []string{f.Raw, f.Confidence, orDash(strings.Join(f.Keys, ",")), f.Where()})

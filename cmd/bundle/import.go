@@ -122,7 +122,7 @@ func newImport() *cobra.Command {
 	addRefusing(fl, &o)
 	fl.BoolVar(&o.Deep, "deep", false, "read and hash what the registry says that it has already")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
+	fl.Var(jobs(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
@@ -133,12 +133,11 @@ func newImport() *cobra.Command {
 	return cmd
 }
 
-// addGitOps adds the flags for GitOps; they are checked before anything else.
+// addGitOps adds the flags for GitOps.
 func addGitOps(cmd *cobra.Command, o *bundle.ImportOptions) {
 	fl := cmd.Flags()
 	fl.StringSliceVar(&o.GitOps, "gitops", nil, "write objects for GitOps beside the values: `KIND` is flux, argocd or kustomize (with commas, or repeatable)")
 	fl.StringSliceVar(&o.Environments, "environment", nil, "`NAME` of an overlay of --gitops kustomize (default production,staging)")
-	cmd.PreRunE = func(*cobra.Command, []string) error { return bundle.ParseGitOps(o.GitOps, o.Environments) }
 }
 
 // addTarget adds the flags that say what the charts are rendered for.
@@ -219,7 +218,7 @@ func pointing(n int, dryRun bool) string {
 	return fmt.Sprintf("%d references point", n)
 }
 
-func printImport(p paper, r *bundle.ImportReport, pullSecret string) {
+func printImport(p paper, r *reports.Import, pullSecret string) {
 	if r.DryRun {
 		fmt.Fprintln(p, "dry run: nothing is pushed, and no file is written")
 	}
@@ -276,10 +275,13 @@ func tense(dryRun bool, done, would string) string {
 }
 
 // printMoved says of one chart where it points to, and how it is installed.
-func printMoved(p paper, r *bundle.ImportReport, c reports.ImportChart, pullSecret string) {
+func printMoved(p paper, r *reports.Import, c reports.ImportChart, pullSecret string) {
 	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
 	if r.DryRun {
 		printChanged(p, c)
+		if len(c.Left) > 0 {
+			printInstall(p, c, "it would be installed with")
+		}
 		return
 	}
 	if c.Archive != "" {
@@ -296,11 +298,11 @@ func printMoved(p paper, r *bundle.ImportReport, c reports.ImportChart, pullSecr
 	}
 	printChanged(p, c)
 	printSecrets(p, c, pullSecret)
-	printInstall(p, c)
+	printInstall(p, c, "install it with")
 }
 
 // printEnd says whether all is done.
-func printEnd(w paper, r *bundle.ImportReport) {
+func printEnd(w paper, r *reports.Import) {
 	left, altered, refused := 0, 0, 0
 	for _, c := range r.Charts {
 		left += len(c.Left)
@@ -344,8 +346,8 @@ func andMore(c reports.ImportChart) (s string) {
 
 // printInstall says what installs the chart, how far that goes, and what goes
 // further.
-func printInstall(w paper, c reports.ImportChart) {
-	fmt.Fprintln(w, "install it with")
+func printInstall(w paper, c reports.ImportChart, heading string) {
+	fmt.Fprintln(w, heading)
 	for _, line := range c.Commands {
 		_ = w.command("  ", line)
 	}

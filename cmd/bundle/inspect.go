@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newInspect() *cobra.Command {
@@ -46,7 +47,7 @@ replaced or gone.`,
 				return &bundle.UsageError{What: "--against is for the page of --html", Advice: "give both"}
 			}
 			if html != "" {
-				var changes *bundle.DiffReport
+				var changes *reports.Diff
 				if against != "" {
 					if changes, err = bundle.Diff(cmd.Context(), against, report.Path, nil); err != nil {
 						return err
@@ -71,22 +72,22 @@ replaced or gone.`,
 
 // writePage writes the page of a bundle to a file, whole or not at all; or to standard
 // output, in the place of the report.
-func writePage(cmd *cobra.Command, path string, report *bundle.InspectReport, changes *bundle.DiffReport) (printed bool, err error) {
-	if path != bundle.StreamOutput {
-		return false, bundle.WritePage(path, report, changes)
-	}
-	if asJSON(cmd) {
+func writePage(cmd *cobra.Command, path string, report *reports.Inspect, changes *reports.Diff) (printed bool, err error) {
+	if path == bundle.StreamOutput && asJSON(cmd) {
 		return false, &bundle.UsageError{What: "--json and --html - both want standard output", Advice: "write the page to a file"}
 	}
 	doc, err := bundle.Page(report, changes)
 	if err != nil {
 		return false, err
 	}
+	if path != bundle.StreamOutput {
+		return false, bundle.WriteFile(path, doc)
+	}
 	_, err = cmd.OutOrStdout().Write(doc)
 	return true, err
 }
 
-func printInspect(w paper, r *bundle.InspectReport) {
+func printInspect(w paper, r *reports.Inspect) {
 	if !r.Checked {
 		fmt.Fprintln(w, "NOT VERIFIED: what follows is what the file claims; bundle verify checks it")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newInventory() *cobra.Command {
@@ -77,12 +78,12 @@ it holds.`,
 	fl.BoolVar(&o.Catalog, "catalog", false, "ask for what the tags of all repositories lead to that the registry lists")
 	fl.BoolVar(&o.DigestsOnly, "digests-only", false, "write digests and sizes, and no names")
 	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&o.Jobs), "jobs", "`NUMBER` of questions at once")
 	reg.add(cmd, "the registry")
 	return cmd
 }
 
-func printInventory(w paper, r *bundle.InventoryReport) {
+func printInventory(w paper, r *reports.Inventory) {
 	by := "the records of imports"
 	if !r.Recorded {
 		by = "tags"
@@ -126,7 +127,7 @@ type jsonInventory struct {
 	Warnings     []string     `json:"warnings"`
 }
 
-func inventoryJSON(r *bundle.InventoryReport) *jsonInventory {
+func inventoryJSON(r *reports.Inventory) *jsonInventory {
 	j := &jsonInventory{
 		Path: r.Path, Registry: r.Registry, ID: r.ID, Created: r.Created, DigestsOnly: r.DigestsOnly, Recorded: r.Recorded,
 		Repositories: r.Repositories, Blobs: r.Blobs, Bytes: jsonBytes{Total: r.Bytes, Present: r.Bytes}, LostBlobs: r.Lost, Warnings: r.Warnings,

@@ -25,17 +25,11 @@ them the fingerprint: bundle verify --fingerprint takes it.`,
   bundle keygen ci-key --no-passphrase`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := bundle.CheckNewKey(args[0]); err != nil {
-				return err
-			}
-			var pass []byte
+			var passphrase func() ([]byte, error)
 			if !noPassphrase {
-				var err error
-				if pass, err = newPassphrase(cmd, args[0]); err != nil {
-					return err
-				}
+				passphrase = func() ([]byte, error) { return newPassphrase(cmd, args[0]) }
 			}
-			fp, err := bundle.Keygen(args[0], comment, pass)
+			fp, err := bundle.Keygen(args[0], comment, passphrase)
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newMerge() *cobra.Command {
@@ -63,7 +64,7 @@ age. Its id is that of an export of the same without --base.`,
 	return cmd
 }
 
-func printMerge(w paper, r *bundle.MergeReport) {
+func printMerge(w paper, r *reports.Merge) {
 	fmt.Fprintf(w, "%s: %s, %s, %s, id %s, created %s\n", r.Path, size(r.Size), count(r.Charts, "chart"), count(r.Images, "image"), r.ID, r.Created.Format(time.RFC3339))
 	fmt.Fprintf(w, "%s, %s, came from the older bundles\n", count(r.Layers, "layer"), size(r.Bytes))
 	for _, o := range r.Others {
@@ -80,7 +81,7 @@ type jsonMerge struct {
 	Bytes   jsonBytes    `json:"bytes"`   // moved: of those layers
 }
 
-func mergeJSON(r *bundle.MergeReport) *jsonMerge {
+func mergeJSON(r *reports.Merge) *jsonMerge {
 	return &jsonMerge{
 		Bundle:  jsonBundle{Path: r.Path, Size: r.Size, ID: r.ID, Created: r.Created},
 		Signers: []jsonSigner{{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: "SHA256SUMS.sig"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -22,6 +23,28 @@ func TestWrap(t *testing.T) {
 	}
 	if got := wrap("short", 20, "", ""); got != "short" {
 		t.Errorf("%q", got)
+	}
+}
+
+// What help says of a command is broken anew where the window is narrower, and what is
+// indented is left alone.
+func TestProse(t *testing.T) {
+	const list = "  images:\n    - match: ghcr.io/acme/**    # * within a part of the path"
+	for width := 20; width <= 100; width++ {
+		for _, c := range newRoot().Commands() {
+			if !c.Runnable() {
+				continue // a page
+			}
+			got := prose(c.Long+"\n\n"+list, width)
+			for _, l := range strings.Split(strings.TrimSuffix(got, list), "\n") {
+				if utf8.RuneCountInString(l) > width && len(strings.Fields(l)) > 1 && !strings.HasPrefix(l, " ") {
+					t.Errorf("%s at width %d: %q", c.Name(), width, l)
+				}
+			}
+			if !strings.HasSuffix(got, "\n\n"+list) || !slices.Equal(strings.Fields(got), strings.Fields(c.Long+" "+list)) {
+				t.Errorf("%s at width %d: got\n%s", c.Name(), width, got)
+			}
+		}
 	}
 }
 

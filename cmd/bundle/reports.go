@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"bundle/bundle"
 	"bundle/bundle/reports"
 )
 
@@ -14,7 +13,7 @@ func aboutBundle(b reports.ReceiptBundle, entries int) jsonBundle {
 	return jsonBundle{b.Path, b.Size, b.ID, b.Created, b.Expires, b.Serial, b.Tool, b.Sums.String(), entries}
 }
 
-func exportJSON(r *bundle.ExportReport, err error) *jsonExport {
+func exportJSON(r *reports.Export, err error) *jsonExport {
 	j := &jsonExport{
 		DryRun:     r.DryRun,
 		Complete:   err == nil,
@@ -67,7 +66,7 @@ func requiresJSON(r *reports.Requires) *jsonRequires {
 	return j
 }
 
-func importJSON(r *bundle.ImportReport, err error) *jsonImport {
+func importJSON(r *reports.Import, err error) *jsonImport {
 	j := &jsonImport{
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
@@ -104,7 +103,7 @@ func importJSON(r *bundle.ImportReport, err error) *jsonImport {
 	return j
 }
 
-func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
+func blobsJSON(r *reports.Blobs, err error) *jsonImport {
 	return &jsonImport{
 		Parts:            jsonPartsOf(r.Parts),
 		Missing:          r.Missing,
@@ -121,7 +120,7 @@ func blobsJSON(r *bundle.BlobsReport, err error) *jsonImport {
 }
 
 // besideJSON is what lies beside a bundle, or would.
-func besideJSON(r *bundle.ExportReport) (list []jsonFile) {
+func besideJSON(r *reports.Export) (list []jsonFile) {
 	for _, w := range r.Beside {
 		list = append(list, jsonFile{w.Path, w.Size, w.SHA256, w.Platform, reports.Present})
 	}
@@ -134,7 +133,7 @@ func besideJSON(r *bundle.ExportReport) (list []jsonFile) {
 }
 
 // filesJSON is what a list of checksums names.
-func filesJSON(all []bundle.ListedFile) (list []jsonFile) {
+func filesJSON(all []reports.ListedFile) (list []jsonFile) {
 	for _, f := range all {
 		j := jsonFile{Path: f.Path, Size: f.Size, SHA256: f.SHA256, State: reports.Present}
 		if f.Missing {
@@ -145,7 +144,7 @@ func filesJSON(all []bundle.ListedFile) (list []jsonFile) {
 	return list
 }
 
-func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
+func verifyJSON(r *reports.Verify) *jsonVerify {
 	return &jsonVerify{
 		Files:            filesJSON(r.Files),
 		Parts:            jsonPartsOf(r.Parts),
@@ -158,7 +157,7 @@ func verifyJSON(r *bundle.VerifyReport) *jsonVerify {
 	}
 }
 
-func inspectJSON(r *bundle.InspectReport) *jsonInspect {
+func inspectJSON(r *reports.Inspect) *jsonInspect {
 	j := &jsonInspect{
 		Parts:         jsonPartsOf(r.Parts),
 		Verified:      r.Checked,
@@ -178,7 +177,7 @@ func inspectJSON(r *bundle.InspectReport) *jsonInspect {
 	return j
 }
 
-func signJSON(r *bundle.SignReport) *jsonSign {
+func signJSON(r *reports.Sign) *jsonSign {
 	own := reports.Voucher{Fingerprint: r.Fingerprint, KeyType: r.KeyType, Signature: r.Signature}
 	return &jsonSign{
 		Bundle:  aboutBundle(r.Bundle, 0),
@@ -187,7 +186,7 @@ func signJSON(r *bundle.SignReport) *jsonSign {
 	}
 }
 
-func imagesJSON(r *bundle.ImagesReport) *jsonImages {
+func imagesJSON(r *reports.Images) *jsonImages {
 	j := &jsonImages{Failed: r.Failed, Untried: r.Untried, Warnings: r.NotTaken}
 	j.Images, j.Unresolved = byReference(r.Found)
 	for _, d := range r.Disabled {
@@ -196,11 +195,10 @@ func imagesJSON(r *bundle.ImagesReport) *jsonImages {
 	return j
 }
 
-func valuesJSON(all []*bundle.ValuesReport, err error) *jsonValues {
-	j := &jsonValues{Complete: err == nil}
-	for _, r := range all {
-		j.Registry = r.Registry
-		charts := jsonMovedCharts([]reports.ImportChart{r.ChartReport})
+func valuesJSON(r *reports.Values, err error) *jsonValues {
+	j := &jsonValues{Complete: err == nil, Registry: r.Registry}
+	for _, c := range r.Charts {
+		charts := jsonMovedCharts([]reports.ImportChart{c.ChartReport})
 		charts[0].Commands = nil // they are for what an import has written
 		j.Charts = append(j.Charts, charts...)
 	}

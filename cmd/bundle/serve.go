@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newServe() *cobra.Command {
@@ -61,7 +62,7 @@ programs.`,
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
 			var werr error
-			o.Ready = func(r *bundle.ServeReport) {
+			o.Ready = func(r *reports.Serve) {
 				config := func(w io.Writer) {
 					if nodes {
 						printNodes(w, r)
@@ -92,7 +93,7 @@ programs.`,
 	return cmd
 }
 
-func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
+func printServe(w paper, r *reports.Serve, o bundle.ServeOptions) {
 	for _, b := range r.Bundles {
 		fmt.Fprintf(w, "%s: id %s, %s, %s\n", b.Bundle.Path, b.Bundle.ID, count(b.Charts, "chart"), count(b.Images, "image"))
 		printTrust(w, b.Vouched)
@@ -113,7 +114,7 @@ func printServe(w paper, r *bundle.ServeReport, o bundle.ServeOptions) {
 }
 
 // printNodes prints the files as a stream, each after a line with its name.
-func printNodes(w io.Writer, r *bundle.ServeReport) {
+func printNodes(w io.Writer, r *reports.Serve) {
 	for _, f := range r.NodeFiles {
 		where := ""
 		if f.To != "" {
@@ -148,10 +149,10 @@ type jsonServed struct {
 	SignatureSkipped bool         `json:"signatureSkipped"` // nobody's word was asked for
 	Lacks            int          `json:"lacks"`            // layers that a delta leaves out, and that are in no bundle here: they are not found
 
-	Missing *bundle.MissingError `json:"missing,omitempty"` // parts on no medium that was named: what is in them is not found
+	Missing *reports.MissingError `json:"missing,omitempty"` // parts on no medium that was named: what is in them is not found
 }
 
-func serveJSON(r *bundle.ServeReport) *jsonServe {
+func serveJSON(r *reports.Serve) *jsonServe {
 	j := &jsonServe{Address: r.Address, Scheme: r.Scheme, Fingerprint: r.Fingerprint, Certificate: string(r.Certificate), NodeFiles: []jsonNode{}}
 	for _, f := range r.NodeFiles {
 		j.NodeFiles = append(j.NodeFiles, jsonNode{f.Path, f.To, f.Then, string(f.Content)})

@@ -38,7 +38,7 @@ func (f *setFlags) add(cmd *cobra.Command) {
 	fl.IntSliceVar(&f.parts, "part", nil, "write part `K` and no other, for one medium at a time without a terminal; those of parity come last (repeatable)")
 	fl.BoolVar(&f.swap, "swap", false, "write one part to a medium, and ask for the next one")
 	fl.StringVar(&f.state, "state", "", "with --part and --swap: keep what goes from one medium to the next in this `FOLDER` (default the current one)")
-	fl.IntVar(&f.parity, "parity", 0, "add `K` parts of parity: any K of all parts may be lost then")
+	fl.Var(numberFlag[int]{&f.parity, 255}, "parity", "add `K` parts of parity: any K of all parts may be lost then")
 	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media: what is compared is in memory")
 }
 
@@ -56,6 +56,11 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		return nil, nil
 	}
 	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
+	for _, k := range f.parts {
+		if k < 1 {
+			return nil, &bundle.UsageError{What: fmt.Sprintf("--part %d: parts are numbered from 1 on", k), Advice: "without --part, all of them are written"}
+		}
+	}
 	if len(o.Folders) > 1 {
 		for _, folder := range o.Folders {
 			if st, err := os.Stat(folder); folder == bundle.StreamOutput || err == nil && !st.IsDir() {
@@ -193,8 +198,9 @@ Several folders get parts in turn, and at once. Each part is read back from its
 medium and compared before its checksum goes into BUNDLE.sha256 beside it.
 
 Parts of another bundle, or of other sizes, that are there under its name are
-replaced only with --force: all of them are removed first, as media have no room for
-both. What is of no bundle is never replaced.`,
+replaced only with --force: they go into the folder BUNDLE.replaced beside it, and are
+removed when all new parts are written. On a medium that has no room for both, they are
+removed before, which is said. What is of no bundle is never replaced.`,
 		Example: `  bundle split app.bundle.tar --split-size fat32 -o /media/a -o /media/b
   bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc
   bundle split app.bundle.tar --split-size bd25 --part 2 -o /media/disc`,
@@ -228,7 +234,7 @@ both. What is of no bundle is never replaced.`,
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.force, "force", false, "remove parts of another bundle, or of other sizes, that are there under its name")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace parts of another bundle, or of other sizes, that are there under its name")
 	cmd.Flags().StringArrayVarP(&f.outputs, "output", "o", nil, "write parts into `FOLDER` (repeatable: in turn; default that of the bundle)")
 	return cmd
 }
@@ -266,10 +272,10 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 
 // nextMedium asks for another medium of a bundle in parts. kept says that media are
 // kept in a scratch folder.
-func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *bundle.MissingError) error {
+func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *reports.MissingError) error {
 	lines := bufio.NewReader(in)
-	var before *bundle.MissingError
-	return func(ctx context.Context, m *bundle.MissingError) error {
+	var before *reports.MissingError
+	return func(ctx context.Context, m *reports.MissingError) error {
 		w := paper{plainText{out}, columns(out)}
 		fmt.Fprintf(w, "\n%v\n", m)
 		if before != nil && slices.Equal(m.Parts, before.Parts) && m.Bytes == before.Bytes && m.Any == before.Any && m.Next == before.Next {
@@ -347,7 +353,7 @@ replaced only with --force.`,
 		},
 	}
 	cmd.Flags().StringVar(&amount, "parity", "", "survive the loss of `K` parts, or of that many percent")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "remove parts of another bundle that are there under its name")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "replace parts of another bundle that are there under its name")
 	cmd.Flags().StringArrayVarP(&o.Folders, "output", "o", nil, "write parity into `FOLDER` (repeatable: in turn; default where the bundle is)")
 	return cmd
 }
@@ -386,7 +392,7 @@ one with other content is replaced only with --force, and what is repaired never
 	return cmd
 }
 
-func printRepair(w io.Writer, r *bundle.RepairReport) {
+func printRepair(w io.Writer, r *reports.Repair) {
 	for _, d := range r.Damage {
 		switch {
 		case d.Missing && d.Path == "":

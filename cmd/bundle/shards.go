@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 // shardFlags say that a run pushes blobs alone, and which.
@@ -40,7 +41,7 @@ func (f *shardFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.blobsOnly, "blobs-only", false, "push blobs, and nothing that a client can see: the same command without it finishes")
 	fl.Var((*shareFlag)(&f.share), "shard", "with --blobs-only, push share `I/N` of N about equal ones, for as many machines")
-	fl.IntVar(&f.job, "shard-job", 0, "push nothing: print a Kubernetes Job that runs this import in `N` pods at once, each with its share")
+	fl.Var(numberFlag[int]{n: &f.job}, "shard-job", "push nothing: print a Kubernetes Job that runs this import in `N` pods at once, each with its share")
 	fl.StringVar(&f.image, "shard-job-image", "", "`IMAGE` of bundle that the pods of --shard-job run")
 	fl.StringVar(&f.claim, "shard-job-claim", "bundle", "`NAME` of the PersistentVolumeClaim that the pods of --shard-job find the bundle on")
 }
@@ -76,7 +77,7 @@ var (
 
 // printJob writes the Job that runs the import that was called.
 func (f *shardFlags) printJob(cmd *cobra.Command, args []string) error {
-	job := bundle.ShardJob{Shares: f.job, Image: f.image, Claim: f.claim, Paths: args}
+	job := bundle.ShardJob{Shares: f.job, Image: f.image, Claim: f.claim, Paths: args, Files: make(map[string][]string)}
 	var err error
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		switch {
@@ -84,9 +85,7 @@ func (f *shardFlags) printJob(cmd *cobra.Command, args []string) error {
 		case slices.Contains(secretFlags, flag.Name):
 			err = &bundle.UsageError{What: fmt.Sprintf("--%s is not written into a Job, where others read it", flag.Name), Advice: "the Job names a Secret, with the file that docker login writes"}
 		case slices.Contains(publicFiles, flag.Name):
-			for _, path := range valuesOf(flag) {
-				job.Files = append(job.Files, bundle.Given{Flag: flag.Name, Path: path})
-			}
+			job.Files[flag.Name] = valuesOf(flag)
 		default:
 			for _, v := range valuesOf(flag) {
 				job.Args = append(job.Args, "--"+flag.Name+"="+v)
@@ -120,7 +119,7 @@ func pushShare(cmd *cobra.Command, path string, share bundle.Share, o *bundle.Im
 	return output(cmd, blobsJSON(report, err), func(v view) { printBlobs(v.err, report, err) }, nil, err)
 }
 
-func printBlobs(p paper, r *bundle.BlobsReport, err error) {
+func printBlobs(p paper, r *reports.Blobs, err error) {
 	if r.DryRun {
 		fmt.Fprintln(p, "dry run: nothing is pushed")
 	}

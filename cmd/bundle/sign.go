@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newSign() *cobra.Command {
@@ -50,7 +51,7 @@ signature is SHA256SUMS.sig.`,
 	return cmd
 }
 
-func printSign(w paper, r *bundle.SignReport) {
+func printSign(w paper, r *reports.Sign) {
 	if r.Files != nil {
 		fmt.Fprintf(w, "%s: %s are what it says\n", r.Path, count(len(r.Files), "file"))
 	} else {

@@ -59,12 +59,12 @@ the registry lost something that a name needs: an import of the bundle mends tha
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "ask the registry `HOST[:PORT][/PREFIX]`")
 	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&o.Jobs), "jobs", "`NUMBER` of questions at once")
 	reg.add(cmd, "the registry")
 	return cmd
 }
 
-func printStatus(v view, r *bundle.StatusReport) {
+func printStatus(v view, r *reports.Status) {
 	if len(r.Imports) == 0 {
 		fmt.Fprintf(v.out, "no import has left a record in %s\n", r.Registry)
 	}
@@ -135,7 +135,7 @@ type jsonLost struct {
 	Manifest   bool   `json:"manifest"`
 }
 
-func statusJSON(r *bundle.StatusReport, err error) *jsonStatus {
+func statusJSON(r *reports.Status, err error) *jsonStatus {
 	j := &jsonStatus{Registry: r.Registry, Complete: err == nil, More: r.More, Warnings: r.Warnings}
 	for _, im := range r.Imports {
 		j.Imports = append(j.Imports, jsonPastImport{

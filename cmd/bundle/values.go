@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newValues() *cobra.Command {
@@ -78,57 +78,37 @@ func runValues(cmd *cobra.Command, o bundle.ValuesOptions, specs []bundle.ChartS
 	case len(specs) > 1 && file == "" && !asJSON(cmd):
 		return &bundle.UsageError{What: "the values of several charts do not go into one stream", Advice: "give a folder with -o FOLDER, or --json"}
 	}
-	var all []*bundle.ValuesReport
-	var left []error
-	var demands error // of charts that do not render
-	for _, spec := range specs {
-		o.Chart = spec
-		report, err := bundle.Values(cmd.Context(), o)
-		if all, refused := bundle.AlsoRefused(demands, err); refused {
-			demands = all
-			continue
-		}
-		if report == nil {
-			return err
-		}
-		all = append(all, report)
-		if err != nil {
-			left = append(left, err)
-		}
+	o.Charts = specs
+	r, err := bundle.Values(cmd.Context(), o)
+	if r == nil {
+		return err
 	}
-	if demands != nil {
-		return demands
-	}
-	for _, report := range all {
+	for _, c := range r.Charts {
 		to := file
 		if folder && file != "" {
-			to = filepath.Join(file, report.Release+".yaml")
+			to = filepath.Join(file, c.Release+".yaml")
 		}
-		if err := writeValues(cmd, to, report.Values); err != nil {
+		if err := writeValues(cmd, to, c.Values); err != nil {
 			return err
 		}
 	}
-	err := errors.Join(left...)
-	if len(left) == 1 {
-		err = left[0]
-	}
-	j := valuesJSON(all, err)
+	j := valuesJSON(r, err)
 	j.Warnings = notTaken
 	return output(cmd, j, func(v view) {
 		printNotTaken(v.err, notTaken)
-		for _, r := range all {
-			printValues(v.err, r, o.PullSecret)
+		for _, c := range r.Charts {
+			printValues(v.err, c, r.Registry, o.PullSecret)
 		}
 	}, nil, err)
 }
 
-func printValues(p paper, r *bundle.ValuesReport, pullSecret string) {
-	fmt.Fprintf(p, "%s: %s to %s, proved by rendering%s\n", r.Name+"-"+r.Version, pointing(r.Moved, false), r.Registry, andMore(r.ChartReport))
-	printChanged(p, r.ChartReport)
-	printSecrets(p, r.ChartReport, pullSecret)
+func printValues(p paper, c reports.ChartValues, registry, pullSecret string) {
+	fmt.Fprintf(p, "%s: %s to %s, proved by rendering%s\n", c.Name+"-"+c.Version, pointing(c.Moved, false), registry, andMore(c.ChartReport))
+	printChanged(p, c.ChartReport)
+	printSecrets(p, c.ChartReport, pullSecret)
 	if pullSecret != "" {
 		fmt.Fprintln(p, "create it with")
-		_ = p.command("  ", r.Kubectl)
+		_ = p.command("  ", c.Kubectl)
 	}
 }
 
@@ -139,7 +119,7 @@ func writeValues(cmd *cobra.Command, file string, values []byte) error {
 		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 			return err
 		}
-		return os.WriteFile(file, values, 0o666)
+		return bundle.WriteFile(file, values)
 	}
 	if asJSON(cmd) {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bundle/bundle"
+	"bundle/bundle/reports"
 )
 
 func newVerify() *cobra.Command {
@@ -49,7 +50,7 @@ checked with SHA256SUMS.sig and the files beside it that it names.`,
 	return cmd
 }
 
-func printVerify(w paper, r *bundle.VerifyReport) {
+func printVerify(w paper, r *reports.Verify) {
 	state := "whole"
 	if r.Missing != nil {
 		state = "whole as far as it is there"
@@ -64,7 +65,7 @@ func printVerify(w paper, r *bundle.VerifyReport) {
 }
 
 // printListed says what a list of checksums vouches for.
-func printListed(w paper, r *bundle.VerifyReport) {
+func printListed(w paper, r *reports.Verify) {
 	missing := len(r.Files) - r.Entries
 	for _, f := range r.Files {
 		switch {

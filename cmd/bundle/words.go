@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"bundle/bundle"
 	"bundle/bundle/reports"
 )
 
@@ -212,24 +211,24 @@ type jsonMoved struct {
 
 // A jsonImport is the report of bundle import.
 type jsonImport struct {
-	Missing          *bundle.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
-	Parts            *jsonParts           `json:"parts,omitempty"`   // absent for a bundle in one file
-	DryRun           bool                 `json:"dryRun"`
-	Complete         bool                 `json:"complete"` // false: exit code 6
-	Bundle           jsonBundle           `json:"bundle"`
-	Requires         *jsonRequires        `json:"requires,omitempty"`
-	Signers          []jsonSigner         `json:"signers"`
-	SignatureSkipped bool                 `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
-	Registry         string               `json:"registry"`
-	Bytes            jsonBytes            `json:"bytes"`
-	Shard            *jsonShard           `json:"shard,omitempty"` // what was pushed with --blobs-only; images and charts are empty then
-	Images           []jsonPlaced         `json:"images"`
-	Charts           []jsonMovedChart     `json:"charts"`
-	Excluded         []string             `json:"excluded"` // references inside that were left out
-	Warnings         []string             `json:"warnings"`
-	OutputDir        string               `json:"outputDir,omitempty"` // absent after a dry run
-	Receipt          string               `json:"receipt,omitempty"`   // where it was written
-	Kept             []string             `json:"kept"`                // files of an earlier import that somebody changed
+	Missing          *reports.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
+	Parts            *jsonParts            `json:"parts,omitempty"`   // absent for a bundle in one file
+	DryRun           bool                  `json:"dryRun"`
+	Complete         bool                  `json:"complete"` // false: exit code 6
+	Bundle           jsonBundle            `json:"bundle"`
+	Requires         *jsonRequires         `json:"requires,omitempty"`
+	Signers          []jsonSigner          `json:"signers"`
+	SignatureSkipped bool                  `json:"signatureSkipped"` // nobody's signature was checked, as the user wanted
+	Registry         string                `json:"registry"`
+	Bytes            jsonBytes             `json:"bytes"`
+	Shard            *jsonShard            `json:"shard,omitempty"` // what was pushed with --blobs-only; images and charts are empty then
+	Images           []jsonPlaced          `json:"images"`
+	Charts           []jsonMovedChart      `json:"charts"`
+	Excluded         []string              `json:"excluded"` // references inside that were left out
+	Warnings         []string              `json:"warnings"`
+	OutputDir        string                `json:"outputDir,omitempty"` // absent after a dry run
+	Receipt          string                `json:"receipt,omitempty"`   // where it was written
+	Kept             []string              `json:"kept"`                // files of an earlier import that somebody changed
 }
 
 // A jsonShard is one machine's share of a bundle.
@@ -243,14 +242,14 @@ type jsonShard struct {
 
 // A jsonVerify is the report of bundle verify.
 type jsonVerify struct {
-	Missing          *bundle.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
-	Parts            *jsonParts           `json:"parts,omitempty"`   // absent for a bundle in one file
-	Bundle           jsonBundle           `json:"bundle"`
-	Requires         *jsonRequires        `json:"requires,omitempty"`
-	Signers          []jsonSigner         `json:"signers"`
-	SignatureSkipped bool                 `json:"signatureSkipped"`
-	Bytes            jsonBytes            `json:"bytes"`
-	Files            []jsonFile           `json:"files"` // of a list of checksums, not a bundle: what it names
+	Missing          *reports.MissingError `json:"missing,omitempty"` // parts that are still to be brought, with exit code 7
+	Parts            *jsonParts            `json:"parts,omitempty"`   // absent for a bundle in one file
+	Bundle           jsonBundle            `json:"bundle"`
+	Requires         *jsonRequires         `json:"requires,omitempty"`
+	Signers          []jsonSigner          `json:"signers"`
+	SignatureSkipped bool                  `json:"signatureSkipped"`
+	Bytes            jsonBytes             `json:"bytes"`
+	Files            []jsonFile            `json:"files"` // of a list of checksums, not a bundle: what it names
 }
 
 // A jsonInspect is the report of bundle inspect.
@@ -377,16 +376,16 @@ func jsonCharts(all []reports.ChartRecord) []jsonChart {
 func byReference(found []reports.Finding) (images []jsonImage, unresolved []jsonFinding) {
 	at := make(map[string]int)
 	for _, f := range found {
-		ref, err := bundle.ParseReference(f.Raw)
-		if err != nil || f.Confidence != "image" {
+		full, ok := f.Image()
+		if !ok {
 			unresolved = append(unresolved, jsonFindings([]reports.Finding{f})...)
 			continue
 		}
-		i, known := at[ref.String()]
+		i, known := at[full]
 		if !known {
 			i = len(images)
-			at[ref.String()] = i
-			images = append(images, jsonImage{Reference: ref.String()})
+			at[full] = i
+			images = append(images, jsonImage{Reference: full})
 		}
 		images[i].Found = append(images[i].Found, jsonFindings([]reports.Finding{f})...)
 	}
@@ -415,7 +414,7 @@ func jsonMovedCharts(all []reports.ImportChart) []jsonMovedChart {
 }
 
 // jsonPlaces parts images from charts, which are told of with their values.
-func jsonPlaces(r *bundle.ImportReport, charts []jsonMovedChart) []jsonPlaced {
+func jsonPlaces(r *reports.Import, charts []jsonMovedChart) []jsonPlaced {
 	var images []jsonPlaced
 	for _, im := range r.Images {
 		state := im.State(r.DryRun)

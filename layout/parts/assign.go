@@ -122,14 +122,19 @@ func (f *File) scan(ctx context.Context, id string) error {
 	} else if o := s.sets[id]; o != nil && o.Parity != nil && f.set.Parity == nil && f.set.same(o) {
 		f.set = o
 	}
-	if f.set != nil {
+	if f.set == nil {
+		err = f.undescribed(s, id)
+	} else {
 		f.small = make(map[string]string)
 		if files := s.where[id]; len(files) > 0 {
 			f.small[SetSuffix] = files[0].path
 		}
-		return f.assign(ctx, s)
+		err = f.assign(ctx, s)
 	}
-	return f.undescribed(s, id)
+	if err == nil {
+		f.strange = f.strangers(s, id)
+	}
+	return err
 }
 
 // plain is for the one file that was named and is no part of anything.

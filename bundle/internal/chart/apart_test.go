@@ -22,7 +22,7 @@ func TestApartIsTheSame(t *testing.T) {
 	paths := cmp.Comparer(func(a, b Path) bool { return a == b })
 	for _, dir := range dirs {
 		c, err := Load(t.Context(), Source{Ref: filepath.Dir(dir)}, LoadOptions{})
-		if err != nil || c.Library() {
+		if err != nil || c.library() {
 			continue // it lacks dependencies
 		}
 		for _, o := range []RenderOptions{

@@ -22,14 +22,11 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Name() != "app" || c.Version() != "1.2.3" || c.AppVersion() != "9" || c.Description() != "d" || c.KubeVersion() != ">=1.20" || c.Library() {
+	if c.Name() != "app" || c.Version() != "1.2.3" || c.AppVersion() != "9" || c.library() {
 		t.Errorf("metadata: %+v", c.helm.Metadata)
 	}
 	if !bytes.Equal(c.Archive(), b) || c.Prov() != nil || c.Source() != "" {
 		t.Error("archive, provenance or source are not the given ones")
-	}
-	if d := cmp.Diff(map[string]string{"a": "b"}, c.Annotations()); d != "" {
-		t.Error(d)
 	}
 	if d := cmp.Diff(map[string]any{"a": map[string]any{"b": 1.0}}, c.DefaultValues()); d != "" {
 		t.Error(d)

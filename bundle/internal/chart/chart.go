@@ -51,25 +51,9 @@ func (c *Chart) Version() string { return c.helm.Metadata.Version }
 // be empty.
 func (c *Chart) AppVersion() string { return c.helm.Metadata.AppVersion }
 
-// Description is Chart.yaml's description; it may be empty.
-func (c *Chart) Description() string { return c.helm.Metadata.Description }
-
-// KubeVersion is the constraint on the Kubernetes version, empty when there is
-// none.
-func (c *Chart) KubeVersion() string { return c.helm.Metadata.KubeVersion }
-
-// Annotations returns a copy of Chart.yaml's annotations.
-func (c *Chart) Annotations() map[string]string {
-	m := make(map[string]string, len(c.helm.Metadata.Annotations))
-	for k, v := range c.helm.Metadata.Annotations {
-		m[k] = v
-	}
-	return m
-}
-
-// Library tells whether the chart is a library chart, which cannot be
+// library tells whether the chart is a library chart, which cannot be
 // installed or rendered alone.
-func (c *Chart) Library() bool { return strings.EqualFold(c.helm.Metadata.Type, "library") }
+func (c *Chart) library() bool { return strings.EqualFold(c.helm.Metadata.Type, "library") }
 
 // Source says where the chart was loaded from: a path or a URL, empty for a
 // chart from Open.

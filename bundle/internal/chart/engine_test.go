@@ -165,7 +165,7 @@ func TestLenientIsHelm(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			c := fixture(t, path)
-			if c.Library() {
+			if c.library() {
 				return
 			}
 			w := newWild(t, c, 7)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/name"
 )
 
 // A Reference is an image reference as charts write it: short names stay short
@@ -23,12 +25,7 @@ func CutReference(s string) Reference {
 	if first, rest, found := strings.Cut(s, "/"); found && isHost(first) && !strings.Contains(first, "@") {
 		r.Host, r.Path = first, rest
 	}
-	if name, digest, _ := strings.Cut(r.Path, "@"); digest != "" {
-		r.Path, r.Digest = name, digest
-	}
-	if i := strings.LastIndexByte(r.Path, ':'); i > strings.LastIndexByte(r.Path, '/') && i < len(r.Path)-1 {
-		r.Path, r.Tag = r.Path[:i], r.Path[i+1:]
-	}
+	r.Path, r.Tag, r.Digest = name.Cut(r.Path)
 	return r
 }
 

@@ -84,7 +84,7 @@ func (c *Chart) Render(ctx context.Context, o RenderOptions) (*Output, error) {
 			return nil, err
 		}
 	}
-	if c.Library() {
+	if c.library() {
 		return nil, fmt.Errorf("chart %s: %w", c.Name(), ErrLibrary)
 	}
 	if child.Available() {

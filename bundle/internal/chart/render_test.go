@@ -260,7 +260,7 @@ func TestLibraryChart(t *testing.T) {
 	if _, err := c.Render(context.Background(), RenderOptions{}); !errors.Is(err, ErrLibrary) {
 		t.Errorf("error is %v", err)
 	}
-	if !c.Library() {
+	if !c.library() {
 		t.Error("the chart does not know that it is a library")
 	}
 }
@@ -347,5 +347,11 @@ func TestHelmIsSilent(t *testing.T) {
 	}
 	if log.Writer() != &buf {
 		t.Error("the logger's output was not put back")
+	}
+	restore := silence()
+	log.Print("said by the program itself")
+	restore()
+	if !strings.Contains(buf.String(), "said by the program itself") {
+		t.Error("what the program logs while Helm is at work is lost")
 	}
 }

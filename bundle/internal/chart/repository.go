@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/helmpath"
+
+	"bundle/bundle/internal/name"
 )
 
 // Limits of what a repository may send, in bytes.
@@ -282,11 +284,12 @@ func (l *fetcher) fromRepository(ctx context.Context, s Source) (*parcel, error)
 		return nil, &RepositoryError{URL: redact(e.URL), Err: withoutURL(err)}
 	}
 	if rest, ok := strings.CutPrefix(u, ociScheme); ok {
-		ref, version := rest, v.Version
-		if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
-			ref, version = rest[:i], strings.ReplaceAll(rest[i+1:], "_", "+") // as Helm writes versions in tags
+		version := v.Version
+		repository, tag, digest := name.Cut(rest)
+		if tag != "" && digest == "" {
+			rest, version = repository, strings.ReplaceAll(tag, "_", "+") // as Helm writes versions in tags
 		}
-		return l.fromOCI(ctx, ociScheme+ref, version)
+		return l.fromOCI(ctx, ociScheme+rest, version)
 	}
 	return l.archive(ctx, e, u, v.Digest)
 }

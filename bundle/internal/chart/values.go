@@ -137,6 +137,9 @@ func copyMap(m map[string]any) map[string]any {
 func notValues(b []byte, err error) error {
 	var v any
 	if yaml.Unmarshal(b, &v) != nil {
+		if inner := errors.Unwrap(err); inner != nil { // what the library says of itself
+			return inner
+		}
 		return err
 	}
 	switch v.(type) {

@@ -63,7 +63,7 @@ func TestKeys(t *testing.T) {
 	}
 	signers = append(signers, ed, rsaKey)
 	for i, s := range signers {
-		key, err := ParseKey(public(t, s.Public()))
+		key, err := parseKey(public(t, s.Public()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,12 +75,12 @@ func TestKeys(t *testing.T) {
 		if key.signed([]byte(text+"."), sig) || key.signed([]byte(text), append(sig, 0)) || key.signed([]byte(text), nil) {
 			t.Errorf("%T: something else is taken", s)
 		}
-		other, err := ParseKey(public(t, signers[(i+1)%len(signers)].Public()))
+		other, err := parseKey(public(t, signers[(i+1)%len(signers)].Public()))
 		if err != nil || other.Fingerprint == key.Fingerprint || other.signed([]byte(text), sig) {
 			t.Errorf("%T: another key takes it, %v", s, err)
 		}
 	}
-	p384, _ := ParseKey(public(t, signers[1].Public()))
+	p384, _ := parseKey(public(t, signers[1].Public()))
 	if !p384.signed([]byte(text), sign(signers[1], crypto.SHA384)) {
 		t.Error("P-384 with SHA-384 is not taken")
 	}
@@ -104,7 +104,7 @@ func TestParseKeyRefuses(t *testing.T) {
 		"two":         good + good,
 		"certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private})),
 	} {
-		if k, err := ParseKey([]byte(text)); err == nil {
+		if k, err := parseKey([]byte(text)); err == nil {
 			t.Errorf("%s: %v", name, k)
 		}
 	}
@@ -267,11 +267,11 @@ func FuzzParsePolicy(f *testing.F) {
 // signed and by no other, and stands for one digest.
 func TestRealSignatures(t *testing.T) {
 	const about = digest.Digest("sha256:e6071da58f14c4e060603cdb6a7728c2d0a41ee96936cf7a1ce8d0712d33ce1f")
-	signer, err := ParseKey([]byte(regtest.ReadFile(t, "testdata", "signer.pub")))
+	signer, err := parseKey([]byte(regtest.ReadFile(t, "testdata", "signer.pub")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := ParseKey([]byte(regtest.ReadFile(t, "testdata", "other.pub")))
+	other, err := parseKey([]byte(regtest.ReadFile(t, "testdata", "other.pub")))
 	if err != nil {
 		t.Fatal(err)
 	}

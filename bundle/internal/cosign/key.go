@@ -23,8 +23,8 @@ type Key struct {
 // minRSA is the least number of bits of an RSA key.
 const minRSA = 2048
 
-// ParseKey reads a public key in PEM, as cosign.pub is.
-func ParseKey(text []byte) (Key, error) {
+// parseKey reads a public key in PEM, as cosign.pub is.
+func parseKey(text []byte) (Key, error) {
 	block, rest := pem.Decode(text)
 	switch {
 	case block == nil:

@@ -46,8 +46,11 @@ const (
 	maxRules  = 1000
 )
 
-// Load reads a policy and the keys that it names.
+// Load reads a policy and the keys that it names; nil where no file is named.
 func Load(ctx context.Context, file string) (*Policy, error) {
+	if file == "" {
+		return nil, nil
+	}
 	b, err := input.File(ctx, file, maxPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
@@ -134,7 +137,7 @@ func readKey(name string, open func(name string) ([]byte, error)) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	key, err := ParseKey(text)
+	key, err := parseKey(text)
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", name, err)
 	}

@@ -83,7 +83,7 @@ func (l *Layers) add(size int64) { l.Count, l.Bytes = l.Count+1, l.Bytes+size }
 
 // Bundles compares two.
 func Bundles(older, newer *open.Bundle) (*Report, error) {
-	r := Records(older.Record, newer.Record)
+	r := compareRecords(older.Record, newer.Record)
 	has := make(map[digest.Digest]bool)
 	for d := range older.Layers() {
 		has[d] = true
@@ -101,9 +101,9 @@ func Bundles(older, newer *open.Bundle) (*Report, error) {
 	return r, nil
 }
 
-// Records compares what two bundles say of themselves: all but sizes of layers and the
+// compareRecords compares what two bundles say of themselves: all but sizes of layers and the
 // defaults of charts.
-func Records(older, newer *record.Record) *Report {
+func compareRecords(older, newer *record.Record) *Report {
 	r := new(Report)
 	r.charts(older.Charts, newer.Charts)
 	r.images(older.Images, newer.Images)

@@ -25,8 +25,8 @@ const (
 	Kustomize = "kustomize" // the rendered folder, with an overlay for each environment
 )
 
-// ParseGitOps checks what objects are asked for, and for which environments.
-func ParseGitOps(kinds, environments []string) error {
+// CheckGitOps checks what objects are asked for, and for which environments.
+func CheckGitOps(kinds, environments []string) error {
 	for _, k := range kinds {
 		if !slices.Contains([]string{Flux, ArgoCD, Kustomize}, k) {
 			return &fault.UsageError{What: fmt.Sprintf("--gitops %q: there is no such kind", k), Advice: "want flux, argocd or kustomize, or several with commas"}

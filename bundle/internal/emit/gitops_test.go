@@ -199,13 +199,13 @@ func (c *Chart) judgeFlux(t *testing.T, kustomize string, release map[string]any
 	}
 }
 
-func TestParseGitOps(t *testing.T) {
+func TestCheckGitOps(t *testing.T) {
 	for _, bad := range [][2][]string{{{"fluxcd"}, nil}, {{Flux}, {"test"}}, {{Kustomize}, {"../x"}}, {{Kustomize}, {""}}} {
-		if err := ParseGitOps(bad[0], bad[1]); fault.KindOf(err) != fault.Usage || err == nil {
+		if err := CheckGitOps(bad[0], bad[1]); fault.KindOf(err) != fault.Usage || err == nil {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if err := ParseGitOps([]string{Flux, Kustomize}, []string{"plant-1"}); err != nil {
+	if err := CheckGitOps([]string{Flux, Kustomize}, []string{"plant-1"}); err != nil {
 		t.Error(err)
 	}
 }

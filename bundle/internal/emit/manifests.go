@@ -14,7 +14,6 @@ import (
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
-	"bundle/bundle/internal/rewrite"
 )
 
 // An imageRule is one of kustomize's images.
@@ -28,9 +27,9 @@ type imageRule struct {
 // imageRules are the rules that turn references into their targets.
 func (c *Chart) imageRules(lines map[string]string) (rules []imageRule) {
 	for _, old := range slices.Sorted(maps.Keys(lines)) {
-		name, tag, pin := rewrite.Cut(old)
-		newName, newTag, newPin := rewrite.Cut(lines[old])
-		r := imageRule{Name: name, NewName: newName}
+		repository, tag, pin := name.Cut(old)
+		newRepository, newTag, newPin := name.Cut(lines[old])
+		r := imageRule{Name: repository, NewName: newRepository}
 		if pin != newPin {
 			r.Digest = newPin
 		} else if tag != newTag && newPin == "" {

@@ -28,7 +28,7 @@ func NewBundle(b *open.Bundle) Bundle {
 // names there, those that were refused left out.
 func NewImport(b *open.Bundle, target place.Registry, images []push.Image, tool string) (Import, error) {
 	im := Import{
-		Version:      Version,
+		Version:      version,
 		Tool:         tool,
 		Finished:     time.Now().UTC().Truncate(time.Second),
 		Bundle:       NewBundle(b),

@@ -24,21 +24,21 @@ import (
 	"bundle/bundle/internal/trust"
 )
 
-// Version is the version of the documents that this package writes, and the
+// version is the version of the documents that this package writes, and the
 // newest it reads.
-const Version = 1
+const version = 1
 
 const (
-	// Type is the artifact type of a document, and the media type of its one layer.
-	Type = "application/vnd.bundle.import.v1+json"
+	// artifactType is the artifact type of a document, and the media type of its one layer.
+	artifactType = "application/vnd.bundle.import.v1+json"
 	// Repository is where documents lie, below the prefix of the target.
 	Repository = "bundle-records"
-	// MaxSize bounds a document, in bytes: some 100,000 blobs.
-	MaxSize = 16 << 20
+	// maxSize bounds a document, in bytes: some 100,000 blobs.
+	maxSize = 16 << 20
 	// MaxImports bounds how many documents are read: the newest.
 	MaxImports = 1000
-	// MaxBytes bounds what all documents that are read have together, in bytes.
-	MaxBytes = 64 << 20
+	// maxBytes bounds what all documents that are read have together, in bytes.
+	maxBytes = 64 << 20
 )
 
 // An Import is one document: what one import did. Names and repositories stand
@@ -61,9 +61,9 @@ type Bundle struct {
 	Sums    digest.Digest `json:"sums"`             // of SHA256SUMS, and so of everything in it
 }
 
-// OlderThan says which of two bundles goes before: by their serials if both have
+// olderThan says which of two bundles goes before: by their serials if both have
 // one, else by the time of their making. Equal is not older.
-func (b Bundle) OlderThan(o Bundle) bool {
+func (b Bundle) olderThan(o Bundle) bool {
 	if b.Serial > 0 && o.Serial > 0 {
 		return b.Serial < o.Serial
 	}
@@ -95,7 +95,7 @@ type Blob struct {
 type Past struct {
 	Imports []Import // newest first
 	Unread  []Unread // documents that say nothing to this program
-	More    bool     // there are older ones, beyond MaxImports or MaxBytes
+	More    bool     // there are older ones, beyond MaxImports or maxBytes
 }
 
 // An Unread is a document that could not be made use of.
@@ -104,8 +104,8 @@ type Unread struct {
 	Err error
 }
 
-// Last returns the newest import that put something under a name, and what.
-func (p Past) Last(name string) (im *Import, put Name, known bool) {
+// last returns the newest import that put something under a name, and what.
+func (p Past) last(name string) (im *Import, put Name, known bool) {
 	for i := range p.Imports {
 		for _, n := range p.Imports[i].Names {
 			if n.Name == name {
@@ -133,8 +133,8 @@ type Undoing struct {
 func (p Past) Undone(b Bundle, replaced []Replacement) []Undoing {
 	var all []Undoing
 	for _, r := range replaced {
-		im, put, known := p.Last(r.Name)
-		if known && put.Digest == r.Old && b.OlderThan(im.Bundle) {
+		im, put, known := p.last(r.Name)
+		if known && put.Digest == r.Old && b.olderThan(im.Bundle) {
 			all = append(all, Undoing{r, im.Bundle})
 		}
 	}

@@ -128,7 +128,7 @@ func TestReadLeavesOut(t *testing.T) {
 	}
 	put := func(tag, doc string) {
 		t.Helper()
-		_, err := reg.PushArtifact(ctx, "apps/"+Repository+":"+tag, regtest.Artifact{ArtifactType: Type, Blobs: []regtest.ArtifactBlob{{MediaType: Type, Data: []byte(doc)}}})
+		_, err := reg.PushArtifact(ctx, "apps/"+Repository+":"+tag, regtest.Artifact{ArtifactType: artifactType, Blobs: []regtest.ArtifactBlob{{MediaType: artifactType, Data: []byte(doc)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestReadBounds(t *testing.T) {
 	const size = 15 << 20
 	large := `{"importVersion":1,"tool":"large","later":"` + strings.Repeat("x", size) + `"}`
 	for i, doc := range []string{large, large, large, large, large, `{"importVersion":1,"tool":"newest"}`} {
-		_, err := reg.PushArtifact(t.Context(), fmt.Sprintf("apps/%s:20260101T00000%dZ-aa", Repository, i), regtest.Artifact{ArtifactType: Type, Blobs: []regtest.ArtifactBlob{{MediaType: Type, Data: []byte(doc)}}})
+		_, err := reg.PushArtifact(t.Context(), fmt.Sprintf("apps/%s:20260101T00000%dZ-aa", Repository, i), regtest.Artifact{ArtifactType: artifactType, Blobs: []regtest.ArtifactBlob{{MediaType: artifactType, Data: []byte(doc)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestReadBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(past.Imports); !past.More || n != 1+MaxBytes/size || past.Imports[0].Tool != "newest" || len(past.Unread) != 0 {
+	if n := len(past.Imports); !past.More || n != 1+maxBytes/size || past.Imports[0].Tool != "newest" || len(past.Unread) != 0 {
 		t.Errorf("%d documents read, more: %v, unread: %+v", n, past.More, past.Unread)
 	}
 }
@@ -256,7 +256,7 @@ func TestTexts(t *testing.T) {
 // What is taken can be written, and reads the same again.
 func FuzzParse(f *testing.F) {
 	im := made(1, 1, named("acme/app:1", "one"))
-	im.Version = Version
+	im.Version = version
 	b, err := json.Marshal(im)
 	if err != nil {
 		f.Fatal(err)

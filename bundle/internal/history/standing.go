@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/words"
 )
 
@@ -60,7 +61,8 @@ func contents(names []Standing) map[string]Content {
 	}
 	wanted := make(map[key]bool)
 	for _, n := range names {
-		wanted[key{n.By, repositoryOf(n.Name.Name)}] = true
+		repo, _, _ := name.Cut(n.Name.Name)
+		wanted[key{n.By, repo}] = true
 	}
 	all := make(map[string]Content)
 	for k := range wanted {
@@ -77,13 +79,6 @@ func contents(names []Standing) map[string]Content {
 		all[repo] = Content{repo, each(c.Manifests), each(c.Blobs)}
 	}
 	return all
-}
-
-func repositoryOf(name string) string {
-	if repo, _, ok := strings.Cut(name, "@"); ok {
-		return repo
-	}
-	return name[:max(strings.LastIndexByte(name, ':'), 0)]
 }
 
 // Check asks the registry whether all that a past says is there still is, with
@@ -127,7 +122,7 @@ func (s Store) Check(ctx context.Context, past Past, jobs int) ([]Standing, []Lo
 }
 
 func (s Store) checkName(ctx context.Context, n *Standing) error {
-	repo := repositoryOf(n.Name.Name)
+	repo, _, _ := name.Cut(n.Name.Name)
 	ref := strings.TrimLeft(strings.TrimPrefix(n.Name.Name, repo), ":@")
 	d, ok, err := s.Client.HasManifest(ctx, s.Registry.String()+"/"+repo, ref)
 	switch {

@@ -64,7 +64,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 	if err != nil {
 		return Past{}, err
 	}
-	room := int64(MaxBytes)
+	room := int64(maxBytes)
 	for i, l := range layers {
 		if room -= l.size; room < 0 {
 			list, past.More = list[:i], true
@@ -130,7 +130,7 @@ func (s Store) layers(ctx context.Context, tags []string) ([]found, error) {
 			return failed
 		}
 		var m ocispec.Manifest
-		if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || m.Layers[0].Size > MaxSize || m.Layers[0].Size < 0 {
+		if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || m.Layers[0].Size > maxSize || m.Layers[0].Size < 0 {
 			all[i].err = errNone
 			return nil
 		}
@@ -145,7 +145,7 @@ var errNone = errors.New("this is no record of an import")
 
 // fetch reads a document.
 func (s Store) fetch(ctx context.Context, d ocispec.Descriptor) (*Import, error) {
-	doc, err := image.FetchBlob(ctx, s.Client, s.Repository(), d, MaxSize)
+	doc, err := image.FetchBlob(ctx, s.Client, s.Repository(), d, maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s Store) fetch(ctx context.Context, d ocispec.Descriptor) (*Import, error)
 
 // rules are those of documents. Later programs may add keys that this one can do
 // without; what it cannot do without gets a new version.
-var rules = strict.Rules{Bytes: MaxSize, Depth: 8, Values: 1_000_000, AnyCase: true}
+var rules = strict.Rules{Bytes: maxSize, Depth: 8, Values: 1_000_000, AnyCase: true}
 
 const (
 	// lastYear is that of the last import there can be: a later time could not be
@@ -171,8 +171,8 @@ func parse(doc []byte) (*Import, error) {
 	if err := rules.Decode(doc, &v); err != nil {
 		return nil, err
 	}
-	if v.Version != Version {
-		return nil, fmt.Errorf("version %d is not known: this program reads version %d", v.Version, Version)
+	if v.Version != version {
+		return nil, fmt.Errorf("version %d is not known: this program reads version %d", v.Version, version)
 	}
 	im := new(Import)
 	if err := json.Unmarshal(doc, im); err != nil {
@@ -250,7 +250,7 @@ func (im *Import) texts(visit func(*string)) {
 // Add writes the document of an import. One that changed nothing since the same
 // bundle's last import is not written again.
 func (s Store) Add(ctx context.Context, past Past, im Import) error {
-	im.Version = Version
+	im.Version = version
 	im.Finished = im.Finished.UTC().Truncate(time.Second)
 	if past.has(im) {
 		return nil
@@ -270,13 +270,13 @@ func (s Store) Add(ctx context.Context, past Past, im Import) error {
 		return fmt.Errorf("record of the import: %w", err)
 	}
 	layer := ocispec.Descriptor{
-		MediaType: Type, Digest: digest.FromBytes(doc), Size: int64(len(doc)),
+		MediaType: artifactType, Digest: digest.FromBytes(doc), Size: int64(len(doc)),
 		Annotations: map[string]string{ocispec.AnnotationTitle: "import.json"}, // oras pull writes a file of that name
 	}
 	manifest, err := json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: Type,
+		ArtifactType: artifactType,
 		Config:       ocispec.DescriptorEmptyJSON,
 		Layers:       []ocispec.Descriptor{layer},
 		Annotations:  map[string]string{ocispec.AnnotationCreated: im.Finished.Format(time.RFC3339)},
@@ -308,7 +308,7 @@ func (im Import) tag() string {
 // has says whether a newest document of the same bundle tells all that im does.
 func (p Past) has(im Import) bool {
 	for _, n := range im.Names {
-		last, put, known := p.Last(n.Name)
+		last, put, known := p.last(n.Name)
 		if !known || n.Replaced != "" || put.Digest != n.Digest || last.Bundle.Sums != im.Bundle.Sums {
 			return false
 		}

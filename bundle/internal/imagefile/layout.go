@@ -5,10 +5,10 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/name"
 	"bundle/layout"
 )
 
@@ -81,15 +81,15 @@ func best(names []string) string {
 }
 
 // full is a name with its host, or empty for a tag alone: 1.27 is none.
-func full(name string) string {
-	if !strings.ContainsAny(name, "/:@") {
+func full(s string) string {
+	if !strings.ContainsAny(s, "/:@") {
 		return ""
 	}
-	named, err := reference.ParseNormalizedNamed(name)
+	ref, err := name.Parse(s)
 	if err != nil {
 		return ""
 	}
-	return reference.TagNameOnly(named).String()
+	return ref.String()
 }
 
 // Full reports whether a name says more than a tag.

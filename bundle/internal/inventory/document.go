@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 	"bundle/layout/strict"
 )
@@ -20,12 +20,12 @@ import (
 type VersionError struct{ Version int }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("inventory of version %d: this program reads version %d", e.Version, Version)
+	return fmt.Sprintf("inventory of version %d: this program reads version %d", e.Version, version)
 }
 
 // rules are those of documents. Later programs may add keys that this one can do
 // without; what it cannot do without gets a new version.
-var rules = strict.Rules{Bytes: MaxSize, Depth: 8, Values: 8_000_000, AnyCase: true}
+var rules = strict.Rules{Bytes: maxSize, Depth: 8, Values: 8_000_000, AnyCase: true}
 
 // versionKey is the one that tells an inventory from other JSON.
 const versionKey = `"inventoryVersion"`
@@ -53,8 +53,8 @@ type (
 	}
 )
 
-// Parse reads a document.
-func Parse(doc []byte) (*Inventory, error) {
+// parse reads a document.
+func parse(doc []byte) (*Inventory, error) {
 	var d document
 	if err := rules.Decode(doc, &d); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func Parse(doc []byte) (*Inventory, error) {
 	if d.Version < 1 {
 		return nil, errors.New("this is no inventory")
 	}
-	if d.Version != Version {
+	if d.Version != version {
 		return nil, &VersionError{d.Version}
 	}
 	inv := &Inventory{
@@ -111,7 +111,7 @@ func (b Blob) check(registry string, known map[string]bool) error {
 	switch {
 	case b.Digest.Validate() != nil:
 		return errors.New("this is no digest")
-	case b.Size < 0 || b.Size > MaxBlobSize:
+	case b.Size < 0 || b.Size > maxBlobSize:
 		return fmt.Errorf("size %d is none", b.Size)
 	case len(b.Repositories) > MaxRepositories:
 		return fmt.Errorf("%d repositories are more than the %d allowed", len(b.Repositories), MaxRepositories)
@@ -129,13 +129,13 @@ func (b Blob) check(registry string, known map[string]bool) error {
 
 // isName says whether s is a repository in full, as references have it.
 func isName(s string) bool {
-	named, err := reference.ParseNamed(s)
-	return len(s) <= 2*maxText && err == nil && reference.IsNameOnly(named) && len(reference.Path(named)) <= maxText
+	ref, err := name.Canonical(s)
+	return len(s) <= 2*maxText && err == nil && ref.Repository() == s && len(ref.Path) <= maxText
 }
 
-// Encode writes the document: one line for each blob, so that people and programs
+// encode writes the document: one line for each blob, so that people and programs
 // that compare lines can read it. It sets the ID.
-func (inv *Inventory) Encode() ([]byte, error) {
+func (inv *Inventory) encode() ([]byte, error) {
 	slices.SortFunc(inv.Blobs, func(a, b Blob) int { return cmp.Compare(a.Digest, b.Digest) })
 	inv.Created = inv.Created.UTC().Truncate(time.Second)
 	if err := inv.check(); err != nil {
@@ -146,7 +146,7 @@ func (inv *Inventory) Encode() ([]byte, error) {
 		value any
 	}{{"tool", inv.Tool}, {"created", inv.Created}, {"registry", inv.Registry}}
 	var doc bytes.Buffer
-	fmt.Fprintf(&doc, "{\n  %s: %d", versionKey, Version)
+	fmt.Fprintf(&doc, "{\n  %s: %d", versionKey, version)
 	for _, h := range head {
 		if h.value == "" {
 			continue
@@ -170,8 +170,8 @@ func (inv *Inventory) Encode() ([]byte, error) {
 		doc.Write(line)
 	}
 	doc.WriteString("\n  ]\n}\n")
-	if doc.Len() > MaxSize {
-		return nil, fmt.Errorf("inventory: %d bytes are more than the %d that readers take", doc.Len(), MaxSize)
+	if doc.Len() > maxSize {
+		return nil, fmt.Errorf("inventory: %d bytes are more than the %d that readers take", doc.Len(), maxSize)
 	}
 	inv.ID = digest.FromBytes(doc.Bytes()).Encoded()[:16]
 	return doc.Bytes(), nil

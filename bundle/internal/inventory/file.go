@@ -18,7 +18,7 @@ import (
 // Read reads an inventory, and its signature in path.sig. Without a Trust, none is
 // needed; one that is there still has to be valid, whoever made it.
 func Read(ctx context.Context, path string, t *trust.Trust) (*Inventory, trust.Vouched, error) {
-	doc, err := input.File(ctx, path, MaxSize)
+	doc, err := input.File(ctx, path, maxSize)
 	if err != nil {
 		return nil, trust.Vouched{}, fmt.Errorf("inventory: %w", err)
 	}
@@ -26,7 +26,7 @@ func Read(ctx context.Context, path string, t *trust.Trust) (*Inventory, trust.V
 	if err != nil {
 		return nil, trust.Vouched{}, fmt.Errorf("inventory %s: %w", path, err)
 	}
-	inv, err := Parse(doc)
+	inv, err := parse(doc)
 	if err != nil {
 		return nil, trust.Vouched{}, fault.Input("inventory "+path, err, "`bundle inventory` writes one, at the registry that it is of")
 	}
@@ -71,7 +71,7 @@ func hint(r checksum.Reason) string {
 // Write writes an inventory and, with a signer, its signature, each whole or not at
 // all. Without one, a signature of an earlier inventory is taken away.
 func (inv *Inventory) Write(path string, s *trust.Signer) error {
-	doc, err := inv.Encode()
+	doc, err := inv.encode()
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@
 //
 // The contract: an [Inventory] says what was there at a time, by the word of whoever
 // wrote it, and no more. Who relies on it asks the registry before anything depends
-// on it; a wrong one makes a bundle too small, and nothing worse. What [Parse]
+// on it; a wrong one makes a bundle too small, and nothing worse. What [Read]
 // returns is within limits, sorted, each blob once, and safe to show.
 //
 //	inv, vouched, err := inventory.Read(ctx, "site.inventory", t)
@@ -18,19 +18,19 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Version is the version of the documents that this package writes, and the
+// version is the version of the documents that this package writes, and the
 // newest it reads.
-const Version = 1
+const version = 1
 
 const (
-	// MaxSize bounds a document, in bytes.
-	MaxSize = 64 << 20
+	// maxSize bounds a document, in bytes.
+	maxSize = 64 << 20
 	// MaxBlobs bounds how many blobs it lists.
 	MaxBlobs = 500_000
 	// MaxRepositories bounds how many repositories stand beside a blob.
 	MaxRepositories = 16
-	// MaxBlobSize bounds what a blob may say that it weighs, in bytes: 1 TiB.
-	MaxBlobSize = 1 << 40
+	// maxBlobSize bounds what a blob may say that it weighs, in bytes: 1 TiB.
+	maxBlobSize = 1 << 40
 	// maxText bounds a name, in bytes: as registries do.
 	maxText = 255
 )

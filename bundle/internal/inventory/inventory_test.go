@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doc, err := inv.Encode()
+		doc, err := inv.encode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestGolden(t *testing.T) {
 
 // With digests only, nothing says what the site is called or runs.
 func TestWithoutNames(t *testing.T) {
-	doc, err := example().WithoutNames().Encode()
+	doc, err := example().WithoutNames().encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestWithoutNames(t *testing.T) {
 			t.Errorf("%q stands in\n%s", name, doc)
 		}
 	}
-	inv, err := Parse(doc)
+	inv, err := parse(doc)
 	if err != nil || len(inv.Blobs) != 3 || inv.Size() != 8 {
 		t.Errorf("read %+v, %v", inv, err)
 	}
@@ -146,7 +146,7 @@ func refused() map[string]string {
 
 func TestParseRefuses(t *testing.T) {
 	for want, doc := range refused() {
-		if inv, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
+		if inv, err := parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.120s…\nis read as %+v (%v), want %q", doc, inv, err, want)
 		}
 	}
@@ -155,7 +155,7 @@ func TestParseRefuses(t *testing.T) {
 	for i := range MaxBlobs + 1 {
 		long.Blobs = append(long.Blobs, Blob{Digest: digest.NewDigestFromEncoded(digest.SHA256, fmt.Sprintf("%064x", i))})
 	}
-	if _, err := long.Encode(); err == nil || !strings.Contains(err.Error(), "500001 blobs are more than") {
+	if _, err := long.encode(); err == nil || !strings.Contains(err.Error(), "500001 blobs are more than") {
 		t.Errorf("a document without bound is written: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestParseRefuses(t *testing.T) {
 // What is shown to people holds nothing that a terminal obeys; keys of later
 // programs are left out of account.
 func TestTexts(t *testing.T) {
-	inv, err := Parse([]byte(`{"inventoryVersion":1,"tool":"\u001b[2J","created":"2026-01-02T03:04:05Z","later":{"a":[1]},"blobs":[]}`))
+	inv, err := parse([]byte(`{"inventoryVersion":1,"tool":"\u001b[2J","created":"2026-01-02T03:04:05Z","later":{"a":[1]},"blobs":[]}`))
 	if err != nil || inv.Tool != "\ufffd[2J" {
 		t.Errorf("read %+v, %v", inv, err)
 	}
@@ -284,7 +284,7 @@ func TestByHand(t *testing.T) {
 // What is read can be written, and reads the same.
 func FuzzParse(f *testing.F) {
 	for _, inv := range []*Inventory{example(), example().WithoutNames()} {
-		doc, err := inv.Encode()
+		doc, err := inv.encode()
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -296,15 +296,15 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		inv, err := Parse(doc)
+		inv, err := parse(doc)
 		if err != nil {
 			return
 		}
-		again, err := inv.Encode()
+		again, err := inv.encode()
 		if err != nil {
 			t.Fatalf("%+v is read, and not written: %v", inv, err)
 		}
-		same, err := Parse(again)
+		same, err := parse(again)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,9 +33,9 @@ import (
 
 // The files that are no programs.
 const (
-	Page      = "READ-ME-FIRST.txt"
-	List      = "READ-ME-FIRST.sha256" // what sha256sum -c reads
-	Signature = List + ".sig"
+	pageName      = "READ-ME-FIRST.txt"
+	listName      = "READ-ME-FIRST.sha256" // what sha256sum -c reads
+	signatureName = listName + ".sig"
 )
 
 // Wanted says for whom a kit is.
@@ -108,12 +108,12 @@ func (k *Kit) Describe(a About) error {
 	if err != nil {
 		return err
 	}
-	k.add(Page, page)
+	k.add(pageName, page)
 	for _, f := range k.files {
 		sums = append(sums, f.sum)
 	}
 	list := sums.Format()
-	k.add(List, list)
+	k.add(listName, list)
 	if a.Sign == nil {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (k *Kit) Describe(a About) error {
 	if err != nil {
 		return err
 	}
-	k.add(Signature, sig)
+	k.add(signatureName, sig)
 	return nil
 }
 
@@ -196,12 +196,12 @@ func (f file) ours(path string) bool {
 	}
 	begin := beginOf(path, 4096)
 	switch f.sum.Name {
-	case Page:
+	case pageName:
 		return strings.HasPrefix(begin, pageTitle+"\n")
-	case Signature:
+	case signatureName:
 		return strings.HasPrefix(begin, "-----BEGIN SSH SIGNATURE-----\n")
 	default:
-		return strings.Contains(begin, "  "+Page+"\n")
+		return strings.Contains(begin, "  "+pageName+"\n")
 	}
 }
 
@@ -234,15 +234,15 @@ func (k *Kit) Write(ctx context.Context, folder string) error {
 		}
 		k.note(Written{path, f.platform, f.size, f.sum.Hex(), same})
 	}
-	if len(k.files) > 0 && k.files[len(k.files)-1].sum.Name != Signature {
-		return dropSignature(filepath.Join(folder, Signature))
+	if len(k.files) > 0 && k.files[len(k.files)-1].sum.Name != signatureName {
+		return dropSignature(filepath.Join(folder, signatureName))
 	}
 	return nil
 }
 
 // dropSignature removes the signature of an earlier kit, which is not one of this list.
 func dropSignature(path string) error {
-	if !(file{sum: checksum.Sum{Name: Signature}}).ours(path) {
+	if !(file{sum: checksum.Sum{Name: signatureName}}).ours(path) {
 		return nil
 	}
 	return os.Remove(path)

@@ -96,7 +96,7 @@ func TestNeed(t *testing.T) {
 	if need, err := k.Need(dir); err != nil || need != 0 {
 		t.Fatalf("need %d (%v) where everything is", need, err)
 	}
-	if err := os.Truncate(filepath.Join(dir, Page), 80); err != nil {
+	if err := os.Truncate(filepath.Join(dir, pageName), 80); err != nil {
 		t.Fatal(err)
 	}
 	if need, err := k.Need(dir); err != nil || need == 0 || need >= k.Programs[0].Size {
@@ -106,7 +106,7 @@ func TestNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range k.Written() {
-		if w.Kept != (filepath.Base(w.Path) != Page) {
+		if w.Kept != (filepath.Base(w.Path) != pageName) {
 			t.Errorf("%s: kept %v", w.Path, w.Kept)
 		}
 	}
@@ -114,7 +114,7 @@ func TestNeed(t *testing.T) {
 
 // What is in the way and not ours stays: files, links, folders.
 func TestInTheWay(t *testing.T) {
-	for _, name := range []string{"PROGRAM", Page, List, Signature} {
+	for _, name := range []string{"PROGRAM", pageName, listName, signatureName} {
 		for kind, put := range map[string]func(path string) error{
 			"file":   func(path string) error { return os.WriteFile(path, []byte("mine\n"), 0o644) },
 			"folder": func(path string) error { return os.Mkdir(path, 0o755) },

@@ -41,7 +41,7 @@ func (a About) page(programs []Program) ([]byte, error) {
 		Path          string // what commands name
 		Page, List    string
 		Signature     string
-	}{About: a, Title: pageTitle, Programs: programs, Grouped: grouped(a.Fingerprint), Path: quoted(a.Bundle), Page: Page, List: List, Signature: Signature}
+	}{About: a, Title: pageTitle, Programs: programs, Grouped: grouped(a.Fingerprint), Path: quoted(a.Bundle), Page: pageName, List: listName, Signature: signatureName}
 	for _, p := range programs {
 		if strings.HasPrefix(p.Platform, "windows/") {
 			view.Windows = p.Name

@@ -100,22 +100,23 @@ func (e *SameError) Error() string {
 }
 
 // one writes one part onto the medium that is in the drive.
-func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Written, error) {
+func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (w *Written, err error) {
+	defer func() { err = m.complete(err, folder) }()
 	path := filepath.Join(folder, m.Set.PartName(k))
-	old, err := m.makeWay(folder)
+	c, err := m.makesWay(folder)
 	if err != nil {
 		return nil, err
 	}
 	for other := range m.Count() {
 		name := m.name(other + 1)
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil && len(old) == 0 {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil && len(c.old) == 0 {
 			return nil, &SameError{folder, name}
 		}
 	}
-	if err := m.roomFor(folder, []int{k}, old); err != nil {
+	if err := m.roomFor(folder, []int{k}, &c); err != nil {
 		return nil, err
 	}
-	if err := m.remove(old); err != nil {
+	if err := m.clear(folder, c); err != nil {
 		return nil, err
 	}
 	if err := m.writeBeside(ctx, folder); err != nil {
@@ -124,8 +125,7 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 	if k > len(m.Set.Parts) {
 		return m.oneParity(ctx, folder, k-len(m.Set.Parts))
 	}
-	w := m.kept(ctx, k, path)
-	if w == nil {
+	if w = m.kept(ctx, k, path); w == nil {
 		m.step(m.Filling, m.size(k))
 		commit, err := m.fill(ctx, k, path, fill)
 		m.step(m.proving(), 0)

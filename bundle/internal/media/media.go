@@ -138,27 +138,30 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	} else {
 		m.step(m.Filling, 0)
 	}
-	old := make(map[string][]string)
-	for _, folder := range append(slices.Clone(m.Folders), m.stateFolder()) {
+	ways := make(map[string]*clearing)
+	for _, folder := range m.folders() {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		list, err := m.makeWay(folder)
+		c, err := m.makesWay(folder)
 		if err = errors.Join(err, m.sweep(folder)); err != nil {
 			return err
 		}
-		old[filepath.Clean(folder)] = list
+		ways[folder] = &c
 	}
-	if err := m.checkRoom(old); err != nil {
+	if err := m.checkRoom(ways); err != nil {
 		return err
 	}
-	for _, folder := range slices.Sorted(maps.Keys(old)) {
-		if err := m.remove(old[folder]); err != nil {
-			return err
+	for _, folder := range m.folders() {
+		if err := m.clear(folder, *ways[folder]); err != nil {
+			return m.tellReplaced(err)
 		}
 	}
 	if err := head(m.HeadPath()); err != nil {
-		return err
+		for _, folder := range m.folders() {
+			m.bringBack(folder, *ways[folder])
+		}
+		return m.tellReplaced(err)
 	}
 	f, err := os.Open(m.HeadPath())
 	if err != nil {
@@ -172,7 +175,7 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
-	return errors.Join(m.sweepRounds(), m.checkScratch())
+	return m.tellReplaced(errors.Join(m.sweepRounds(), m.checkScratch()))
 }
 
 // Close ends the work.
@@ -230,7 +233,8 @@ func (m *Media) share() [][]int {
 
 // Write writes the parts that are wanted. All that went wrong is in the error; what
 // is beside it was written.
-func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
+func (m *Media) Write(ctx context.Context, fill Fill) (all []Written, err error) {
+	defer func() { err = m.complete(err, m.folders()...) }()
 	shares := m.share()
 	var (
 		g       errgroup.Group
@@ -250,9 +254,9 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 		})
 	}
 	_ = g.Wait() // what each said is in failed
-	all := slices.DeleteFunc(slices.Concat(written...), func(w Written) bool { return m.state.Sums[filepath.Base(w.Path)] == "" })
+	all = slices.DeleteFunc(slices.Concat(written...), func(w Written) bool { return m.state.Sums[filepath.Base(w.Path)] == "" })
 	slices.SortFunc(all, func(a, b Written) int { return cmp.Or(a.Parity-b.Parity, a.Part-b.Part) })
-	err := joined(failed)
+	err = joined(failed)
 	if err == nil {
 		err = m.proveLate(ctx, all)
 	}

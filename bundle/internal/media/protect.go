@@ -31,6 +31,7 @@ func (m *Media) parityFolder(k int) string {
 // Protect computes the parts of parity, writes each into its folder, and reads it
 // back. data gives the columns of data.
 func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all []Written, err error) {
+	defer func() { err = m.complete(err, m.folders()...) }()
 	files := make([]*parityFile, m.Set.Parity.Parity)
 	defer func() {
 		for _, f := range files {

@@ -13,9 +13,9 @@ import (
 )
 
 // A folder may hold what is not to be lost: files of no bundle, which are never
-// replaced, and another bundle in parts, which is replaced with Force only. Media have
-// no room for both, and parts of two bundles under one name deceive: what is replaced is
-// removed before the first byte is written, all of it.
+// replaced, and another bundle in parts, which is replaced with Force only. Parts of two
+// bundles under one name deceive: what is replaced goes away before the first byte is
+// written, all of it.
 
 // makeWay decides what becomes of that which stands in a folder under the names of the
 // set: old are the files of another set that may go.
@@ -149,7 +149,7 @@ func (m *Media) refuseOther(folder string, there *parts.Set) error {
 	}
 	return &fault.UsageError{
 		What:   fmt.Sprintf("%s: there are parts of another bundle, or of other sizes, under this name (%s): they are not replaced", filepath.Clean(folder), about),
-		Advice: "--force removes all of them first; another folder or name with -o leaves them as they are",
+		Advice: "--force replaces all of them; another folder or name with -o leaves them as they are",
 	}
 }
 
@@ -188,11 +188,15 @@ func (m *Media) remove(old []string) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		m.mu.Lock()
-		m.removed = append(m.removed, path)
-		m.mu.Unlock()
+		m.note(path)
 	}
 	return nil
+}
+
+func (m *Media) note(path string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = append(m.removed, path)
 }
 
 // Removed are the files of another set that had to go.

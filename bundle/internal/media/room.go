@@ -9,29 +9,29 @@ import (
 	"bundle/layout"
 )
 
-// checkRoom asks each medium that is there for room. old is what goes before.
-func (m *Media) checkRoom(old map[string][]string) error {
+// checkRoom asks each medium that is there for room. ways say what is in the way.
+func (m *Media) checkRoom(ways map[string]*clearing) error {
 	if m.Swap != nil {
 		return nil // each is asked when it is in the drive
 	}
 	for i, list := range m.share() {
-		if err := m.roomFor(m.Folders[i], list, old[filepath.Clean(m.Folders[i])]); err != nil {
+		if err := m.roomFor(m.Folders[i], list, ways[filepath.Clean(m.Folders[i])]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// roomFor requires that some parts and what is beside them fit into a folder, once old
-// is gone.
-func (m *Media) roomFor(folder string, list []int, old []string) error {
+// roomFor requires that some parts and what is beside them fit into a folder, if need be
+// once that is gone which is in the way.
+func (m *Media) roomFor(folder string, list []int, c *clearing) error {
 	f, err := os.Open(folder)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	there := func(path string) int64 {
-		if len(old) > 0 {
+		if len(c.old) > 0 {
 			return 0
 		}
 		return max(Allocated(path), Allocated(path+".partial"))
@@ -44,8 +44,9 @@ func (m *Media) roomFor(folder string, list []int, old []string) error {
 		}
 		need += more
 	}
-	for _, path := range old {
-		need -= Allocated(path)
+	gain := int64(0)
+	for _, path := range c.old {
+		gain += Allocated(path)
 	}
 	for _, k := range list {
 		need += m.size(k) - there(filepath.Join(folder, m.name(k)))
@@ -62,6 +63,13 @@ func (m *Media) roomFor(folder string, list []int, old []string) error {
 	}
 	err = layout.CheckSpace(f, need)
 	var space *layout.SpaceError
+	if errors.As(err, &space) && gain > 0 {
+		c.first = true
+		if need -= gain; need <= 0 {
+			return nil
+		}
+		err = layout.CheckSpace(f, need)
+	}
 	if errors.As(err, &space) {
 		hint := "make room there, or give more folders with -o"
 		if len(list) > 1 && len(m.Folders) == 1 {

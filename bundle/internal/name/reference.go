@@ -3,8 +3,8 @@
 // carry them.
 //
 // The contract: what [Parse] returns has a host, a path and a tag or digest; its
-// String parses to the same reference again. [LocalHost] stands for what no
-// registry has.
+// String parses to the same reference again. [Canonical] takes only what is in full
+// already, and [Cut] any text at all. [LocalHost] stands for what no registry has.
 //
 //	ref, err := name.Parse("nginx:1.27") // docker.io/library/nginx:1.27
 package name
@@ -40,23 +40,51 @@ func Parse(raw string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("reference %q: %w", raw, err)
 	}
-	r := Reference{Host: reference.Domain(named), Path: reference.Path(named)}
+	r := of(named)
 	if len(r.Host) > MaxLength {
 		return Reference{}, fmt.Errorf("reference %q: host of %d characters, at most %d are allowed", raw, len(r.Host), MaxLength)
 	}
-	if d, ok := named.(reference.Digested); ok {
-		r.Digest = d.Digest()
-		if r.Digest.Algorithm() != digest.SHA256 {
-			return Reference{}, fmt.Errorf("reference %q: digest algorithm %s: only sha256 can be bundled", raw, r.Digest.Algorithm())
-		}
-	}
-	if t, ok := named.(reference.Tagged); ok {
-		r.Tag = t.Tag()
+	if r.Digest != "" && r.Digest.Algorithm() != digest.SHA256 {
+		return Reference{}, fmt.Errorf("reference %q: digest algorithm %s: only sha256 can be bundled", raw, r.Digest.Algorithm())
 	}
 	if r.Tag == "" && r.Digest == "" {
 		r.Tag = "latest"
 	}
 	return r, nil
+}
+
+// Canonical reads a reference that is in full already, of whatever digest: nothing is
+// defaulted, so that one without tag and digest names a repository.
+func Canonical(s string) (Reference, error) {
+	named, err := reference.ParseNamed(s)
+	if err != nil {
+		return Reference{}, err
+	}
+	return of(named), nil
+}
+
+func of(named reference.Named) Reference {
+	r := Reference{Host: reference.Domain(named), Path: reference.Path(named)}
+	if d, ok := named.(reference.Digested); ok {
+		r.Digest = d.Digest()
+	}
+	if t, ok := named.(reference.Tagged); ok {
+		r.Tag = t.Tag()
+	}
+	return r
+}
+
+// Cut takes any text apart as if it were a reference, and defaults nothing. A tag or
+// digest of no characters is none: it stays with what is before it.
+func Cut(s string) (repository, tag, digest string) {
+	repository = s
+	if before, after, _ := strings.Cut(s, "@"); after != "" {
+		repository, digest = before, after
+	}
+	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') && i < len(repository)-1 {
+		repository, tag = repository[:i], repository[i+1:]
+	}
+	return repository, tag, digest
 }
 
 // Repository returns host/path.

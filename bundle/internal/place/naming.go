@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/relocate"
 )
 
@@ -44,11 +43,12 @@ func (n Naming) target(raw, registry string) string {
 	if n != Flat || strings.HasPrefix(raw, registry+"/") {
 		return relocate.TargetName(raw, registry, n != Full && n != "")
 	}
-	named, err := reference.ParseNormalizedNamed(raw)
+	ref, err := name.Parse(raw)
 	if err != nil {
 		return relocate.TargetName(raw, registry, true) // no name of an image: whoever takes it will say so
 	}
-	return registry + "/" + flatten(reference.Domain(named), reference.Path(named)) + suffix(raw)
+	repository, _, _ := name.Cut(raw)
+	return registry + "/" + flatten(ref.Host, ref.Path) + raw[len(repository):]
 }
 
 // flatten makes one part of a host and a path. No two of them become the same: a
@@ -84,18 +84,4 @@ func run(n int) string {
 		n++
 	}
 	return strings.Repeat("-", n)
-}
-
-// suffix is the tag and the digest of a reference, as they are written.
-func suffix(raw string) string {
-	name, digest, pinned := strings.Cut(raw, "@")
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		raw = name[i:]
-	} else {
-		raw = ""
-	}
-	if pinned {
-		raw += "@" + digest
-	}
-	return raw
 }

@@ -241,7 +241,7 @@ type Options struct {
 
 	NoCharts    bool
 	NoReferrers bool
-	TagDigests  bool // names without a tag get one, see DigestTag
+	TagDigests  bool // names without a tag get one, see digestTag
 }
 
 // All decides the name of everything in the target registry: images, then
@@ -278,17 +278,17 @@ func All(b *open.Bundle, names Names, o Options) ([]Placement, error) {
 	if o.TagDigests {
 		for i, pl := range all {
 			if pl.Target.Tag == "" {
-				all[i].Target.Tag = DigestTag(pl.Target.Digest)
+				all[i].Target.Tag = digestTag(pl.Target.Digest)
 			}
 		}
 	}
 	return all, nil
 }
 
-// DigestTag is the tag of what is named by digest alone, for registries whose
+// digestTag is the tag of what is named by digest alone, for registries whose
 // clean-up takes what has no tag. It is none that signatures and referrers have,
 // which begin with the algorithm.
-func DigestTag(d digest.Digest) string { return "digest-" + d.Encoded() }
+func digestTag(d digest.Digest) string { return "digest-" + d.Encoded() }
 
 // addImages places every image of a record under the names by which it was found.
 func (p *placements) addImages(rec *record.Record, roots map[string]ocispec.Descriptor) error {

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 )
 
 // A Registry is where an import pushes to: a host and an optional path below
@@ -32,11 +31,11 @@ func ParseRegistry(s string) (Registry, error) {
 	if prefix != "" {
 		probe = host + "/" + prefix + "/x"
 	}
-	named, err := reference.ParseNormalizedNamed(probe)
+	ref, err := name.Parse(probe)
 	if strings.ToLower(prefix) != prefix {
 		return Registry{}, bad("the prefix has upper case in it, and repositories are lower-case")
 	}
-	if err != nil || reference.Domain(named) != host {
+	if err != nil || ref.Host != host {
 		return Registry{}, bad("the host needs a dot or a port, and the prefix must be a repository path")
 	}
 	return Registry{strings.ToLower(host), prefix}, nil

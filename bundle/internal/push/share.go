@@ -14,8 +14,8 @@ import (
 	"bundle/bundle/internal/place"
 )
 
-// MaxShares is how many machines may move one bundle.
-const MaxShares = 1000
+// maxShares is how many machines may move one bundle.
+const maxShares = 1000
 
 // A Share is one of several lots into which the blobs of a bundle are divided, for
 // as many machines. Every blob is in exactly one of them, on whatever machine that
@@ -30,8 +30,8 @@ func ParseShare(s string) (Share, error) {
 	i, n, ok := strings.Cut(s, "/")
 	index, err := strconv.Atoi(i)
 	of, err2 := strconv.Atoi(n)
-	if !ok || err != nil || err2 != nil || of < 1 || of > MaxShares || index < 0 || index > of {
-		return Share{}, fmt.Errorf("want I/N, with N from 1 to %d, and I from 1 to N, or from 0 to N-1", MaxShares)
+	if !ok || err != nil || err2 != nil || of < 1 || of > maxShares || index < 0 || index > of {
+		return Share{}, fmt.Errorf("want I/N, with N from 1 to %d, and I from 1 to N, or from 0 to N-1", maxShares)
 	}
 	return Share{Index: index, Of: of}, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/layout/strict"
@@ -115,6 +116,13 @@ func (f Finding) Where() string {
 		return f.Chart + ": Chart.yaml"
 	}
 	return f.Template + ": " + f.Kind + " " + f.Path
+}
+
+// Image is the image that the reference means, named in full; ok is false where it
+// names none as it stands.
+func (f Finding) Image() (full string, ok bool) {
+	ref, err := name.Parse(f.Raw)
+	return ref.String(), err == nil && f.Confidence == string(chart.Image)
 }
 
 // Accepts reports whether the user knows of a reference in a chart, as it is

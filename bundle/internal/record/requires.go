@@ -131,15 +131,15 @@ func (l Layer) Check() error {
 		return fmt.Errorf("%s stands in %d repositories, more than %d", l.Digest, len(l.Repositories), MaxRepositories)
 	}
 	for _, repo := range l.Repositories {
-		if err := CheckRepository(repo); err != nil {
+		if err := checkRepository(repo); err != nil {
 			return fmt.Errorf("%s: %w", l.Digest, err)
 		}
 	}
 	return nil
 }
 
-// CheckRepository requires HOST/PATH.
-func CheckRepository(repo string) error {
+// checkRepository requires HOST/PATH.
+func checkRepository(repo string) error {
 	ref, err := name.Parse(repo)
 	if err != nil {
 		return err

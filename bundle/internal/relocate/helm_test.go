@@ -114,5 +114,5 @@ func helmTemplate(t *testing.T, helm string, g golden, values []byte) (*chart.Ou
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	return chart.Rendered(texts), nil
+	return chart.ReadManifests(texts), nil
 }

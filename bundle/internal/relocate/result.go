@@ -42,7 +42,7 @@ type Result struct {
 	Unlocked  []string       // those of Keys that only make the chart accept the others
 	Moved     []Move         // in the order of the manifests
 	Left      []Left
-	Named     []Named      // no matter of Complete: nothing is pulled from there by the name alone
+	Named     []Named      // no Left: nothing is pulled from there by the name alone
 	Changed   []Change     // sorted by position
 	Altered   []Alteration // sorted by position
 	// Remarks are what no value moves and no reference shows: downloads of programs,
@@ -51,7 +51,7 @@ type Result struct {
 
 	SecretKeys  []string     // those of Keys that name the pull secret
 	Secrets     []SecretMove // sorted by position, pods first
-	SecretsLeft []SecretLeft // sorted by position; never an error, and no matter of Complete
+	SecretsLeft []SecretLeft // sorted by position; never an error
 
 	Renders int
 	// Short tells that there were as many renders as one derivation may have: other
@@ -63,9 +63,6 @@ type Result struct {
 	proof  *chart.Output  // the strict render, like Before
 	values map[string]any // all that it was with
 }
-
-// Complete tells whether every reference moved, and nothing else.
-func (r *Result) Complete() bool { return len(r.Left) == 0 && len(r.Altered) == 0 }
 
 // tests adds to references that only helm test pulls how they are left out.
 func (r *Result) tests() {

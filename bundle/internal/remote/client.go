@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -8,10 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/distribution/reference"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"bundle/bundle/internal/name"
 )
 
 // Options configure a Client. The zero value reaches public registries with the
@@ -119,7 +121,7 @@ func New(o Options) (*Client, error) {
 	mirrors := map[string]string{}
 	for host, mirror := range o.Mirrors {
 		mirrors[registryName(host)] = mirror
-		if _, err := reference.ParseNamed(strings.TrimRight(mirror, "/") + "/x"); err != nil {
+		if _, err := name.Canonical(strings.TrimRight(mirror, "/") + "/x"); err != nil {
 			return nil, fmt.Errorf("mirror %q of %s: want host[:port][/prefix]: %w", mirror, host, err)
 		}
 	}
@@ -165,17 +167,17 @@ func (c *Client) Host(repo string) string {
 }
 
 // repository returns the one object for a canonical repository name.
-func (c *Client) repository(name string) (*repository, error) {
+func (c *Client) repository(repo string) (*repository, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.repos[name]; r != nil {
+	if r := c.repos[repo]; r != nil {
 		return r, nil
 	}
-	named, err := reference.ParseNamed(name)
-	if err != nil || !reference.IsNameOnly(named) {
-		return nil, &Error{Op: "parse", Subject: name, Kind: Other, Err: errNotCanonical}
+	ref, err := name.Canonical(repo)
+	if err != nil || ref.Repository() != repo {
+		return nil, &Error{Op: "parse", Subject: repo, Kind: Other, Err: errNotCanonical}
 	}
-	host, path := reference.Domain(named), reference.Path(named)
+	host, path := ref.Host, ref.Path
 	mirror, mirrored := c.mirrors[registryName(host)]
 	if mirrored {
 		var prefix string
@@ -187,7 +189,7 @@ func (c *Client) repository(name string) (*repository, error) {
 	host = wireHost(host)
 	r := &repository{
 		peer: peer{client: c, host: host, location: host + "/" + path, mirror: mirrored},
-		name: name, path: path, scheme: "https",
+		name: repo, path: path, scheme: "https",
 	}
 	if c.transport.plain[r.host] {
 		r.scheme = "http"
@@ -211,28 +213,26 @@ func (c *Client) repository(name string) (*repository, error) {
 		// An empty page with a link to the next is no end.
 		TagListMaxPages: maxPages, ReferrerListMaxPages: maxPages,
 	}
-	c.repos[name] = r
+	c.repos[repo] = r
 	return r, nil
 }
 
 // split separates a canonical reference into its repository and its tag or
 // digest; a digest wins over a tag.
 func (c *Client) split(ref string) (*repository, string, error) {
-	named, err := reference.ParseNamed(ref)
+	full, err := name.Canonical(ref)
 	if err != nil {
 		return nil, "", &Error{Op: "parse", Subject: ref, Kind: Other, Err: errNotCanonical}
 	}
-	r, err := c.repository(named.Name())
+	r, err := c.repository(full.Repository())
 	if err != nil {
 		return nil, "", err
 	}
-	switch t := named.(type) {
-	case reference.Digested:
-		return r, t.Digest().String(), nil
-	case reference.Tagged:
-		return r, t.Tag(), nil
+	tag := cmp.Or(full.Digest.String(), full.Tag)
+	if tag == "" {
+		return nil, "", &Error{Op: "parse", Subject: ref, Kind: Other, Err: errNoTag}
 	}
-	return nil, "", &Error{Op: "parse", Subject: ref, Kind: Other, Err: errNoTag}
+	return r, tag, nil
 }
 
 // scoped hints at the rights that the operations under ctx need, so that one

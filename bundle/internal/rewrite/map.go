@@ -72,12 +72,3 @@ func (m Map) Rewrite(stream []byte) (out []byte, unused []string) {
 	}
 	return []byte(done), unused
 }
-
-// Cut parts a reference as written into name, tag and digest.
-func Cut(s string) (name, tag, digest string) {
-	name, digest, _ = strings.Cut(s, "@")
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name, tag = name[:i], name[i+1:]
-	}
-	return name, tag, digest
-}

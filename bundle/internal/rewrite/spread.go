@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/name"
 )
 
 // A field is a key with its scalar: an entry of a mapping, or of an env list.
@@ -168,8 +169,8 @@ func (x way) raw() (string, bool) {
 // split says what each field has to hold so that the parts make the target.
 func (x way) split(raw, target string) (map[*node]string, bool) {
 	to := make(map[*node]string)
-	name, tag, digest := Cut(target)
-	_, oldTag, oldDigest := Cut(raw)
+	repository, tag, digest := name.Cut(target)
+	_, oldTag, oldDigest := name.Cut(raw)
 	switch {
 	case x.digest != nil && digest == "":
 		return nil, false
@@ -192,13 +193,13 @@ func (x way) split(raw, target string) (map[*node]string, bool) {
 	case x.tag != nil:
 		to[x.tag] = tag
 	case strings.HasPrefix(tag, "@"):
-		name += tag
+		repository += tag
 	case tag != "" && (oldTag != "" || x.digest == nil):
-		name += ":" + tag
+		repository += ":" + tag
 	case tag != oldTag:
 		return nil, false
 	}
-	return to, x.splitName(name, to)
+	return to, x.splitName(repository, to)
 }
 
 // splitName parts a name without what other keys hold among registry and path; the

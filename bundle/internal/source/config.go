@@ -51,7 +51,7 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	c, err := ParseConfig(b, path)
+	c, err := parseConfig(b, path)
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +97,9 @@ func under(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// ParseConfig reads the text of a configuration file; name stands in errors,
+// parseConfig reads the text of a configuration file; name stands in errors,
 // which are *ConfigError and tell the line. Unknown keys are errors.
-func ParseConfig(b []byte, name string) (*Config, error) {
+func parseConfig(b []byte, name string) (*Config, error) {
 	if c, foreign, err := parseForeign(b, name); foreign || err != nil {
 		return c, err
 	}

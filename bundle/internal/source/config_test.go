@@ -13,7 +13,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	c, err := ParseConfig([]byte(`
+	c, err := parseConfig([]byte(`
 charts:
   - chart: operator
     repo: https://charts.example.com
@@ -77,7 +77,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"- a:1\n", 1, "want a mapping"},
 		{"a: [\n", 0, "yaml"},
 	} {
-		_, err := ParseConfig([]byte(tc.text), "x.yaml")
+		_, err := parseConfig([]byte(tc.text), "x.yaml")
 		var c *fault.ConfigError
 		if !errors.As(err, &c) {
 			t.Errorf("%q: error %v, want a ConfigError", tc.text, err)
@@ -148,7 +148,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add("charts:\n  - chart: x\n    values: {a: 1}\nplatforms: [linux/amd64]\n")
 	f.Add("a: &x [*x]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseConfig([]byte(text), "x.yaml")
+		c, err := parseConfig([]byte(text), "x.yaml")
 		if err == nil && len(c.Charts) == 0 && len(c.Images) == 0 {
 			t.Error("an empty configuration was taken")
 		}

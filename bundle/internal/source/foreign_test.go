@@ -90,7 +90,7 @@ func TestForeignLists(t *testing.T) {
 			NotTaken: []string{"platforms of single images: --platform is for all"},
 		}},
 	} {
-		got, err := ParseConfig([]byte(tc.text), "list.yaml")
+		got, err := parseConfig([]byte(tc.text), "list.yaml")
 		if err != nil {
 			t.Error(err)
 			continue
@@ -116,7 +116,7 @@ func TestForeignListsRefused(t *testing.T) {
 		"kind: ZarfPackageConfig\ncomponents: [{name: a, charts: [{name: c, localPath: c, valuesFiles: ['https://x/v.yaml']}]}]": "values over the network",
 		images + "    - name: a/b:1\n---\n: : :\n\t-":                                                                            "yaml",
 	} {
-		if _, err := ParseConfig([]byte(text), "list.yaml"); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
+		if _, err := parseConfig([]byte(text), "list.yaml"); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n%v, want %s", text, err, want)
 		}
 	}
@@ -130,12 +130,12 @@ func TestWriteList(t *testing.T) {
 		{ChartSpec{Ref: "charts/local", Set: []string{"a=b"}}, "local", "3.0.0"},
 	}
 	images := []string{"docker.io/library/nginx:1.27", "ghcr.io/a/b@sha256:" + strings.Repeat("b", 64)}
-	for _, kind := range []string{ForHauler, ForZarf} {
+	for _, kind := range []string{forHauler, forZarf} {
 		text, err := WriteList(kind, charts, images)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := ParseConfig(text, "list")
+		c, err := parseConfig(text, "list")
 		if err != nil || len(c.NotTaken) > 0 {
 			t.Fatalf("%s: %v, %v\n%s", kind, err, c, text)
 		}
@@ -159,7 +159,7 @@ func TestWriteList(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if text, err := WriteList(ForText, charts, images); err != nil || string(text) != strings.Join(images, "\n")+"\n" {
+	if text, err := WriteList(forText, charts, images); err != nil || string(text) != strings.Join(images, "\n")+"\n" {
 		t.Errorf("%q, %v", text, err)
 	}
 	if _, err := WriteList("x", nil, nil); fault.KindOf(err) != fault.Usage {

@@ -19,7 +19,7 @@ func LoadList(ctx context.Context, path string) (images, notTaken []string, err 
 	}
 	c, foreign, err := parseForeign(b, path)
 	if !foreign {
-		images, err = ParseList(b, path)
+		images, err = parseList(b, path)
 		return images, nil, err
 	}
 	if err != nil {
@@ -37,10 +37,10 @@ func LoadList(ctx context.Context, path string) (images, notTaken []string, err 
 	return images, c.NotTaken, nil
 }
 
-// ParseList reads a plain list of images: one a line, as --image takes them; empty
+// parseList reads a plain list of images: one a line, as --image takes them; empty
 // lines and what follows a # that begins a line, or stands after a space, are
 // left out. file stands in errors.
-func ParseList(b []byte, file string) ([]string, error) {
+func parseList(b []byte, file string) ([]string, error) {
 	var all []string
 	n := 0
 	for line := range bytes.Lines(bytes.TrimPrefix(b, []byte("\ufeff"))) {

@@ -92,14 +92,14 @@ func TestFileUnder(t *testing.T) {
 
 // Images in files may have destinations, if they have names.
 func TestConfigImagesInFiles(t *testing.T) {
-	c, err := ParseConfig([]byte("images:\n- oci:folder:1\n- {source: 'ghcr.io/a/b:1=oci:folder:1', destination: reg.local/x/y}\n- auto=ghcr.io/a/c:1\n"), "f")
+	c, err := parseConfig([]byte("images:\n- oci:folder:1\n- {source: 'ghcr.io/a/b:1=oci:folder:1', destination: reg.local/x/y}\n- auto=ghcr.io/a/c:1\n"), "f")
 	if err != nil || len(c.Images) != 3 {
 		t.Fatalf("%+v: %v", c, err)
 	}
 	if path, err := c.Images[1].destinationPath(); err != nil || path != "x/y:1" {
 		t.Errorf("destination %q (%v)", path, err)
 	}
-	if _, err := ParseConfig([]byte("images:\n- {source: 'oci:folder:1', destination: reg.local/x/y:2}\n"), "f"); err == nil || !strings.Contains(err.Error(), "no name") {
+	if _, err := parseConfig([]byte("images:\n- {source: 'oci:folder:1', destination: reg.local/x/y:2}\n"), "f"); err == nil || !strings.Contains(err.Error(), "no name") {
 		t.Errorf("a destination without a name: %v", err)
 	}
 }
@@ -111,13 +111,13 @@ func TestParseList(t *testing.T) {
 		{"a:1", "a:1"},
 		{"auto=x:1\noci:folder#1:tag\n", "auto=x:1 oci:folder#1:tag"},
 	} {
-		got, err := ParseList([]byte(tc.text), "list")
+		got, err := parseList([]byte(tc.text), "list")
 		if err != nil || strings.Join(got, " ") != tc.want {
 			t.Errorf("%q: got %q (%v)", tc.text, got, err)
 		}
 	}
 	for text, want := range map[string]string{"": "no image", "# none\n": "no image", "a:1\nb:2 c:3\n": "line 2", "a\x00b": "line 1"} {
-		if _, err := ParseList([]byte(text), "list"); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
+		if _, err := parseList([]byte(text), "list"); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want a usage error with %q", text, err, want)
 		}
 	}
@@ -135,11 +135,11 @@ func FuzzParseList(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := ParseList(b, "list")
+		got, err := parseList(b, "list")
 		if (err == nil) != (len(got) > 0) {
 			t.Fatalf("%q and %v", got, err)
 		}
-		again, err2 := ParseList([]byte(strings.Join(got, "\n")), "list")
+		again, err2 := parseList([]byte(strings.Join(got, "\n")), "list")
 		if err == nil && (err2 != nil || !slices.Equal(got, again)) && !strings.Contains(string(b), "#") {
 			t.Fatalf("%q reads as %q (%v)", got, again, err2)
 		}

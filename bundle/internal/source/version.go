@@ -106,8 +106,8 @@ func parseChart(raw, version string) (ref name.Reference, fixed bool, err error)
 		}
 	}
 	// Helm writes the + of a version as _ in a tag.
-	if i := strings.LastIndexByte(named, ':'); i > strings.LastIndexByte(named, '/') && !strings.Contains(named, "@") {
-		named = named[:i] + record.Tag(named[i:])
+	if repository, _, digest := name.Cut(named); digest == "" {
+		named = repository + record.Tag(named[len(repository):])
 	}
 	if ref, err = name.Parse(named); err != nil {
 		return ref, false, &fault.UsageError{What: "chart " + raw + ": " + err.Error(), Advice: "want oci://HOST/PATH/NAME[:VERSION]"}

@@ -42,11 +42,11 @@ func helm(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// archive is a chart whose description tells it from the others.
-func archive(t *testing.T, name, version, description string) []byte {
+// archive is a chart whose appVersion tells it from the others.
+func archive(t *testing.T, name, version, appVersion string) []byte {
 	t.Helper()
 	b, err := regtest.ChartArchive(name, map[string]string{
-		"Chart.yaml": fmt.Sprintf("apiVersion: v2\nname: %s\nversion: %s\ndescription: %s\n", name, version, description),
+		"Chart.yaml": fmt.Sprintf("apiVersion: v2\nname: %s\nversion: %s\nappVersion: %s\n", name, version, appVersion),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +69,10 @@ func registryOf(t *testing.T) (*regtest.Registry, *remote.Client) {
 	return reg, c
 }
 
-var description = regexp.MustCompile(`(?m)^description: (.*)$`)
+var appVersion = regexp.MustCompile(`(?m)^appVersion: (.*)$`)
 
 // judged asks Helm's own code, that of helm pull, for a chart by reference and
-// version: its description, or nothing where helm does not take it.
+// version: its appVersion, or nothing where helm does not take it.
 func judged(t *testing.T, ref, version string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -94,7 +94,7 @@ func judged(t *testing.T, ref, version string) string {
 	if err != nil {
 		return ""
 	}
-	return c.Metadata.Description
+	return c.Metadata.AppVersion
 }
 
 // What helm takes is taken, and it is the same chart. What is taken beyond is
@@ -147,7 +147,7 @@ func TestVersionsAsHelm(t *testing.T) {
 		a, err := Load(t.Context(), c, ChartSpec{Ref: ref, Version: tt.version})
 		got := ""
 		if err == nil {
-			got = a.Chart.Description()
+			got = a.Chart.AppVersion()
 		}
 		if got != want {
 			t.Errorf("%s --version %q: %q, helm takes %q: %v", tt.chart, tt.version, got, want, err)
@@ -192,7 +192,7 @@ func TestDependencyVersionsAsHelm(t *testing.T) {
 				if err != nil {
 					t.Fatal(out)
 				}
-				want = strings.TrimPrefix(description.FindString(out), "description: ")
+				want = strings.TrimPrefix(appVersion.FindString(out), "appVersion: ")
 			}
 			a, err := Load(t.Context(), c, ChartSpec{Ref: filepath.Join(dir, "ours")})
 			got := ""
@@ -294,7 +294,7 @@ func TestChartManifestsAsHelm(t *testing.T) {
 		}
 		want := judged(t, ref, version)
 		a, err := Load(t.Context(), c, ChartSpec{Ref: ref, Version: version})
-		taken := err == nil && a.Chart.Description() == "app"
+		taken := err == nil && a.Chart.AppVersion() == "app"
 		if taken != (want != "" || tt.more) {
 			t.Errorf("%s: taken %v, by helm %v: %v", tt.chart, taken, want != "", err)
 		}

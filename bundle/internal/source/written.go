@@ -10,14 +10,15 @@ import (
 	yaml "gopkg.in/yaml.v3"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 )
 
 // What lists can be written for.
 const (
-	ForHauler = "hauler" // a manifest of hauler
-	ForZarf   = "zarf"   // a package definition of zarf
-	ForText   = "text"   // one reference a line
+	forHauler = "hauler" // a manifest of hauler
+	forZarf   = "zarf"   // a package definition of zarf
+	forText   = "text"   // one reference a line
 )
 
 // A Listed is a chart as a list names it.
@@ -30,15 +31,15 @@ type Listed struct {
 // What that tool has no words for is named in comments.
 func WriteList(kind string, charts []Listed, images []string) ([]byte, error) {
 	switch kind {
-	case ForText:
+	case forText:
 		var b bytes.Buffer
 		for _, im := range images {
 			fmt.Fprintln(&b, im)
 		}
 		return b.Bytes(), nil
-	case ForHauler:
+	case forHauler:
 		return haulerList(charts, images)
-	case ForZarf:
+	case forZarf:
 		return zarfList(charts, images)
 	}
 	return nil, &fault.UsageError{What: fmt.Sprintf("%q: there is no such list", kind), Advice: "want hauler, zarf or text"}
@@ -91,11 +92,8 @@ func ociChart(c Listed) string {
 	if !strings.HasPrefix(c.Spec.Ref, "oci://") {
 		return ""
 	}
-	ref, _, _ := strings.Cut(c.Spec.Ref, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		ref = ref[:i]
-	}
-	return ref
+	repository, _, _ := name.Cut(c.Spec.Ref)
+	return repository
 }
 
 type (

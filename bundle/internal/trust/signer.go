@@ -123,9 +123,21 @@ func (s *Signer) Sign(message []byte) ([]byte, error) {
 }
 
 // Keygen writes a new OpenSSH Ed25519 key pair to path (mode 0600) and
-// path.pub, and returns its fingerprint. Existing files are never replaced.
-func Keygen(path, comment string, passphrase []byte) (fingerprint string, err error) {
-	private, public, err := checksum.GenerateKey(comment, passphrase)
+// path.pub, and returns its fingerprint. Existing files are never replaced: that is
+// found out before the passphrase is asked for. Nil, or an empty one: none.
+func Keygen(path, comment string, passphrase func() ([]byte, error)) (fingerprint string, err error) {
+	for _, name := range []string{path, path + ".pub"} {
+		if err := disk.CheckNew(name); err != nil {
+			return "", err
+		}
+	}
+	var secret []byte
+	if passphrase != nil {
+		if secret, err = passphrase(); err != nil {
+			return "", err
+		}
+	}
+	private, public, err := checksum.GenerateKey(comment, secret)
 	if err != nil {
 		return "", err
 	}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,37 +21,15 @@ import (
 	"bundle/bundle/internal/input"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/checksum"
 )
 
-// A ListedFile is one that a list of checksums names.
-type ListedFile struct {
-	Path    string // beside the list
-	Size    int64  // 0: it is not there
-	SHA256  string // by the list
-	Missing bool   // it is not there; of what is there, the content is that of the list
-}
+// sumsBegin is how a list of checksums begins, and no bundle does.
+var sumsBegin = regexp.MustCompile(`^[0-9a-f]{64}  [!-~]`)
 
-// A ListError names files whose content is not what a list of checksums says.
-type ListError struct {
-	List  string
-	Files []string
-}
-
-func (e *ListError) Error() string {
-	return fmt.Sprintf("%s says other content: %s", e.List, strings.Join(e.Files, ", "))
-}
-
-// Fault tells the way out.
-func (e *ListError) Fault() (fault.Kind, string) {
-	return fault.Damaged, "fetch or carry these files again, and do not run them"
-}
-
-// listBegin is how a list of checksums begins, and no bundle does.
-var listBegin = regexp.MustCompile(`^[0-9a-f]{64}  [!-~]`)
-
-// isList reports whether a regular file is a list of checksums, as a release has one.
-func isList(path string) bool {
+// isSums reports whether a regular file is a list of checksums, as a release has one.
+func isSums(path string) bool {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return false
 	}
@@ -63,11 +40,11 @@ func isList(path string) bool {
 	defer f.Close()
 	begin := make([]byte, 67)
 	_, err = io.ReadFull(f, begin)
-	return err == nil && listBegin.Match(begin)
+	return err == nil && sumsBegin.Match(begin)
 }
 
-// readList reads a list and who vouches for it.
-func readList(ctx context.Context, path string, t *trust.Trust) (list []byte, v trust.Vouched, err error) {
+// readSums reads a list and who vouches for it.
+func readSums(ctx context.Context, path string, t *trust.Trust) (list []byte, v trust.Vouched, err error) {
 	if list, err = input.File(ctx, path, checksum.MaxSize); err != nil {
 		return nil, v, err
 	}
@@ -86,13 +63,13 @@ func readList(ctx context.Context, path string, t *trust.Trust) (list []byte, v 
 	return list, v, err
 }
 
-// checkListed compares every file that a list names, and is there, with it.
-func checkListed(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []ListedFile, err error) {
-	wrong := &ListError{List: path}
+// checkSums compares every file that a list names, and is there, with it.
+func checkSums(ctx context.Context, path string, list []byte, pr progress.Reporter) (all []reports.ListedFile, err error) {
+	wrong := &reports.ListError{List: path}
 	pr.Phase("verifying", 0)
 	defer pr.End()
 	err = checksum.Walk(list, func(s checksum.Sum) error {
-		f := ListedFile{Path: filepath.Join(filepath.Dir(path), filepath.FromSlash(s.Name)), SHA256: s.Hex()}
+		f := reports.ListedFile{Path: filepath.Join(filepath.Dir(path), filepath.FromSlash(s.Name)), SHA256: s.Hex()}
 		sum, size, err := hashRegular(ctx, f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -147,15 +124,15 @@ func hashRegular(ctx context.Context, path string) (sum [sha256.Size]byte, size 
 	}
 }
 
-// verifyList is Verify for a list of checksums, with the files that lie beside it.
+// verifySums is Verify for a list of checksums, with the files that lie beside it.
 // Those that are not there are in the report; one has to be.
-func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*VerifyReport, error) {
-	list, vouched, err := readList(ctx, path, t)
+func verifySums(ctx context.Context, path string, t *trust.Trust, pr progress.Reporter) (*reports.Verify, error) {
+	list, vouched, err := readSums(ctx, path, t)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &VerifyReport{Path: path, Vouched: vouched, Bundle: aboutList(path, list)}
-	if r.Files, err = checkListed(ctx, path, list, pr); err != nil {
+	r := &reports.Verify{Path: path, Vouched: vouched, Bundle: aboutSums(path, list)}
+	if r.Files, err = checkSums(ctx, path, list, pr); err != nil {
 		return nil, err
 	}
 	for _, f := range r.Files {
@@ -170,22 +147,22 @@ func verifyList(ctx context.Context, path string, t *trust.Trust, pr progress.Re
 	return r, nil
 }
 
-func aboutList(path string, list []byte) emit.ReceiptBundle {
+func aboutSums(path string, list []byte) emit.ReceiptBundle {
 	return emit.ReceiptBundle{Path: path, Size: int64(len(list)), Sums: digest.FromBytes(list)}
 }
 
-// signList is Sign for a list of checksums. The signature is LIST.sig, as ssh-keygen
+// signSums is Sign for a list of checksums. The signature is LIST.sig, as ssh-keygen
 // calls it; that of a second one has the key in its name.
-func signList(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*SignReport, error) {
-	list, vouched, err := readList(ctx, path, &trust.Trust{Anybody: true})
+func signSums(ctx context.Context, path string, s *trust.Signer, pr progress.Reporter) (*reports.Sign, error) {
+	list, vouched, err := readSums(ctx, path, &trust.Trust{Anybody: true})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := &SignReport{
-		Bundle: aboutList(path, list), KeyType: s.Key.PublicKey().Type(), Path: path,
+	r := &reports.Sign{
+		Bundle: aboutSums(path, list), KeyType: s.Key.PublicKey().Type(), Path: path,
 		Fingerprint: s.Fingerprint(), Signature: path + ".sig",
 	}
-	if r.Files, err = checkListed(ctx, path, list, pr); err != nil {
+	if r.Files, err = checkSums(ctx, path, list, pr); err != nil {
 		return nil, err
 	}
 	for _, f := range r.Files {
