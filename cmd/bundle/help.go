@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io"
@@ -101,7 +102,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if width == 0 || width > 100 {
 		width = 80
 	}
-	fmt.Fprintln(w, strings.TrimSpace(orElse(cmd.Long, cmd.Short)))
+	fmt.Fprintln(w, strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short)))
 	if !cmd.Runnable() {
 		return // a page
 	}
@@ -216,11 +217,4 @@ func printCommands(w io.Writer, cmd *cobra.Command) {
 	for _, t := range topics {
 		fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), t.name, t.short)
 	}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -138,14 +138,14 @@ func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
 			return &fault.UsageError{What: "receipt " + o.Path + " is the bundle itself", Advice: "name another file"}
 		}
 	}
-	probe, err := os.CreateTemp(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".*")
+	err := disk.CheckWritable(o.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &fault.UsageError{What: fmt.Sprintf("receipt %s: no folder %s", o.Path, filepath.Dir(o.Path)), Advice: "make it first, or name another file"}
 	}
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return nil
 }
 
 // Write writes the receipt and its signature, each whole or not at all, the
