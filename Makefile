@@ -7,12 +7,15 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 30s
 
+# As in a release: static programs, and names are looked up the way Go does it.
+export CGO_ENABLED := 0
+
 # ./... leaves out what lies below testdata.
 SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.mutate ./.wine
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.
-JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/source ./cmd/bundle
+JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/relocate ./bundle/internal/source ./cmd/bundle
 
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...
@@ -46,6 +49,7 @@ testother: build
 	$(TEST) $$($(GO) list ./... ./testdata/regtest | grep -vxF "$$($(GO) list $(JUDGED))")
 
 .PHONY: race
+race: export CGO_ENABLED = 1
 race: ## look for data races in the packages that run things side by side
 	$(TEST) -race -short $(RACING)
 

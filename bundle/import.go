@@ -220,6 +220,7 @@ func (t *arrival) emit() emit.Options {
 		Names:     t.Names,
 		Access:    t.RegistryOptions,
 		CA:        t.nodeCA,
+		DryRun:    t.DryRun,
 		OutputDir: t.OutputDir,
 		RenderDir: t.RenderDir, OmitSecrets: t.OmitSecrets,
 

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/progress"
+	"bundle/bundle/internal/trust"
+	"bundle/bundle/reports"
 	"bundle/layout"
 	"bundle/testdata/medium"
 	"bundle/testdata/regtest"
@@ -301,5 +304,53 @@ func wantPart(t *testing.T, err error, dir string) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("it does not say %q: %v", want, err)
 		}
+	}
+}
+
+// A told reporter keeps the lines that people have to read.
+type toldReporter struct {
+	progress.Reporter
+	lines []string
+}
+
+func (r *toldReporter) Tell(line string) { r.lines = append(r.lines, line) }
+
+// Where a medium has no room for two bundles, the old one goes first, which is said
+// before; where even that is not enough, nothing goes.
+func TestReplaceWithoutRoom(t *testing.T) {
+	pub := startRegistry(t)
+	for i, size := range []int64{1_500_000, 1_600_000, 9_000_000} {
+		pushImage(t, pub, fmt.Sprintf("acme/app:%d", i), regtest.Image{Layers: []regtest.Layer{{Size: size, Seed: int64(10 + i)}}})
+	}
+	dir := onTmpfs(t, "size=4600k")
+	said := &toldReporter{Reporter: progress.OrSilent(nil)}
+	export := func(tag int) (*reports.Export, error) {
+		signer, _ := newKey(t)
+		return Export(t.Context(), ExportOptions{
+			Images: []string{fmt.Sprintf("docker.io/acme/app:%d", tag)}, Registry: through(pub), Signer: signer, Output: "app.tar",
+			Set: &SetOptions{Folders: []string{dir}, Size: PartSize{Bytes: 900_000}}, Force: true, Progress: said,
+		})
+	}
+	if _, err := export(0); err != nil {
+		t.Fatal(err)
+	}
+	old := regtest.Files(t, dir)
+	var space *layout.SpaceError
+	if _, err := export(2); !errors.As(err, &space) || len(said.lines) > 0 {
+		t.Errorf("error is %v, want a SpaceError, and nothing said: %q", err, said.lines)
+	}
+	regtest.WantFiles(t, dir, old...)
+	r, err := export(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(said.lines) != 1 || !strings.Contains(said.lines[0], "no room for the new bundle beside the old one") {
+		t.Errorf("said %q", said.lines)
+	}
+	if len(r.Removed) != len(old) {
+		t.Errorf("removed %q, and there was %q", r.Removed, old)
+	}
+	if _, err := Verify(t.Context(), dir, trust.TrustAnyone(), nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -127,6 +127,9 @@ func onlyLine(b []byte) (found string, err error) {
 			continue
 		}
 		if found != "" {
+			if _, err := parseKeyFields(found); err != nil {
+				return "", err // it is another kind of file
+			}
 			return "", fmt.Errorf("line %d: a second public key, only one is allowed", n)
 		}
 		found = line

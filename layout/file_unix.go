@@ -96,7 +96,8 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-func syncFolder(path string) error {
+// SyncFolder makes the names of files in a folder durable, where that means anything.
+func SyncFolder(path string) error {
 	folder, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
 		unix.Sync() // it may be written to, and not be listed

@@ -127,6 +127,6 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
 }
 
-// syncFolder does nothing: the file system keeps names in its journal, and folders
+// SyncFolder does nothing: the file system keeps names in its journal, and folders
 // cannot be flushed.
-func syncFolder(string) error { return nil }
+func SyncFolder(string) error { return nil }

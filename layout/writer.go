@@ -301,7 +301,7 @@ func (w *Writer) Commit() error {
 	}
 	w.err = errCommitted
 	w.dropOld()
-	if err := syncFolder(filepath.Dir(w.path)); err != nil {
+	if err := SyncFolder(filepath.Dir(w.path)); err != nil {
 		return &FlushError{w.path, err} // what is whole stays: what it replaced is gone
 	}
 	return nil

@@ -132,6 +132,14 @@ func (b *bar) Done(line string) {
 	b.above("  done " + people(line))
 }
 
+// Tell writes a line above the bar: of that, nothing is cut off.
+func (b *bar) Tell(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprint(b.w, b.wipe(b.width())+line+"\n")
+	b.drawn = 0
+}
+
 // Waiting says above the bar that a registry does not answer.
 func (b *bar) Waiting(w reports.Wait) {
 	b.mu.Lock()

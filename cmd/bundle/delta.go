@@ -41,8 +41,12 @@ func printBases(w paper, bases []reports.Base) {
 		if b.Fingerprint != "" {
 			word = "signed by " + b.Fingerprint
 		}
-		fmt.Fprintf(w, "left out %s, %s: %s %s of %s has them (%s, %s)\n",
-			count(b.Layers, "layer"), size(b.Bytes), b.Kind, b.ID, b.Created.Format(time.RFC3339), b.Path, word)
+		them := "them"
+		if b.Layers == 1 {
+			them = "it"
+		}
+		fmt.Fprintf(w, "left out %s, %s: %s %s of %s has %s (%s, %s)\n",
+			count(b.Layers, "layer"), size(b.Bytes), b.Kind, b.ID, b.Created.Format(time.RFC3339), them, b.Path, word)
 	}
 }
 

@@ -55,7 +55,7 @@ new in it. With --exit-code, the exit code is 6 where anything differs.`,
 	fl.BoolVar(&f.o.NoReferrers, "no-referrers", false, "leave out signatures, SBOMs and other referrers of images")
 	fl.BoolVar(&f.o.TagDigests, "tag-digests", false, "as import --tag-digests names what is pulled by digest")
 	f.o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&f.o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&f.o.Jobs), "jobs", "`NUMBER` of questions at once")
 	f.reg.add(cmd, "the registry")
 	return cmd
 }

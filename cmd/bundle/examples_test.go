@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 // Every command has examples, and those are command lines that it takes.
 func TestExamples(t *testing.T) {
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard).Commands() {
 		if !cmd.Runnable() || cmd.Name() == "help" {
 			continue
 		}
@@ -26,7 +27,7 @@ func TestExamples(t *testing.T) {
 			takes(t, cmd.Name()+" --help", line)
 		}
 	}
-	for _, line := range commandLines(newRoot().Example) {
+	for _, line := range commandLines(newRoot(io.Discard).Example) {
 		takes(t, "--help", line)
 	}
 }
@@ -44,7 +45,7 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 	}
 	flags := map[string]bool{"help": true, "version": true, "all": true, "strict": true, "ignore-missing": true} // the last three of other programs
 	names := map[string]bool{"help": true, "completion": true}
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard).Commands() {
 		names[cmd.Name()] = true
 		for _, f := range flagNames(cmd) {
 			flags[f] = true
@@ -87,7 +88,7 @@ func TestExitCodesAlike(t *testing.T) {
 // takes requires that a command line is one, as far as it can be told without a run.
 func takes(t *testing.T, where string, line []string) {
 	t.Helper()
-	root := newRoot()
+	root := newRoot(io.Discard)
 	text := "bundle " + strings.Join(line, " ")
 	if line[0] == "help" { // which has no flags, and takes names of all that there is
 		line = line[1:]

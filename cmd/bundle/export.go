@@ -124,12 +124,12 @@ func newExport() *cobra.Command {
 	fl.BoolVar(&o.NoValues, "no-values", false, "leave the values given here out of the bundle")
 	fl.StringArrayVar(&o.Redact, "redact", nil, "leave the value at `KEY` (a.b.c) out of the bundle (repeatable)")
 	addSigning(fl, &o, &key)
-	fl.BoolVar(&o.Force, "force", false, "replace another bundle that FILE is; in parts, remove those of another one under the name")
+	fl.BoolVar(&o.Force, "force", false, "replace another bundle that FILE is, or in parts has the name, once this one is complete; on a medium without room for both, before it is written, which is said")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "print images, sizes and the total, and write nothing")
 	fl.StringArrayVar(&o.WithTool.Platforms, "with-tool", nil, "put the program for a far side of `OS/ARCH` beside the bundle, with a page that says what to do (repeatable)")
 	fl.StringVar(&o.WithTool.Folder, "tool-dir", "", "take programs for --with-tool from this `FOLDER` with archives of a release (default: this program alone)")
 	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
+	fl.Var(jobs(&o.Jobs), "jobs", "`NUMBER` of transfers at once, at one registry")
 	fl.BoolVar(&o.InOrder, "in-order", false, "let FILE grow from front to back, for media that fill gaps with zeros (on Linux, FAT and exFAT are detected)")
 	fl.StringVar(&config, "config", "", "export what this `FILE` lists: charts, images, platforms; a mirror.yaml, a hauler manifest or a zarf.yaml will do")
 	chart.add(cmd)
@@ -149,7 +149,7 @@ func addImages(fl *pflag.FlagSet, o *bundle.ExportOptions, lists *[]string) {
 // addSigning adds the flags that say who vouches for the bundle, and for how long.
 func addSigning(fl *pflag.FlagSet, o *bundle.ExportOptions, key *string) {
 	fl.StringVar(key, "key", "", "sign with this OpenSSH private key `FILE`, or with a .pub whose private key the ssh-agent holds")
-	fl.Int64Var(&o.Serial, "serial", 0, "number the bundle: an import tells newer from older by `N` first, then by the time")
+	fl.Var(numberFlag[int64]{n: &o.Serial}, "serial", "number the bundle: an import tells newer from older by `N` first, then by the time")
 	fl.Var((*daysFlag)(&o.ValidFor), "expires", "have imports refuse the bundle after this `TIME` (90d, 12w, 36h)")
 	fl.StringVar(&o.VerifyImages, "verify-images", "", "take only images that are signed with cosign as the policy in `FILE` wants it, by public keys")
 	fl.BoolVar(&o.Unsigned, "unsigned", false, "write a bundle that nobody vouches for")

@@ -207,14 +207,18 @@ func wrapText(line string, column int, indent string, width int) string {
 
 // printCommands lists commands and, apart from them, pages.
 func printCommands(w io.Writer, cmd *cobra.Command) {
+	width := cmd.NamePadding()
+	for _, t := range topics {
+		width = max(width, len(t.name)+1)
+	}
 	fmt.Fprintln(w, "\nCommands:")
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() || c.Name() == "help" {
-			fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), c.Name(), c.Short)
+			fmt.Fprintf(w, "  %-*s %s\n", width, c.Name(), c.Short)
 		}
 	}
 	fmt.Fprintln(w, "\nPages, with bundle help PAGE:")
 	for _, t := range topics {
-		fmt.Fprintf(w, "  %-*s %s\n", cmd.NamePadding(), t.name, t.short)
+		fmt.Fprintf(w, "  %-*s %s\n", width, t.name, t.short)
 	}
 }

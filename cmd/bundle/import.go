@@ -122,7 +122,7 @@ func newImport() *cobra.Command {
 	addRefusing(fl, &o)
 	fl.BoolVar(&o.Deep, "deep", false, "read and hash what the registry says that it has already")
 	fl.BoolVar(&o.DryRun, "dry-run", false, "check, compare and derive values, and write nothing")
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
+	fl.Var(jobs(&o.Jobs), "jobs", fmt.Sprintf("`NUMBER` of transfers at once (default %d, or two for each medium)", bundle.DefaultJobs))
 	fl.Var((*bytesFlag)(&o.ChunkSize), "chunk-size", "upload in requests of at most this `SIZE` (64M, 1G), for proxies that limit bodies")
 	fl.StringVar(&o.Receipt.Path, "receipt", "", "write what was verified and pushed into this `FILE`, as JSON, for the audit")
 	fl.StringVar(&receiptKey, "receipt-key", "", "sign the receipt with the private key in `FILE`, into RECEIPT.sig")
@@ -276,6 +276,9 @@ func printMoved(p paper, r *reports.Import, c reports.ImportChart, pullSecret st
 	fmt.Fprintf(p, "\n%s %s: %s to %s, proved by rendering%s\n", c.Name, c.Version, pointing(c.Moved, r.DryRun), r.Registry, andMore(c))
 	if r.DryRun {
 		printChanged(p, c)
+		if len(c.Left) > 0 {
+			printInstall(p, c, "it would be installed with")
+		}
 		return
 	}
 	if c.Archive != "" {
@@ -292,7 +295,7 @@ func printMoved(p paper, r *reports.Import, c reports.ImportChart, pullSecret st
 	}
 	printChanged(p, c)
 	printSecrets(p, c, pullSecret)
-	printInstall(p, c)
+	printInstall(p, c, "install it with")
 }
 
 // printEnd says whether all is done.
@@ -340,8 +343,8 @@ func andMore(c reports.ImportChart) (s string) {
 
 // printInstall says what installs the chart, how far that goes, and what goes
 // further.
-func printInstall(w paper, c reports.ImportChart) {
-	fmt.Fprintln(w, "install it with")
+func printInstall(w paper, c reports.ImportChart, heading string) {
+	fmt.Fprintln(w, heading)
 	for _, line := range c.Commands {
 		_ = w.command("  ", line)
 	}

@@ -72,7 +72,7 @@ it holds.`,
 	fl.BoolVar(&o.Catalog, "catalog", false, "ask for what the tags of all repositories lead to that the registry lists")
 	fl.BoolVar(&o.DigestsOnly, "digests-only", false, "write digests and sizes, and no names")
 	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&o.Jobs), "jobs", "`NUMBER` of questions at once")
 	reg.add(cmd, "the registry")
 	return cmd
 }

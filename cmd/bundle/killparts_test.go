@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,8 +58,8 @@ func TestKillParts(t *testing.T) {
 	}
 }
 
-// Killed in the middle of part 3 of several, an export goes on there: what is before
-// stays as it is.
+// Killed in the middle of part 3 of several, also while part 2 is still on its way to
+// the disk, an export goes on there: what is before stays as it is.
 func TestKillPartThree(t *testing.T) {
 	reg, err := regtest.Start(regtest.Options{})
 	if err != nil {
@@ -75,22 +76,30 @@ func TestKillPartThree(t *testing.T) {
 	const date = "SOURCE_DATE_EPOCH=1700000000"
 	undisturbed := t.TempDir()
 	killed(t, never, date, append(args, "-o", undisturbed)...)
-	for try := 0; ; try++ {
-		if try == 100 {
-			t.Fatal("part 3 was never seen while it was written")
-		}
-		dir := t.TempDir()
-		third := filepath.Join(dir, "images.bundle.tar.003")
-		if !killedWhen(t, third+".partial", date, append(args, "-o", dir)...) {
-			continue
-		}
-		before := modTime(t, filepath.Join(dir, "images.bundle.tar.001"))
-		killed(t, never, date, append(args, "-o", dir)...)
-		if !before.Equal(modTime(t, filepath.Join(dir, "images.bundle.tar.001"))) {
-			t.Error("part 1 was written again")
-		}
-		wantParts(t, undisturbed, dir)
-		return
+	for name, partial := range map[string][]string{
+		"one partial part":  {"images.bundle.tar.003.partial"},
+		"two partial parts": {"images.bundle.tar.002.partial", "images.bundle.tar.003.partial"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := ""
+			for try, seen := 0, false; !seen; try++ {
+				if try == 100 {
+					t.Fatalf("%v were never seen while they were written", partial)
+				}
+				dir = t.TempDir()
+				var files []string
+				for _, name := range partial {
+					files = append(files, filepath.Join(dir, name))
+				}
+				seen = killedWhen(t, date, files, append(args, "-o", dir)...)
+			}
+			before := modTime(t, filepath.Join(dir, "images.bundle.tar.001"))
+			killed(t, never, date, append(args, "-o", dir)...)
+			if !before.Equal(modTime(t, filepath.Join(dir, "images.bundle.tar.001"))) {
+				t.Error("part 1 was written again")
+			}
+			wantParts(t, undisturbed, dir)
+		})
 	}
 }
 
@@ -103,9 +112,9 @@ func modTime(t *testing.T, path string) time.Time {
 	return info.ModTime()
 }
 
-// killedWhen runs the program and kills it when a file is there. It reports whether it
-// was killed then.
-func killedWhen(t *testing.T, path, env string, args ...string) bool {
+// killedWhen runs the program and kills it when some files are there at once. It
+// reports whether they were left.
+func killedWhen(t *testing.T, env string, files []string, args ...string) bool {
 	t.Helper()
 	cmd := exec.Command("bundle", args...)
 	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+t.TempDir(), env)
@@ -117,17 +126,20 @@ func killedWhen(t *testing.T, path, env string, args ...string) bool {
 		_ = cmd.Wait() // the state says how
 		close(ended)
 	}()
+	missing := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err != nil
+	}
 	for {
 		select {
 		case <-ended:
 			return false
 		default:
 		}
-		if _, err := os.Lstat(path); err == nil {
+		if !slices.ContainsFunc(files, missing) {
 			_ = cmd.Process.Kill()
 			<-ended
-			_, err := os.Lstat(path)
-			return err == nil
+			return !slices.ContainsFunc(files, missing)
 		}
 		time.Sleep(200 * time.Microsecond)
 	}

@@ -55,13 +55,14 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the whole program; tests run it in a process of its own.
+// run is the whole program; most tests run it in a process of its own.
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the default comes back: a second one kills. What does
 	// not end by itself by then is a system call that nothing can interrupt.
-	root := newRoot()
+	out := &stdout{f: os.Stdout}
+	root := newRoot(out)
 	patience := graceOf(root, args)
 	ended := context.AfterFunc(ctx, func() {
 		stop()
@@ -70,9 +71,7 @@ func run(args []string) int {
 		os.Exit(bundle.Interrupted.Code())
 	})
 	defer ended()
-	out := &stdout{f: os.Stdout}
 	root.SetArgs(args)
-	root.SetOut(out)
 	if err := misspelt(root, args); err != nil {
 		printError(root, args, err)
 		return bundle.KindOf(err).Code()

@@ -84,6 +84,13 @@ func (l *lines) Done(line string) {
 	fmt.Fprintf(l.w, "  done %s\n", line)
 }
 
+// Tell writes a line of its own.
+func (l *lines) Tell(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l.w, line)
+}
+
 // Waiting says that a registry does not answer.
 func (l *lines) Waiting(w reports.Wait) {
 	l.mu.Lock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -25,7 +26,8 @@ const exitCodes = `Exit codes:
        with --no-overwrite
   130  interrupted`
 
-func newRoot() *cobra.Command {
+// newRoot makes the commands, which print to out.
+func newRoot(out io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bundle",
 		Short: "Carry Helm applications across an air gap",
@@ -47,6 +49,7 @@ bundle COMMAND --help tells more, with examples.`,
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkFlags(cmd) },
 	}
+	root.SetOut(out) // before completion, which asks now where it will print
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(withMan(newHelp(root)))

@@ -22,6 +22,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, ok := bundle.Child(); ok { // of a command that runs in this process
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){"bundle": main})
 }
 

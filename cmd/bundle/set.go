@@ -38,8 +38,8 @@ func (f *setFlags) add(cmd *cobra.Command) {
 	fl.IntSliceVar(&f.parts, "part", nil, "write part `K` and no other, for one medium at a time without a terminal; those of parity come last (repeatable)")
 	fl.BoolVar(&f.swap, "swap", false, "write one part to a medium, and ask for the next one")
 	fl.StringVar(&f.state, "state", "", "with --part and --swap: keep what goes from one medium to the next in this `FOLDER` (default the current one)")
-	fl.IntVar(&f.parity, "parity", 0, "add `K` parts of parity: any K of all parts may be lost then")
-	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media, but from memory")
+	fl.Var(numberFlag[int]{&f.parity, 255}, "parity", "add `K` parts of parity: any K of all parts may be lost then")
+	fl.BoolVar(&f.noReadBack, "no-read-back", false, "do not read parts back from their media: what is compared is in memory")
 }
 
 // given reports whether a bundle is to be cut.
@@ -56,6 +56,11 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		return nil, nil
 	}
 	o := &bundle.SetOptions{Only: f.parts, State: f.state, NoReadBack: f.noReadBack, Parity: f.parity, Folders: f.outputs, Force: f.force}
+	for _, k := range f.parts {
+		if k < 1 {
+			return nil, &bundle.UsageError{What: fmt.Sprintf("--part %d: parts are numbered from 1 on", k)}
+		}
+	}
 	if len(o.Folders) > 1 {
 		for _, folder := range o.Folders {
 			if st, err := os.Stat(folder); folder == bundle.StreamOutput || err == nil && !st.IsDir() {
@@ -117,7 +122,7 @@ func swapper(in io.Reader, out io.Writer) func(context.Context, bundle.Swap) err
 		if s.Failed != nil {
 			fmt.Fprintf(w, "\n%v\n", s.Failed)
 		} else if s.Done != "" {
-			fmt.Fprintf(w, "\n%s is written and read back: remove the medium\n", s.Done)
+			fmt.Fprintf(w, "\n%s is %s: remove the medium\n", s.Done, proof(s.Cached))
 		}
 		fmt.Fprintf(w, "next is part %d of %d, %s, which takes %s\n", s.Number, s.Of, s.Next, size(s.Size))
 		fmt.Fprintf(w, "insert its medium at %s and press Enter: ", s.Folder)
@@ -167,8 +172,9 @@ Several folders get parts in turn, and at once. Each part is read back from its
 medium and compared before its checksum goes into BUNDLE.sha256 beside it.
 
 Parts of another bundle, or of other sizes, that are there under its name are
-replaced only with --force: all of them are removed first, as media have no room for
-both. What is of no bundle is never replaced.`,
+replaced only with --force: they go into the folder BUNDLE.replaced beside it, and are
+removed when all new parts are written. On a medium that has no room for both, they are
+removed before, which is said. What is of no bundle is never replaced.`,
 		Example: `  bundle split app.bundle.tar --split-size fat32 -o /media/a -o /media/b
   bundle split app.bundle.tar --split-size bd25 --swap -o /media/disc
   bundle split app.bundle.tar --split-size bd25 --part 2 -o /media/disc`,
@@ -199,7 +205,7 @@ both. What is of no bundle is never replaced.`,
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.force, "force", false, "remove parts of another bundle, or of other sizes, that are there under its name")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace parts of another bundle, or of other sizes, that are there under its name")
 	cmd.Flags().StringArrayVarP(&f.outputs, "output", "o", nil, "write parts into `FOLDER` (repeatable: in turn; default that of the bundle)")
 	return cmd
 }
@@ -211,9 +217,19 @@ func printRemoved(w io.Writer, list []string) {
 	}
 }
 
+// proof is what was done with parts on their media.
+func proof(cached bool) string {
+	if cached {
+		return "written, and not read back"
+	}
+	return "written and read back"
+}
+
 // printWritten says which parts are on their media.
 func printWritten(w io.Writer, list []reports.Written, of int) {
+	cached := false
 	for _, p := range list {
+		cached = cached || p.FromCache
 		kept := ""
 		if p.Kept {
 			kept = ", there already"
@@ -221,7 +237,7 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 		fmt.Fprintf(w, "  %s: %s%s\n", p.Path, size(p.Size), kept)
 	}
 	if len(list) > 0 {
-		fmt.Fprintf(w, "%d of %d parts are written and read back; once unmounted, the media are safe to remove\n", len(list), of)
+		fmt.Fprintf(w, "%d of %d parts are %s; once unmounted, the media are safe to remove\n", len(list), of, proof(cached))
 	}
 }
 
@@ -300,7 +316,7 @@ replaced only with --force.`,
 		},
 	}
 	cmd.Flags().StringVar(&amount, "parity", "", "survive the loss of `K` parts, or of that many percent")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "remove parts of another bundle that are there under its name")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "replace parts of another bundle that are there under its name")
 	cmd.Flags().StringArrayVarP(&o.Folders, "output", "o", nil, "write parity into `FOLDER` (repeatable: in turn; default where the bundle is)")
 	return cmd
 }

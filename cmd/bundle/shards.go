@@ -41,7 +41,7 @@ func (f *shardFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.blobsOnly, "blobs-only", false, "push blobs, and nothing that a client can see: the same command without it finishes")
 	fl.Var((*shareFlag)(&f.share), "shard", "with --blobs-only, push share `I/N` of N about equal ones, for as many machines")
-	fl.IntVar(&f.job, "shard-job", 0, "push nothing: print a Kubernetes Job that runs this import in `N` pods at once, each with its share")
+	fl.Var(numberFlag[int]{n: &f.job}, "shard-job", "push nothing: print a Kubernetes Job that runs this import in `N` pods at once, each with its share")
 	fl.StringVar(&f.image, "shard-job-image", "", "`IMAGE` of bundle that the pods of --shard-job run")
 	fl.StringVar(&f.claim, "shard-job-claim", "bundle", "`NAME` of the PersistentVolumeClaim that the pods of --shard-job find the bundle on")
 }

@@ -53,7 +53,7 @@ the registry lost something that a name needs: an import of the bundle mends tha
 	fl := cmd.Flags()
 	fl.StringVar(&registry, "registry", "", "ask the registry `HOST[:PORT][/PREFIX]`")
 	o.Jobs = bundle.DefaultJobs
-	fl.Var((*jobsFlag)(&o.Jobs), "jobs", "`NUMBER` of questions at once")
+	fl.Var(jobs(&o.Jobs), "jobs", "`NUMBER` of questions at once")
 	reg.add(cmd, "the registry")
 	return cmd
 }

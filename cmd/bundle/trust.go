@@ -39,7 +39,8 @@ func (f *trustFlags) addFor(cmd *cobra.Command, shows bool) {
 	fl.StringVar(&f.allowedSigners, "allowed-signers", "", "trust whom this OpenSSH allowed_signers `FILE` lists\n(default, where nobody else is named: "+bundle.DefaultSigners()+")")
 	fl.StringArrayVar(&f.principals, "principal", nil, "take signatures only from this `IDENTITY` in allowed_signers, as ssh-keygen -I (repeatable)")
 	fl.StringArrayVar(&f.signatures, "signature", nil, "take this `FILE.sig` too, beside those next to the bundle (repeatable)")
-	fl.IntVar(&f.require, "require", 1, "want `NUMBER` distinct trusted signers")
+	f.require = 1
+	fl.Var(numberFlag[int]{n: &f.require}, "require", "want `NUMBER` distinct trusted signers")
 	fl.StringVar(&f.newerThan, "newer-than", "", "refuse a bundle made before this `TIME` (2026-01-31 or 2026-01-31T12:00:00Z), or in the future")
 	fl.StringArrayVar(&f.revoked, "revoked", nil, "take no signature by the keys or fingerprints that `FILE` lists, one a line (repeatable)")
 	fl.BoolVar(&f.allowExpired, "allow-expired", false, "take a bundle after the time its signers set with --expires")
@@ -58,9 +59,6 @@ func (f *trustFlags) chosen() bool {
 }
 
 func (f *trustFlags) trust(ctx context.Context) (*bundle.Trust, error) {
-	if f.require < 1 {
-		return nil, &bundle.UsageError{What: fmt.Sprintf("--require %d: want 1 or more", f.require)}
-	}
 	newer, err := parseTime(f.newerThan)
 	if err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (f *File) scan(ctx context.Context, id string) error {
 		return err
 	}
 	if id == "" {
-		if id, err = s.choose(); err != nil {
+		if id, err = s.choose(ctx); err != nil {
 			return s.plain(f, err)
 		}
 	}
@@ -122,14 +122,19 @@ func (f *File) scan(ctx context.Context, id string) error {
 	} else if o := s.sets[id]; o != nil && o.Parity != nil && f.set.Parity == nil && f.set.same(o) {
 		f.set = o
 	}
-	if f.set != nil {
+	if f.set == nil {
+		err = f.undescribed(s, id)
+	} else {
 		f.small = make(map[string]string)
 		if files := s.where[id]; len(files) > 0 {
 			f.small[SetSuffix] = files[0].path
 		}
-		return f.assign(ctx, s)
+		err = f.assign(ctx, s)
 	}
-	return f.undescribed(s, id)
+	if err == nil {
+		f.strange = f.strangers(s, id)
+	}
+	return err
 }
 
 // plain is for the one file that was named and is no part of anything.
@@ -154,7 +159,7 @@ func (s *scan) plain(f *File, err error) error {
 
 // choose says which bundle is meant: that of the files named, or else the only one
 // there is in the folders named.
-func (s *scan) choose() (string, error) {
+func (s *scan) choose(ctx context.Context) (string, error) {
 	named, any := make(map[string]string), make(map[string]string)
 	note := func(id string, x *found) {
 		if any[id] == "" {
@@ -170,6 +175,9 @@ func (s *scan) choose() (string, error) {
 			note(id, x)
 		}
 		for _, x := range s.files {
+			if err := ctx.Err(); err != nil {
+				return "", err
+			}
 			part, score := set.match(x)
 			if score > 0 {
 				note(id, x)
@@ -183,8 +191,11 @@ func (s *scan) choose() (string, error) {
 		}
 	}
 	for _, x := range s.files { // a later slice of split(1)
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		for _, first := range s.files {
-			if x.named && x.id == "" && first.id != "" && s.sets[first.id] == nil && slices.Contains(s.slices(first), x) {
+			if x.named && x.id == "" && first.id != "" && s.sets[first.id] == nil && isSlice(first, x) {
 				note(first.id, x)
 			}
 		}
@@ -301,6 +312,9 @@ func (f *File) assign(ctx context.Context, s *scan) error {
 	}
 	claims := make(map[int][]claim)
 	for _, x := range s.files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if part, score := f.set.match(x); score > 0 {
 			claims[part] = append(claims[part], claim{x, score})
 		}
@@ -433,17 +447,19 @@ func HashFile(ctx context.Context, path string) (string, error) {
 
 // slices are the files that split(1) would have made beginning with first.
 func (s *scan) slices(first *found) []*found {
-	if first.full || first.id == "" {
-		return []*found{first}
-	}
 	var all []*found
 	for _, x := range s.files {
-		if x == first || x.id == "" && follows(first.name(), x.name()) {
+		if x == first || isSlice(first, x) {
 			all = append(all, x)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *found) int { return cmp.Compare(a.name(), b.name()) })
 	return all
+}
+
+// isSlice reports whether split(1) would have made x beginning with first.
+func isSlice(first, x *found) bool {
+	return !first.full && first.id != "" && x.id == "" && follows(first.name(), x.name())
 }
 
 // undescribed is a bundle in one file or in slices, without a set.json.

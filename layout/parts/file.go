@@ -25,6 +25,7 @@ type File struct {
 	lists    map[string][]string
 	problems []error
 	small    map[string]string // paths of set.json and the list of blocks, by suffix
+	strange  []string          // files that the caller named, and that are nothing of it
 	seen     map[int]bool      // parts, and columns of parity by [isColumn], that were there at some time
 	repair   *repairer         // nil: nothing to repair with
 

@@ -38,10 +38,16 @@ type WrongError struct {
 	Part  int
 	Entry string // the entry that is wrong
 	What  string
+	First int // the part that the entry begins in, where that is another: any of its pieces may be wrong; else 0
 }
 
-// Error names the part.
-func (e *WrongError) Error() string { return fmt.Sprintf("part %d: %s: %s", e.Part, e.Entry, e.What) }
+// Error names the parts.
+func (e *WrongError) Error() string {
+	if e.First > 0 {
+		return fmt.Sprintf("parts %d to %d: %s, which is cut: %s", e.First, e.Part, e.Entry, e.What)
+	}
+	return fmt.Sprintf("part %d: %s: %s", e.Part, e.Entry, e.What)
+}
 
 // Damaged says that the file is to blame.
 func (e *WrongError) Damaged() bool { return true }
@@ -87,12 +93,15 @@ func (w *walk) read(ctx context.Context, r io.Reader, told func(int64)) (sum str
 	buf, next := make([]byte, 256<<10), make([]byte, 256<<10)
 	n, err := io.ReadFull(r, buf)
 	for w.at < w.end && ctx.Err() == nil {
-		if n == 0 {
+		switch {
+		case n == 0 && err == io.EOF:
+			return "", false, &WrongError{Part: k, Entry: "its end", What: fmt.Sprintf("%d bytes are missing", w.end-w.at)}
+		case n == 0:
 			return "", false, fmt.Errorf("part %d: %w", k, err)
 		}
 		told(int64(n))
 		if int64(n) > w.end-w.at {
-			return "", false, &WrongError{k, "its end", "there is more behind it"}
+			return "", false, &WrongError{Part: k, Entry: "its end", What: "there is more behind it"}
 		}
 		// The hash of the part is computed while that of the blob is.
 		var hashing errgroup.Group
@@ -119,7 +128,7 @@ func (w *walk) read(ctx context.Context, r io.Reader, told func(int64)) (sum str
 		return "", false, ctx.Err()
 	}
 	if n > 0 {
-		return "", false, &WrongError{k, "its end", "there is more behind it"}
+		return "", false, &WrongError{Part: k, Entry: "its end", What: "there is more behind it"}
 	}
 	return hex.EncodeToString(whole.Sum(nil)), w.proved, w.finish()
 }
@@ -178,7 +187,7 @@ func (w *walk) write(p []byte) error {
 				return err
 			}
 			if !bytes.Equal(p[:n], want) {
-				return &WrongError{w.part, "head", "not what was planned"}
+				return &WrongError{Part: w.part, Entry: "head", What: "not what was planned"}
 			}
 			p = p[n:]
 			w.at += n
@@ -195,7 +204,7 @@ func (w *walk) write(p []byte) error {
 			}
 			n := min(len(p), len(frame))
 			if !bytes.Equal(p[:n], frame[:n]) {
-				return &WrongError{w.part, "header or padding", fmt.Sprintf("damaged at byte %d of the bundle", w.at)}
+				return &WrongError{Part: w.part, Entry: "header or padding", What: fmt.Sprintf("damaged at byte %d of the bundle", w.at)}
 			}
 			p = p[n:]
 			w.at += int64(n)
@@ -247,7 +256,11 @@ func (w *walk) compare(e layout.Entry) error {
 	}
 	want, _ := layout.BlobDigest(e.Name)
 	if got := digest.NewDigest(digest.SHA256, h); got != want {
-		return &WrongError{w.part, e.Name, "content has the digest " + got.String()}
+		wrong := &WrongError{Part: w.part, Entry: e.Name, What: "content has the digest " + got.String()}
+		if first := w.proof.Set.partAt(e.Offset); first < w.part {
+			wrong.First = first
+		}
+		return wrong
 	}
 	return nil
 }
@@ -284,4 +297,16 @@ func (p *Proof) Snapshot() map[int][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.States)
+}
+
+// Forget drops what is known of the begin of the blob that a [WrongError] is about:
+// pieces of it are written again.
+func (p *Proof) Forget(wrong *WrongError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range wrong.Part {
+		if wrong.First > 0 && k >= wrong.First {
+			delete(p.States, k+1)
+		}
+	}
 }

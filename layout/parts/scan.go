@@ -25,6 +25,7 @@ const (
 	maxSets    = 256
 	maxListing = 1 << 20        // of a list of checksums, in bytes
 	maxListed  = 100_000        // lines of all of them
+	maxOfName  = 100            // of those, for one file
 	maxKept    = 2 * MaxSetSize // bytes of the set.json that differ
 )
 
@@ -45,6 +46,7 @@ func (x *found) name() string { return filepath.Base(x.path) }
 type scan struct {
 	paths []string
 	files []*found
+	known map[string]bool     // paths of files, and others that are one of them
 	sets  map[string]*Set     // by id
 	where map[string][]*found // set.json files, by id
 	lists map[string][]string // SHA-256 of files, by name
@@ -65,7 +67,7 @@ func (e *NotFileError) Error() string { return e.Path + " is not a regular file"
 // look gathers the files under paths. Beside a file that was named, those are
 // looked at that may belong to it.
 func look(ctx context.Context, paths []string) (*scan, error) {
-	s := &scan{paths: paths, sets: make(map[string]*Set), where: make(map[string][]*found), lists: make(map[string][]string)}
+	s := &scan{paths: paths, known: make(map[string]bool), sets: make(map[string]*Set), where: make(map[string][]*found), lists: make(map[string][]string)}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -84,20 +86,34 @@ func look(ctx context.Context, paths []string) (*scan, error) {
 			return nil, err
 		}
 	}
-	for _, x := range slices.Clone(s.files) {
+	wanted := make(map[string][]func(string) bool) // by folder
+	for _, x := range s.files {
 		if x.named {
-			if err := s.folder(ctx, filepath.Dir(x.path), beside(x.name())); err != nil {
-				return nil, err
-			}
+			dir := filepath.Dir(x.path)
+			wanted[dir] = append(wanted[dir], beside(x.name()))
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(wanted)) {
+		want := func(name string) bool {
+			return slices.ContainsFunc(wanted[dir], func(want func(string) bool) bool { return want(name) })
+		}
+		if err := s.folder(ctx, dir, want); err != nil {
+			return nil, err
 		}
 	}
 	if len(s.files) == 1 && s.files[0].named {
 		return s, nil // whatever it is, nothing else belongs to it
 	}
 	for _, x := range s.files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		s.read(x)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.sets)) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		s.reconcile(id)
 	}
 	return s, nil
@@ -189,8 +205,11 @@ var tail = regexp.MustCompile(`(a+|[0-9]+)$`)
 // follows reports whether split(1) may have made a file after another, which is the
 // first: their names differ in letters or digits at the end alone.
 func follows(first, name string) bool {
+	if len(name) != len(first) || name <= first {
+		return false
+	}
 	count := tail.FindString(first)
-	if len(count) < 2 || len(name) != len(first) || name <= first {
+	if len(count) < 2 {
 		return false
 	}
 	prefix := strings.TrimSuffix(first, count)
@@ -227,10 +246,10 @@ func (s *scan) folder(ctx context.Context, path string, want func(string) bool) 
 		list, err := dir.ReadDir(1000)
 		for _, e := range list {
 			seen++
-			if !e.Type().IsRegular() || !want(e.Name()) {
+			name := filepath.Join(path, e.Name())
+			if !e.Type().IsRegular() || s.known[name] || !want(e.Name()) {
 				continue
 			}
-			name := filepath.Join(path, e.Name())
 			// What Windows lists of a folder has no file id on some file systems.
 			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
 				s.add(name, info, false)
@@ -248,6 +267,7 @@ func (s *scan) folder(ctx context.Context, path string, want func(string) bool) 
 }
 
 func (s *scan) add(path string, info fs.FileInfo, named bool) {
+	s.known[filepath.Clean(path)] = true
 	for _, x := range s.files {
 		if x.size == info.Size() && os.SameFile(x.info, info) {
 			x.named = x.named || named
@@ -272,7 +292,7 @@ func (s *scan) read(x *found) {
 }
 
 func (s *scan) readSet(x *found) {
-	data, err := readWhole(x.path, MaxSetSize)
+	data, err := ReadFile(x.path, MaxSetSize)
 	if err != nil {
 		s.bad = append(s.bad, &PartError{x.path, err})
 		return
@@ -306,20 +326,21 @@ func (s *Set) same(o *Set) bool {
 
 // readList reads what sha256sum reads.
 func (s *scan) readList(x *found) {
-	data, err := readWhole(x.path, maxListing)
+	data, err := ReadFile(x.path, maxListing)
 	if err != nil {
 		return
 	}
 	for line := range strings.Lines(string(data)) {
 		hash, name, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "  ")
-		if ok && len(hash) == 64 && s.listed < maxListed && !slices.Contains(s.lists[name], hash) {
+		if ok && len(hash) == 64 && s.listed < maxListed && len(s.lists[name]) < maxOfName && !slices.Contains(s.lists[name], hash) {
 			s.lists[name] = append(s.lists[name], hash)
 			s.listed++
 		}
 	}
 }
 
-func readWhole(path string, most int64) ([]byte, error) {
+// ReadFile reads a regular file of at most so many bytes.
+func ReadFile(path string, most int64) ([]byte, error) {
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, err

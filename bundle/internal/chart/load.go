@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -25,8 +26,9 @@ type Source struct {
 	// Repo is the URL of an HTTP chart repository. When it is given, Ref is
 	// never taken for a file, even where one of that name exists.
 	Repo string
-	// Version is a version or a constraint, for charts from repositories and
-	// registries; empty means the latest stable version.
+	// Version is a version or a constraint; empty means the latest stable version. Where
+	// Ref names one chart, a folder or an archive, that has to be of it: otherwise Load
+	// ends in a *VersionError.
 	Version string
 	// Username and Password are for Repo, or the URL in Ref. Without them, those
 	// of the same repository in repositories.yaml are used.
@@ -63,10 +65,42 @@ func Load(ctx context.Context, s Source, o LoadOptions) (*Chart, error) {
 		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)
 	}
 	c, err := l.finish(ctx, p)
+	if err == nil && p.only {
+		err = c.checkVersion(s.Version)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", redactRef(s.Ref), err)
 	}
 	return c, nil
+}
+
+// A VersionError is a chart of another version than was asked for, where there is no
+// other to choose: in a folder or an archive. Helm takes it, and says nothing.
+type VersionError struct{ Is, Wanted string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("it is version %s, and not %s", e.Is, e.Wanted)
+}
+
+// Fault says where versions are chosen from.
+func (e *VersionError) Fault() (fault.Kind, string) {
+	return fault.Usage, "a folder or a .tgz has the one version: leave it out, or name the chart of a repository or registry"
+}
+
+// checkVersion compares the version with one that was asked for, or a constraint.
+func (c *Chart) checkVersion(wanted string) error {
+	if wanted == "" || wanted == c.Version() {
+		return nil
+	}
+	is, err := semver.NewVersion(c.Version())
+	if exact, notExact := semver.NewVersion(wanted); err == nil && notExact == nil {
+		if is.Equal(exact) && is.Metadata() == exact.Metadata() {
+			return nil
+		}
+	} else if constraint, unread := semver.NewConstraint(wanted); err == nil && unread == nil && constraint.Check(is) {
+		return nil
+	}
+	return &VersionError{Is: c.Version(), Wanted: wanted}
 }
 
 // parcel is a chart as it was found: a folder, or an archive.
@@ -76,6 +110,7 @@ type parcel struct {
 	prov    []byte
 	source  string
 	fetched bool // it came over the network
+	only    bool // nothing was chosen by its version
 }
 
 // read finds the chart.
@@ -88,7 +123,7 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 	case strings.HasPrefix(s.Ref, ociScheme):
 		return l.fromOCI(ctx, s.Ref, s.Version)
 	case strings.HasPrefix(s.Ref, "https://"), strings.HasPrefix(s.Ref, "http://"):
-		return l.fromURL(ctx, s)
+		return onlyOne(l.fromURL(ctx, s))
 	}
 	fi, err := os.Stat(s.Ref)
 	switch {
@@ -97,9 +132,16 @@ func (l *fetcher) read(ctx context.Context, s Source) (*parcel, error) {
 	case err != nil:
 		return nil, err
 	case fi.IsDir():
-		return &parcel{folder: s.Ref, source: s.Ref}, nil
+		return &parcel{folder: s.Ref, source: s.Ref, only: true}, nil
 	}
-	return readFile(s.Ref)
+	return onlyOne(readFile(s.Ref))
+}
+
+func onlyOne(p *parcel, err error) (*parcel, error) {
+	if err == nil {
+		p.only = true
+	}
+	return p, err
 }
 
 // readFile reads an archive and the provenance beside it.

@@ -50,6 +50,7 @@ type Options struct {
 	Names          place.Naming
 	Access         remote.Options // how the registry is reached: helm and nodes are told the same
 	CA             []byte         // PEM of what nodes have to trust; nil: they do already
+	DryRun         bool           // nothing is written
 	OutputDir      string         // where values files and reports go; empty: nowhere
 	OmitSecrets    Secrets        // which stay out of RenderDir
 	RenderDir      string         // where the rendered manifests go; empty: nowhere

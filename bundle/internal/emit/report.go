@@ -279,5 +279,9 @@ func advice(ways []string, o Options) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return "besides values there are, in the output folder:\n" + strings.Join(lines, "\n")
+	are := "are"
+	if o.DryRun {
+		are = "would be"
+	}
+	return "besides values there " + are + ", in the output folder:\n" + strings.Join(lines, "\n")
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
@@ -124,6 +126,28 @@ func (m *Media) dropRound(n int) error {
 	return errors.Join(errs...)
 }
 
+// sweepRounds removes the parity of rounds that a killed run was about to make, or to
+// remove.
+func (m *Media) sweepRounds() error {
+	if m.State == "" || m.Set.Parity == nil {
+		return nil
+	}
+	var errs []error
+	for _, suffix := range m.roundSuffixes() {
+		left, err := filepath.Glob(escape(m.path(m.State, suffix)) + ".*.partial")
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			n, err := strconv.Atoi(strings.TrimPrefix(filepath.Ext(strings.TrimSuffix(path, ".partial")), "."))
+			if err == nil && n != m.state.Round && path == m.round(n, suffix) {
+				errs = append(errs, os.Remove(path))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // oneParity writes a part of parity onto the medium that is in the drive.
 func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, error) {
 	if w, err := m.keptParity(ctx, folder, k); w != nil || err != nil {
@@ -159,7 +183,7 @@ func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, 
 	}
 	list := sums.Format()
 	for _, dir := range []string{folder, m.State} {
-		if there, err := os.ReadFile(m.path(dir, parts.BlocksSuffix)); err == nil && bytes.Equal(there, list) {
+		if there, err := parts.ReadFile(m.path(dir, parts.BlocksSuffix), int64(len(list))); err == nil && bytes.Equal(there, list) {
 			continue
 		}
 		if err := disk.WriteFile(m.path(dir, parts.BlocksSuffix), list); err != nil {
@@ -189,7 +213,7 @@ func (m *Media) keptParity(ctx context.Context, folder string, k int) (*Written,
 	if err != nil || got != sum {
 		return nil, ctx.Err()
 	}
-	w := &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, Kept: true}
+	w := &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, Kept: true, FromCache: m.NoReadBack}
 	return w, errors.Join(m.beside(ctx, folder, w), m.endRounds())
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -57,7 +56,7 @@ func commitCopy(f *os.File, path string) error {
 	if err := os.Rename(partial, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return layout.SyncFolder(filepath.Dir(path))
 }
 
 // CopyAndCompare is Copy that reads back what it wrote. A file that differs is
@@ -74,7 +73,7 @@ func CopyAndCompare(ctx context.Context, path string, src *io.SectionReader, tol
 	same, err := equal(ctx, f, src)
 	_ = f.Close() // it was only read
 	if err == nil && !same {
-		err = errors.Join(fmt.Errorf("%s: read back with other content", path), os.Remove(path))
+		err = errors.Join(&DiffersError{path, "read back with other content"}, os.Remove(path))
 	}
 	return err
 }
@@ -166,16 +165,4 @@ func common(ctx context.Context, f *os.File, src *io.SectionReader) (int64, erro
 			return 0, err
 		}
 	}
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // it may be written to, and not be listed
-	}
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // not every file system can
-	return d.Close()
 }

@@ -14,7 +14,7 @@ import (
 // medium that fails is asked for again. Without Swap, all go onto the medium that
 // is there.
 func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
-	swap := Swap{Of: m.Count(), Folder: folder}
+	swap := Swap{Of: m.Count(), Folder: folder, Cached: m.NoReadBack}
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
 		swap.Next, swap.Number, swap.Size = m.name(k), k, m.size(k)+m.small()
@@ -71,22 +71,23 @@ func (e *SameError) Error() string {
 }
 
 // one writes one part onto the medium that is in the drive.
-func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Written, error) {
+func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (w *Written, err error) {
+	defer func() { err = m.complete(err, folder) }()
 	path := filepath.Join(folder, m.Set.PartName(k))
-	old, err := m.makeWay(folder)
+	c, err := m.makesWay(folder)
 	if err != nil {
 		return nil, err
 	}
 	for other := range m.Count() {
 		name := m.name(other + 1)
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil && len(old) == 0 {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil && other+1 != k && m.Swap != nil && len(c.old) == 0 {
 			return nil, &SameError{folder, name}
 		}
 	}
-	if err := m.roomFor(folder, []int{k}, old); err != nil {
+	if err := m.roomFor(folder, []int{k}, &c); err != nil {
 		return nil, err
 	}
-	if err := m.remove(old); err != nil {
+	if err := m.clear(folder, c); err != nil {
 		return nil, err
 	}
 	if err := m.writeBeside(ctx, folder); err != nil {
@@ -95,8 +96,7 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (*Writ
 	if k > len(m.Set.Parts) {
 		return m.oneParity(ctx, folder, k-len(m.Set.Parts))
 	}
-	w := m.kept(ctx, k, path)
-	if w == nil {
+	if w = m.kept(ctx, k, path); w == nil {
 		commit, err := m.fill(ctx, k, path, fill)
 		if err == nil {
 			err = commit()

@@ -34,14 +34,41 @@ type MediumError struct {
 	Err  error
 }
 
-func (e *MediumError) Error() string { return fmt.Sprintf("part %d: %v", e.Part, e.Err) }
+func (e *MediumError) Error() string {
+	var wrong *parts.WrongError
+	if errors.As(e.Err, &wrong) {
+		return e.Err.Error() // it names the part
+	}
+	return fmt.Sprintf("part %d: %v", e.Part, e.Err)
+}
 
 // Unwrap returns what the system said.
 func (e *MediumError) Unwrap() error { return e.Err }
 
 // Fault says how to go on.
 func (e *MediumError) Fault() (fault.Kind, string) {
+	var wrong *parts.WrongError
+	if errors.As(e.Err, &wrong) {
+		return fault.KindOf(e.Err), "what is wrong is removed: the same command writes it again"
+	}
 	return fault.KindOf(e.Err), "the other parts are not touched by it: the same command goes on with what is missing"
+}
+
+// A DiffersError is a file that is not on its medium what was written there.
+type DiffersError struct{ Path, What string }
+
+func (e *DiffersError) Error() string { return e.Path + ": " + e.What }
+
+// Damaged says that the file is to blame.
+func (e *DiffersError) Damaged() bool { return true }
+
+// ofMedia reports whether all that went wrong is blamed on media.
+func ofMedia(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !ofMedia(err) })
+	}
+	var bad *MediumError
+	return errors.As(err, &bad)
 }
 
 // ofMedium reports whether a medium is to blame.
@@ -50,9 +77,10 @@ func ofMedium(err error) bool {
 		space *layout.SpaceError
 		path  *fs.PathError
 		wrong *parts.WrongError
+		other *DiffersError
 		errno syscall.Errno
 	)
-	if errors.As(err, &space) || errors.As(err, &wrong) || errors.As(err, &path) {
+	if errors.As(err, &space) || errors.As(err, &wrong) || errors.As(err, &other) || errors.As(err, &path) {
 		return true
 	}
 	return errors.As(err, &errno) && slices.Contains([]syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EIO, syscall.ENODEV, syscall.EFBIG}, errno)

@@ -71,6 +71,7 @@ type Media struct {
 // A Swap is a change of media. Nothing is open on the one in the drive.
 type Swap struct {
 	Done   string // name of the part that is on the medium in the drive; empty: none is yet
+	Cached bool   // that part was not read back from the medium
 	Next   string // name of the part that the next one is for
 	Number int    // of that part
 	Of     int    // parts in all
@@ -87,6 +88,10 @@ type Written struct {
 	SHA256 string `json:"sha256"`
 	Kept   bool   `json:"kept,omitempty"`   // an earlier run wrote it
 	Parity int    `json:"parity,omitempty"` // number of a part of parity, which has no Part
+
+	// FromCache says that SHA256 is of what the system has in memory: nothing proves
+	// that the medium has it.
+	FromCache bool `json:"fromCache,omitempty"`
 }
 
 // state is what goes on from one run to the next.
@@ -96,6 +101,10 @@ type state struct {
 	States map[int][]byte    `json:"states,omitempty"` // see parts.Proof
 	Added  []int             `json:"added,omitempty"`  // parts that are in the parity
 	Round  int               `json:"round,omitempty"`  // which files have that parity, see addParity
+
+	// Suspect are the SHA-256 of parts that have a piece of a cut blob of which the whole
+	// was found wrong: such a part is written again, as it cannot be proved alone.
+	Suspect []string `json:"suspect,omitempty"`
 }
 
 // A Fill writes part number k. It has its name, and is on the disk, after commit,
@@ -119,27 +128,30 @@ func (m *Media) HeadPath() string { return m.path(m.stateFolder(), parts.HeadSuf
 // Prepare checks that no other set of the name is in the way and that there is
 // room, and has the head written.
 func (m *Media) Prepare(ctx context.Context, head func(path string) error) error {
-	old := make(map[string][]string)
-	for _, folder := range append(slices.Clone(m.Folders), m.stateFolder()) {
+	ways := make(map[string]*clearing)
+	for _, folder := range m.folders() {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		list, err := m.makeWay(folder)
+		c, err := m.makesWay(folder)
 		if err = errors.Join(err, m.sweep(folder)); err != nil {
 			return err
 		}
-		old[filepath.Clean(folder)] = list
+		ways[folder] = &c
 	}
-	if err := m.checkRoom(old); err != nil {
+	if err := m.checkRoom(ways); err != nil {
 		return err
 	}
-	for _, folder := range slices.Sorted(maps.Keys(old)) {
-		if err := m.remove(old[folder]); err != nil {
-			return err
+	for _, folder := range m.folders() {
+		if err := m.clear(folder, *ways[folder]); err != nil {
+			return m.tellReplaced(err)
 		}
 	}
 	if err := head(m.HeadPath()); err != nil {
-		return err
+		for _, folder := range m.folders() {
+			m.bringBack(folder, *ways[folder])
+		}
+		return m.tellReplaced(err)
 	}
 	f, err := os.Open(m.HeadPath())
 	if err != nil {
@@ -153,7 +165,7 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
-	return nil
+	return m.sweepRounds()
 }
 
 // Close ends the work.
@@ -166,7 +178,7 @@ func (m *Media) Close() error {
 
 // readState takes over what an earlier run of the same set left.
 func (m *Media) readState() {
-	b, err := os.ReadFile(m.path(m.stateFolder(), stateSuffix))
+	b, err := parts.ReadFile(m.path(m.stateFolder(), stateSuffix), parts.MaxSetSize)
 	var old state
 	if err == nil && json.Unmarshal(b, &old) == nil && old.ID == m.Set.ID && old.Sums != nil {
 		m.state = old
@@ -191,29 +203,29 @@ func (m *Media) wanted() []int {
 	return all
 }
 
-// checkRoom asks each medium that is there for room. old is what goes before.
-func (m *Media) checkRoom(old map[string][]string) error {
+// checkRoom asks each medium that is there for room. ways say what is in the way.
+func (m *Media) checkRoom(ways map[string]*clearing) error {
 	if m.Swap != nil {
 		return nil // each is asked when it is in the drive
 	}
 	for i, list := range m.share() {
-		if err := m.roomFor(m.Folders[i], list, old[filepath.Clean(m.Folders[i])]); err != nil {
+		if err := m.roomFor(m.Folders[i], list, ways[filepath.Clean(m.Folders[i])]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// roomFor requires that some parts and what is beside them fit into a folder, once old
-// is gone.
-func (m *Media) roomFor(folder string, list []int, old []string) error {
+// roomFor requires that some parts and what is beside them fit into a folder, if need be
+// once that is gone which is in the way.
+func (m *Media) roomFor(folder string, list []int, c *clearing) error {
 	f, err := os.Open(folder)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	there := func(path string) int64 {
-		if len(old) > 0 {
+		if len(c.old) > 0 {
 			return 0
 		}
 		return max(Allocated(path), Allocated(path+".partial"))
@@ -226,8 +238,9 @@ func (m *Media) roomFor(folder string, list []int, old []string) error {
 		}
 		need += more
 	}
-	for _, path := range old {
-		need -= Allocated(path)
+	gain := int64(0)
+	for _, path := range c.old {
+		gain += Allocated(path)
 	}
 	for _, k := range list {
 		need += m.size(k) - there(filepath.Join(folder, m.name(k)))
@@ -244,6 +257,13 @@ func (m *Media) roomFor(folder string, list []int, old []string) error {
 	}
 	err = layout.CheckSpace(f, need)
 	var space *layout.SpaceError
+	if errors.As(err, &space) && gain > 0 {
+		c.first = true
+		if need -= gain; need <= 0 {
+			return nil
+		}
+		err = layout.CheckSpace(f, need)
+	}
 	if errors.As(err, &space) {
 		hint := "make room there, or give more folders with -o"
 		if len(list) > 1 && len(m.Folders) == 1 {
@@ -273,7 +293,8 @@ func (m *Media) share() [][]int {
 
 // Write writes the parts that are wanted. All that went wrong is in the error; what
 // is beside it was written.
-func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
+func (m *Media) Write(ctx context.Context, fill Fill) (all []Written, err error) {
+	defer func() { err = m.complete(err, m.folders()...) }()
 	shares := m.share()
 	var (
 		g       errgroup.Group
@@ -285,17 +306,16 @@ func (m *Media) Write(ctx context.Context, fill Fill) ([]Written, error) {
 	for i, list := range shares {
 		g.Go(func() error {
 			written[i], failed[i] = m.folder(ctx, m.Folders[i], list, fill)
-			var bad *MediumError
-			if failed[i] != nil && !errors.As(failed[i], &bad) {
-				cancel() // it is not the medium: no other will do better
+			if failed[i] != nil && !ofMedia(failed[i]) {
+				cancel() // no other medium will do better
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // what each said is in failed
-	all := slices.Concat(written...)
+	all = slices.DeleteFunc(slices.Concat(written...), func(w Written) bool { return m.state.Sums[filepath.Base(w.Path)] == "" })
 	slices.SortFunc(all, func(a, b Written) int { return cmp.Or(a.Parity-b.Parity, a.Part-b.Part) })
-	err := joined(failed)
+	err = joined(failed)
 	if err == nil {
 		err = m.proveLate(ctx, all)
 	}
@@ -404,7 +424,7 @@ func (m *Media) prologue(ctx context.Context, folder string) error {
 	if err := m.copyHead(ctx, folder); err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(m.path(folder, parts.SetSuffix)); err == nil && string(old) == string(set) {
+	if old, err := parts.ReadFile(m.path(folder, parts.SetSuffix), parts.MaxSetSize); err == nil && string(old) == string(set) {
 		return nil
 	}
 	return disk.WriteFile(m.path(folder, parts.SetSuffix), set)

@@ -31,6 +31,7 @@ func (m *Media) parityFolder(k int) string {
 // Protect computes the parts of parity, writes each into its folder, and reads it
 // back. data gives the columns of data.
 func (m *Media) Protect(ctx context.Context, data func(c int) parts.Column) (all []Written, err error) {
+	defer func() { err = m.complete(err, m.folders()...) }()
 	files := make([]*parityFile, m.Set.Parity.Parity)
 	defer func() {
 		for _, f := range files {
@@ -116,14 +117,14 @@ func (m *Media) readParity(ctx context.Context, k int, path string, sums *parity
 			return nil, fmt.Errorf("%s: read back: %w", path, err)
 		}
 		if want, _ := sums.At(m.Set.Parity.Data+k-1, b); parity.Sum(block) != want {
-			return nil, errors.Join(fmt.Errorf("%s: block %d was read back with other content", path, b), f.Close(), os.Remove(path))
+			return nil, errors.Join(&DiffersError{path, fmt.Sprintf("block %d was read back with other content", b)}, f.Close(), os.Remove(path))
 		}
 	}
 	sum, err := parts.HashFile(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k}, nil
+	return &Written{Path: path, Size: m.Set.ParitySize(), SHA256: sum, Parity: k, FromCache: m.NoReadBack}, nil
 }
 
 // A parityFile gets its name when it is complete.
@@ -158,7 +159,7 @@ func (p *parityFile) commit() error {
 	if err := os.Rename(p.path+".partial", p.path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(p.path))
+	return layout.SyncFolder(filepath.Dir(p.path))
 }
 
 // discard removes what was not committed.

@@ -13,9 +13,9 @@ import (
 )
 
 // A folder may hold what is not to be lost: files of no bundle, which are never
-// replaced, and another bundle in parts, which is replaced with Force only. Media have
-// no room for both, and parts of two bundles under one name deceive: what is replaced is
-// removed before the first byte is written, all of it.
+// replaced, and another bundle in parts, which is replaced with Force only. Parts of two
+// bundles under one name deceive: what is replaced goes away before the first byte is
+// written, all of it.
 
 // makeWay decides what becomes of that which stands in a folder under the names of the
 // set: old are the files of another set that may go.
@@ -74,11 +74,18 @@ func (m *Media) refuseSources(folder string, old []string) error {
 // setIn reads which set a folder has under the name, and whether it is this one. Where
 // there is but the begin of a bundle, it stands for a set without a part.
 func (m *Media) setIn(folder string) (there *parts.Set, same bool, err error) {
-	b, err := os.ReadFile(m.path(folder, parts.SetSuffix))
+	path := m.path(folder, parts.SetSuffix)
+	st, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return m.withoutSet(folder), false, nil
 	case err != nil:
+		return nil, false, err
+	case !st.Mode().IsRegular() || st.Size() > parts.MaxSetSize:
+		return nil, false, nil // then it is foreign
+	}
+	b, err := parts.ReadFile(path, parts.MaxSetSize)
+	if err != nil {
 		return nil, false, err
 	}
 	if there, err = parts.ParseSet(b); err != nil || there.Name != m.Set.Name {
@@ -142,7 +149,7 @@ func (m *Media) refuseOther(folder string, there *parts.Set) error {
 	}
 	return &fault.UsageError{
 		What:   fmt.Sprintf("%s: there are parts of another bundle, or of other sizes, under this name (%s): they are not replaced", filepath.Clean(folder), about),
-		Advice: "--force removes all of them first; another folder or name with -o leaves them as they are",
+		Advice: "--force replaces all of them; another folder or name with -o leaves them as they are",
 	}
 }
 
@@ -181,11 +188,15 @@ func (m *Media) remove(old []string) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		m.mu.Lock()
-		m.removed = append(m.removed, path)
-		m.mu.Unlock()
+		m.note(path)
 	}
 	return nil
+}
+
+func (m *Media) note(path string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = append(m.removed, path)
 }
 
 // Removed are the files of another set that had to go.
@@ -197,7 +208,7 @@ func (m *Media) Removed() []string {
 
 // Names reports whether the set of a bundle that a folder has names a file.
 func Names(folder, bundle, file string) bool {
-	b, err := os.ReadFile(filepath.Join(folder, bundle+parts.SetSuffix))
+	b, err := parts.ReadFile(filepath.Join(folder, bundle+parts.SetSuffix), parts.MaxSetSize)
 	if err != nil {
 		return false
 	}

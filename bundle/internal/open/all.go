@@ -3,8 +3,11 @@ package open
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
+	"strings"
 
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/trust"
 	"bundle/layout/parts"
 )
@@ -55,11 +58,14 @@ func apart(ctx context.Context, paths []string) (all []string, err error) {
 	return all, nil
 }
 
-// unused returns what is wrong with a path that the bundle was opened with: nothing
-// told whose it is, and the bundle has no use for it.
+// unused refuses a folder that the bundle was opened with and that has nothing of it:
+// of several bundles, it may have been to bring another. Files are refused by [File].
 func (b *Bundle) unused(ctx context.Context, paths []string, t *trust.Trust) error {
 	for _, path := range paths {
 		if slices.Contains(b.Parts.Files(), path) {
+			continue
+		}
+		if st, err := os.Stat(path); err != nil || !st.IsDir() {
 			continue
 		}
 		if id, err := bundleIn(ctx, path); err != nil || id != "" {
@@ -72,4 +78,43 @@ func (b *Bundle) unused(ctx context.Context, paths []string, t *trust.Trust) err
 		_ = other.Close()
 	}
 	return nil
+}
+
+// refuseStrangers names all files that were named beside the bundle and are nothing of
+// it: whoever names one believes that it counts.
+func (b *Bundle) refuseStrangers() error {
+	var all []string
+	e := &fault.UsageError{Advice: "leave out what is named by mistake; in a folder that is named, what is of no bundle is passed over"}
+	unknown := ""
+	for _, path := range b.Parts.Strangers() {
+		what := kindOf(path)
+		if what == "" {
+			what = "unknown content"
+			unknown = "\na part that holds the inside of a layer is known by its name alone: give it back the one that it had"
+		}
+		all = append(all, path+" ("+what+")")
+	}
+	e.Advice += unknown
+	switch e.What = strings.Join(all, ", "); len(all) {
+	case 0:
+		return nil
+	case 1:
+		e.What += " is no bundle, and no part of this one"
+	default:
+		e.What += " are no bundles, and no parts of this one"
+	}
+	return e
+}
+
+// kindOf says what a file is that is no bundle; empty where nothing tells.
+func kindOf(path string) (what string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "it cannot be read"
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil {
+		what, _ = otherKind(f, st.Size())
+	}
+	return what
 }

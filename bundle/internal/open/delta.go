@@ -252,14 +252,32 @@ func newLender(ctx context.Context, paths []string) (*lender, error) {
 }
 
 // needsLenders refuses other bundles beside one that takes nothing from them: it is
-// not clear then which one is meant.
-func (b *Bundle) needsLenders() error {
+// not clear then which one is meant. Where that is plain, because one of them is a
+// delta, the order that works is named.
+func (b *Bundle) needsLenders(ctx context.Context, t *trust.Trust) error {
 	if len(b.lenders) == 0 || len(b.absent) > 0 {
 		return nil
 	}
-	paths := b.Parts.Files()[:1]
+	own := b.Parts.Files()[0]
+	paths := []string{own}
 	for _, l := range b.lenders {
 		paths = append(paths, l.path)
+	}
+	for _, l := range b.lenders {
+		other, err := File(ctx, l.path, t)
+		if err != nil {
+			continue // it was named for what it has, not to be believed
+		}
+		isDelta := len(other.Required()) > 0
+		if err := other.Close(); err != nil {
+			return err
+		}
+		if isDelta {
+			return &fault.UsageError{
+				What:   fmt.Sprintf("%s is whole, and %s is a delta: a delta comes before the bundles that have the rest", own, l.path),
+				Advice: "give the same command with " + l.path + " first",
+			}
+		}
 	}
 	slices.Sort(paths)
 	return explainParts(&parts.SeveralError{Files: paths})

@@ -23,33 +23,39 @@ var kinds = []struct{ magic, what, advice string }{
 	{"PK\x03\x04", "a zip file", "if there is a bundle in it, unpack it"},
 }
 
-// otherKind is a usage error where a file is whole and something else than a
+// notBundle is a usage error where a file is whole and something else than a
 // bundle: nobody is to carry it again for that.
-func otherKind(path string, r io.ReaderAt, size int64) error {
+func notBundle(path string, r io.ReaderAt, size int64) error {
+	what, advice := otherKind(r, size)
+	if what == "" {
+		return nil
+	}
+	return fault.Input(path, errors.New("not a bundle: "+what), advice)
+}
+
+// otherKind says what a file is that is none, and what to do with it; empty where that
+// is not known.
+func otherKind(r io.ReaderAt, size int64) (what, advice string) {
 	head := make([]byte, min(size, 512))
 	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil // it is said when it is read
-	}
-	not := func(what, advice string) error {
-		return fault.Input(path, errors.New("not a bundle: "+what), advice)
+		return "", "" // it is said when it is read
 	}
 	for _, k := range kinds {
 		if bytes.HasPrefix(head, []byte(k.magic)) {
-			return not(k.what, k.advice)
+			return k.what, k.advice
 		}
 	}
 	switch {
 	case size == 0:
-		return not("an empty file", "look at the file that was carried: the copy may have failed")
+		return "an empty file", "look at the file that was carried: the copy may have failed"
 	case inventory.Is(head):
-		return not("the inventory of a registry", "bundle export --base takes it")
+		return "the inventory of a registry", "bundle export --base takes it"
 	case isText(head):
-		return not("a text file", "a bundle is what bundle export writes")
+		return "a text file", "a bundle is what bundle export writes"
+	case otherTar(io.NewSectionReader(r, 0, size)):
+		return "another tar archive", "a bundle is what bundle export writes"
 	}
-	if otherTar(io.NewSectionReader(r, 0, size)) {
-		return not("another tar archive", "a bundle is what bundle export writes")
-	}
-	return nil
+	return "", ""
 }
 
 // otherTar reports whether an archive, as far as it is looked at, has headers that

@@ -99,13 +99,16 @@ func File(ctx context.Context, path string, trust *trust.Trust, more ...string) 
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, explainParts(err))
-		if other := otherKind(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
+		if other := notBundle(path, f, f.Size()); other != nil && fault.KindOf(err) == fault.Damaged {
 			err = other
 		}
 		return nil, errors.Join(err, f.Close(), closeAll(lenders))
 	}
 	b.Parts, b.lenders = f, lenders
-	if err := b.needsLenders(); err != nil {
+	if err := b.refuseStrangers(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if err := b.needsLenders(ctx, trust); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil

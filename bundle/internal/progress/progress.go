@@ -56,6 +56,13 @@ func Ready(p Reporter) {
 	}
 }
 
+// Tell hands over a line that people have to read, where p shows any.
+func Tell(p Reporter, line string) {
+	if t, ok := p.(interface{ Tell(string) }); ok {
+		t.Tell(line)
+	}
+}
+
 type silent struct{}
 
 func (silent) Phase(string, int64) {}
@@ -91,6 +98,9 @@ func (s *steady) Expect(n int, thing string) { Expect(s.Reporter, n, thing) }
 
 // Pause implements what [Pause] asks for.
 func (s *steady) Pause() func() { return Pause(s.Reporter) }
+
+// Tell implements what [Tell] asks for.
+func (s *steady) Tell(line string) { Tell(s.Reporter, line) }
 
 // Ready implements what [Ready] asks for.
 func (s *steady) Ready() { Ready(s.Reporter) }

@@ -111,7 +111,7 @@ func TestHelper(t *testing.T) {
 	helper("broken", `echo 'vault is sealed' >&2; exit 3`)
 	helper("garbage", `head -c 100 /dev/urandom; echo hunter2`)
 	helper("endless", `cat /dev/zero`)
-	helper("hangs", `sleep 1000`)
+	helper("hangs", `exec sleep 1000`)
 	for _, tt := range []struct {
 		helper, host string
 		want, fails  string

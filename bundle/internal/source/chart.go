@@ -33,7 +33,7 @@ import (
 type ChartSpec struct {
 	Ref         string         // folder, .tgz, oci://host/path[:version], or a name in Repo
 	Repo        string         // URL of an HTTP chart repository
-	Version     string         // exact, or a constraint where Repo is given; empty: newest
+	Version     string         // or a constraint; empty: the newest; a folder or a .tgz has to be of it
 	Username    string         // for Repo
 	Password    string         //
 	Values      map[string]any // below the files

@@ -174,7 +174,7 @@ func explainWrite(err error) error {
 	case errors.As(err, &space):
 		return fault.WithHint(err, "make room there, or write the bundle elsewhere with -o")
 	case errors.Is(err, syscall.EFBIG):
-		return fault.WithHint(err, "the file system takes no file of that size; FAT32 ends at 4 GiB: format the medium as exFAT, ext4 or NTFS")
+		return fault.WithHint(err, "the file system takes no file of that size; FAT32 ends at 4 GiB: cut the bundle with --split-size fat32, or format the medium as exFAT, ext4 or NTFS")
 	}
 	return err
 }
