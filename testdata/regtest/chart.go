@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"sigs.k8s.io/yaml"

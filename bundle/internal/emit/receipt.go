@@ -121,9 +121,9 @@ type ReceiptFile struct {
 	Digest digest.Digest `json:"digest"`
 }
 
-// Prepare finds out before the first push whether a receipt of the bundle at
+// PrepareReceipt finds out before the first push whether a receipt of the bundle at
 // path can be written.
-func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
+func PrepareReceipt(o ReceiptOptions, path string, dryRun bool) error {
 	if o.Path == "" {
 		return nil
 	}
@@ -148,9 +148,9 @@ func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
 	return nil
 }
 
-// Write writes the receipt and its signature, each whole or not at all, the
+// WriteReceipt writes the receipt and its signature, each whole or not at all, the
 // signature last.
-func (o ReceiptOptions) Write(r *Receipt) error {
+func WriteReceipt(o ReceiptOptions, r *Receipt) error {
 	if o.Path == "" {
 		return nil
 	}
