@@ -179,7 +179,7 @@ func TestMerge(t *testing.T) {
 	a, b := sample(), NewSums([32]byte{1, 2, 3}, 3, 2, 4)
 	b.Set(4, 1, 77)
 	b.Done(4)
-	if !a.Merge(b) || !a.Known(4) {
+	if !a.Merge(b) || !a.known[4] {
 		t.Error("not merged")
 	}
 	b.Set(4, 1, 78)
