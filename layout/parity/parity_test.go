@@ -173,6 +173,13 @@ func TestSums(t *testing.T) {
 			t.Errorf("%d bytes are enough", n)
 		}
 	}
+	// What is protected has a block at least.
+	if _, err := ParseSums(NewSums([32]byte{1}, 3, 2, 1).Format()); err != nil {
+		t.Error("one block:", err)
+	}
+	if _, err := ParseSums(NewSums([32]byte{1}, 3, 2, 0).Format()); err == nil {
+		t.Error("no block is taken")
+	}
 }
 
 func TestMerge(t *testing.T) {
