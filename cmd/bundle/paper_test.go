@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestWrap(t *testing.T) {
 func TestProse(t *testing.T) {
 	const list = "  images:\n    - match: ghcr.io/acme/**    # * within a part of the path"
 	for width := 20; width <= 100; width++ {
-		for _, c := range newRoot().Commands() {
+		for _, c := range newRoot(io.Discard).Commands() {
 			if !c.Runnable() {
 				continue // a page
 			}

@@ -219,10 +219,7 @@ removed before, which is said. What is of no bundle is never replaced.`,
 			if f.stem != "" {
 				return &bundle.UsageError{What: "-o " + f.stem + " is no folder", Advice: "parts are called like the bundle; -o " + f.stem + "/ makes the folder"}
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			report, err := bundle.Split(cmd.Context(), args[0], *o, pr)
 			if report == nil {
 				return err
@@ -334,10 +331,7 @@ replaced only with --force.`,
 				o.Parity, o.Percent = 0, n
 			}
 			o.More = args[1:]
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			r, err := bundle.Protect(cmd.Context(), args[0], o, pr)
 			if err != nil {
 				return err
@@ -375,10 +369,7 @@ one with other content is replaced only with --force, and what is repaired never
 			if o.Folder == "" {
 				return &bundle.UsageError{What: "no folder for what is repaired", Advice: "give -o FOLDER: nothing is repaired in place"}
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			o.More = args[1:]
 			r, err := bundle.Repair(cmd.Context(), args[0], o, pr)
 			if r == nil {

@@ -10,7 +10,6 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
@@ -105,13 +104,6 @@ func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*me
 	return m, nil
 }
 
-// A job is a plan with its place in the file.
-type job struct {
-	*plan.Plan
-	layout *layout.Plan
-	id     string
-}
-
 // cut decides where the parts begin.
 func (j job) cut(o *SetOptions) (*parts.Set, error) {
 	layers := make(map[digest.Digest]bool)
@@ -141,7 +133,8 @@ func CutFor(c parts.Cutting, o *SetOptions) (*parts.Set, error) {
 }
 
 // writeSet writes the head, and then each part into its folder.
-func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res *Result) (err error) {
+func (j job) writeSet(ctx context.Context, res *Result) (err error) {
+	o, client := j.Options, j.client
 	set, err := j.cut(o.Set)
 	if err != nil {
 		return err
@@ -247,7 +240,7 @@ func (w *setWriter) slice(ctx context.Context, path string, r layout.Range, prep
 		}
 		f.tally = w.tally
 	}
-	if err := w.fetch(ctx, f); err != nil {
+	if err := fetch(ctx, f); err != nil {
 		return nil, w.suspend(lw, err)
 	}
 	return func() error { return errors.Join(lw.Commit(), lw.Close()) }, nil
