@@ -26,7 +26,6 @@ import (
 // What goes into a bundle, and what one holds.
 type (
 	ChartSpec = source.ChartSpec // a chart and the inputs to render it with
-	ImageSpec = source.ImageSpec // an image that the user names
 	Config    = source.Config    // what --config takes
 	Platform  = image.Platform   // os/arch[/variant]
 	Bundle    = open.Bundle      // an open bundle, checked but for its layers
