@@ -26,7 +26,6 @@ import (
 // What goes into a bundle, and what one holds.
 type (
 	ChartSpec = source.ChartSpec // a chart and the inputs to render it with
-	ImageSpec = source.ImageSpec // an image that the user names
 	Config    = source.Config    // what --config takes
 	Platform  = image.Platform   // os/arch[/variant]
 	Bundle    = open.Bundle      // an open bundle, checked but for its layers
@@ -45,7 +44,8 @@ type (
 type (
 	SetOptions = transfer.SetOptions // how a bundle is cut, and where its parts go
 	PartSize   = transfer.PartSize
-	Swap       = media.Swap // a change of media in one drive
+	Swap       = media.Swap    // a change of media in one drive
+	Outline    = media.Outline // what people should know before
 )
 
 // Who signs, and whom to believe.

@@ -236,7 +236,7 @@ func (t *arrival) emit() emit.Options {
 // prepare finds out before the first push whether all that an import writes can
 // be written.
 func (t *arrival) prepare(charts []*emit.Chart) error {
-	if err := t.Receipt.Prepare(t.path, t.DryRun); err != nil || t.DryRun {
+	if err := emit.PrepareReceipt(t.Receipt, t.path, t.DryRun); err != nil || t.DryRun {
 		return err
 	}
 	return emit.Check(charts, t.emit())
@@ -257,7 +257,7 @@ func (t *arrival) write(charts []*emit.Chart, places []place.Placement, report *
 		return err
 	}
 	receipt.Tool, report.Receipt = t.Receipt.Tool, t.Receipt.Path
-	return t.Receipt.Write(receipt)
+	return emit.WriteReceipt(t.Receipt, receipt)
 }
 
 // report says what came of it.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/history"
 	"bundle/bundle/internal/inventory"
@@ -126,12 +127,12 @@ func (o *InventoryOptions) check() error {
 	if st, err := os.Stat(o.Output); err == nil && !st.Mode().IsRegular() {
 		return &fault.UsageError{What: "inventory " + o.Output + " is not a regular file"}
 	}
-	probe, err := os.CreateTemp(filepath.Dir(o.Output), "."+filepath.Base(o.Output)+".*")
+	err := disk.CheckWritable(o.Output)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &fault.UsageError{What: fmt.Sprintf("inventory %s: no folder %s", o.Output, filepath.Dir(o.Output))}
 	}
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return nil
 }

@@ -180,6 +180,20 @@ func TestMediumTooSmall(t *testing.T) {
 	}
 }
 
+// Where media are changed, parity grows in the folder that stays: whether it has room is
+// found out before the first part, too.
+func TestStateTooSmall(t *testing.T) {
+	_, _, eo, _, _ := inParts(t, SetOptions{Folders: []string{t.TempDir()}})
+	eo = again(eo, false, t.TempDir())
+	eo.Set.State, eo.Set.Parity, eo.Set.Only = onTmpfs(t, "size=150k"), 1, []int{1}
+	_, err := Export(context.Background(), eo)
+	var space *layout.SpaceError
+	if !errors.As(err, &space) || !strings.Contains(err.Error(), eo.Set.State) || !strings.Contains(fault.Hint(err), "--state") {
+		t.Errorf("error is %v, hint %s", err, fault.Hint(err))
+	}
+	regtest.WantFiles(t, eo.Set.Folders[0])
+}
+
 // A medium that nobody can write to is read as any other, and stays as it is.
 func TestMediumReadOnly(t *testing.T) {
 	dir := t.TempDir()

@@ -242,7 +242,7 @@ func TestReceiptForm(t *testing.T) {
 		`"charts":[{"name":"a","version":"1","target":"oci://r:5000/apps/charts/a","digest":"sha256:05","state":"present","archive":"sha256:02","files":[{"path":"out/a/values.yaml","digest":"sha256:03"}],"left":[]}],` +
 		`"layers":[{"digest":"sha256:06","size":5,"repositories":["ghcr.io/a"]}],"complete":true}`
 	path := filepath.Join(t.TempDir(), "receipt.json")
-	if err := (emit.ReceiptOptions{Path: path}).Write(r); err != nil {
+	if err := emit.WriteReceipt(emit.ReceiptOptions{Path: path}, r); err != nil {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer

@@ -68,8 +68,7 @@ func headSize(b *open.Bundle) int64 {
 
 // writeParts copies slices of a bundle onto media.
 func writeParts(ctx context.Context, bundle io.ReaderAt, m *media.Media) ([]media.Written, error) {
-	m.Progress.Phase("writing", m.Set.Size)
-	defer m.Progress.End()
+	m.Filling, m.Payload = "writing", m.Set.Size
 	err := m.Prepare(ctx, func(path string) error {
 		return media.Copy(ctx, path, io.NewSectionReader(bundle, 0, m.Set.Head), func(int64) {})
 	})

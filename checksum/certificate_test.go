@@ -1,6 +1,7 @@
 package checksum
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,7 +92,7 @@ func (c certTest) allowed(t testing.TB) []byte {
 		"KEY", publicKey(t, seedKey(t, 1), "").String(),
 		"OTHER", publicKey(t, seedKey(t, 2), "").String(),
 		"CA", publicKey(t, seedKey(t, 3), "ca").String(),
-	).Replace(orElse(c.file, "alice@example.org cert-authority CA")))
+	).Replace(cmp.Or(c.file, "alice@example.org cert-authority CA")))
 }
 
 func TestCertificates(t *testing.T) {
@@ -103,7 +104,7 @@ func TestCertificates(t *testing.T) {
 			if err := trust.AddAllowedSigners(test.allowed(t)); err != nil {
 				t.Fatal(err)
 			}
-			for _, wanted := range [][]string{nil, {"carol", orElse(test.principal, alice)}} {
+			for _, wanted := range [][]string{nil, {"carol", cmp.Or(test.principal, alice)}} {
 				trust.Principals = wanted
 				got, err := trust.Verify(message, armored, now)
 				if test.want != 0 {
@@ -136,7 +137,7 @@ func TestCertificatesAgree(t *testing.T) {
 			_, armored := test.make(t)
 			writeFile(t, dir, "allowed", test.allowed(t))
 			writeFile(t, dir, "sig", armored)
-			out, accepted := run(t, dir, message, keygen, "-Y", "verify", "-f", "allowed", "-I", orElse(test.principal, alice),
+			out, accepted := run(t, dir, message, keygen, "-Y", "verify", "-f", "allowed", "-I", cmp.Or(test.principal, alice),
 				"-n", Namespace, "-s", "sig", "-O", "verify-time="+now.Format("20060102150405Z"))
 			if want := test.want == 0 || test.laxer; accepted != want {
 				t.Errorf("ssh-keygen accepts: %v, expected %v\n%s\n%s", accepted, want, test.allowed(t), out)

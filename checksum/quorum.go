@@ -1,6 +1,7 @@
 package checksum
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -128,7 +129,7 @@ func tooFew(n int, distinct, accepted []Accepted, refused []error) error {
 	var found []string
 	for _, a := range accepted {
 		who := a.Fingerprint
-		if name := orElse(a.Principals, a.Comment); name != "" {
+		if name := cmp.Or(a.Principals, a.Comment); name != "" {
 			who += " (" + clean(name) + ")"
 		}
 		found = append(found, who)
@@ -144,11 +145,4 @@ func tooFew(n int, distinct, accepted []Accepted, refused []error) error {
 		what += "; not counted: " + err.Error()
 	}
 	return &TrustError{Reason: TooFew, Detail: what}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -47,17 +48,14 @@ with the same content. Nothing is fetched and nothing written.`,
   bundle check receipt.json --registry registry.plant.local:5000/apps`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if registry == "" {
-				return &bundle.UsageError{What: "no registry to ask", Advice: "give --registry HOST[:PORT][/PREFIX]"}
-			}
 			var err error
-			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
+			if o.Registry, err = asked(registry); err != nil {
 				return err
 			}
 			if args[0] == "-" && reg.passwordStdin {
 				return &bundle.UsageError{What: "--password-stdin and - both want standard input", Advice: "put the manifests into a file"}
 			}
-			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
+			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host, nil); err != nil {
 				return err
 			}
 			o.Stdin = cmd.InOrStdin()
@@ -83,7 +81,7 @@ with the same content. Nothing is fetched and nothing written.`,
 func checkJSON(r *reports.Check, err error) *jsonCheck {
 	j := &jsonCheck{Complete: err == nil, Registry: r.Registry, Unresolved: jsonFindings(r.Unresolved)}
 	for _, im := range r.Images {
-		c := jsonChecked{Reference: im.Reference, Digest: orElse(im.Digest.String(), im.Now.String()), State: im.State, Found: jsonFindings(im.Found)}
+		c := jsonChecked{Reference: im.Reference, Digest: cmp.Or(im.Digest.String(), im.Now.String()), State: im.State, Found: jsonFindings(im.Found)}
 		if im.State == "changed" {
 			c.Now = im.Now.String()
 		}

@@ -123,13 +123,10 @@ func (f *diffFlags) withRegistry(cmd *cobra.Command, path string, t *bundle.Trus
 	if f.o.Names, err = bundle.ParseNaming(f.names); err != nil {
 		return err
 	}
-	if f.o.RegistryOptions, err = f.reg.at(cmd, f.o.Registry.Host); err != nil {
+	f.o.Progress, f.o.Trust = newProgress(cmd), t
+	if f.o.RegistryOptions, err = f.reg.at(cmd, f.o.Registry.Host, f.o.Progress); err != nil {
 		return err
 	}
-	if f.o.Progress, err = newProgress(cmd); err != nil {
-		return err
-	}
-	f.o.RegistryOptions.Waiting, f.o.Trust = told(f.o.Progress), t
 	report, err := bundle.DiffRegistry(cmd.Context(), path, f.o)
 	if err != nil {
 		return err

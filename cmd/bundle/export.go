@@ -214,9 +214,7 @@ func runExport(cmd *cobra.Command, o *bundle.ExportOptions, reg *registryFlags, 
 	if o.Created, err = created(); err != nil {
 		return err
 	}
-	if o.Progress, err = newProgress(cmd); err != nil {
-		return err
-	}
+	o.Progress = newProgress(cmd)
 	o.Registry.Waiting = told(o.Progress)
 	if err := streamTo(cmd, o); err != nil {
 		return err

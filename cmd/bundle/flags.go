@@ -60,12 +60,22 @@ func (f *registryFlags) options() (bundle.RegistryOptions, error) {
 	return o, nil
 }
 
-// at are the options for one registry, which gets the credential that was given.
-func (f *registryFlags) at(cmd *cobra.Command, host string) (bundle.RegistryOptions, error) {
+// asked is the registry that a question is put to.
+func asked(registry string) (bundle.Registry, error) {
+	if registry == "" {
+		return bundle.Registry{}, &bundle.UsageError{What: "no registry to ask", Advice: "give --registry HOST[:PORT][/PREFIX]"}
+	}
+	return bundle.ParseRegistry(registry)
+}
+
+// at are the options for one registry, which gets the credential that was given. pr is
+// told when it does not answer; nil: nobody is.
+func (f *registryFlags) at(cmd *cobra.Command, host string, pr bundle.Progress) (bundle.RegistryOptions, error) {
 	o, err := f.options()
 	if err != nil {
 		return o, err
 	}
+	o.Waiting = told(pr)
 	c, ok, err := f.credential(cmd.Context(), cmd.InOrStdin())
 	if ok {
 		o.Credentials = map[string]bundle.Credential{host: c}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io"
@@ -103,7 +104,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if width == 0 || width > 100 {
 		width = 80
 	}
-	about := strings.TrimSpace(orElse(cmd.Long, cmd.Short))
+	about := strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short))
 	if !cmd.Runnable() {
 		fmt.Fprintln(w, about) // a page
 		return
@@ -240,11 +241,4 @@ func printCommands(w io.Writer, cmd *cobra.Command) {
 	for _, t := range topics {
 		fmt.Fprintf(w, "  %-*s %s\n", width, t.name, t.short)
 	}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -53,10 +53,7 @@ list for those tools, charts included, or as plain text.`,
 			if err != nil {
 				return err
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			o.Waiting = told(pr)
 			report, err := bundle.Images(cmd.Context(), specs, f.disabled, o)
 			if err != nil {

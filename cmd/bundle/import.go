@@ -186,14 +186,11 @@ func runImport(cmd *cobra.Command, paths []string, o *bundle.ImportOptions, reg 
 	if shards.asked(cmd) {
 		return shards.printJob(cmd, paths)
 	}
+	o.Progress = newProgress(cmd)
 	var err error
-	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
+	if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host, o.Progress); err != nil {
 		return err
 	}
-	if o.Progress, err = newProgress(cmd); err != nil {
-		return err
-	}
-	o.RegistryOptions.Waiting = told(o.Progress)
 	o.Tool = toolName()
 	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		o.Swap = nextMedium(in, cmd.ErrOrStderr(), o.Scratch != "")

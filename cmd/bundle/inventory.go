@@ -39,17 +39,15 @@ it holds.`,
 			if err := without(cmd, [][]string{{"unsigned", "key"}, {"catalog", "repository"}}); err != nil {
 				return err
 			}
-			if registry == "" {
-				return &bundle.UsageError{What: "no registry to ask", Advice: "give --registry HOST[:PORT][/PREFIX]"}
+			var err error
+			if o.Registry, err = asked(registry); err != nil {
+				return err
 			}
 			if o.Output == "" {
 				return &bundle.UsageError{What: "no file to write to", Advice: "give -o FILE"}
 			}
-			var err error
-			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
-				return err
-			}
-			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
+			o.Progress = newProgress(cmd)
+			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host, o.Progress); err != nil {
 				return err
 			}
 			if key != "" {
@@ -57,10 +55,6 @@ it holds.`,
 					return err
 				}
 			}
-			if o.Progress, err = newProgress(cmd); err != nil {
-				return err
-			}
-			o.RegistryOptions.Waiting = told(o.Progress)
 			o.Tool = toolName()
 			report, err := bundle.Inventory(cmd.Context(), o)
 			if err != nil {

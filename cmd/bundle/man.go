@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -43,7 +44,7 @@ func manPage(w io.Writer, cmd *cobra.Command) error {
 	}
 	fmt.Fprintf(w, ".SH SYNOPSIS\n\\fB%s\\fR%s\n", roff(cmd.CommandPath()), roff(usage))
 	fmt.Fprint(w, ".SH DESCRIPTION\n")
-	paragraphs(w, orElse(cmd.Long, cmd.Short+"."))
+	paragraphs(w, cmp.Or(cmd.Long, cmd.Short+"."))
 	if cmd.Example != "" {
 		fmt.Fprint(w, ".SH EXAMPLES\n")
 		verbatim(w, strings.Split(cmd.Example, "\n"))

@@ -45,9 +45,7 @@ age. Its id is that of an export of the same without --base.`,
 					return err
 				}
 			}
-			if o.Progress, err = newProgress(cmd); err != nil {
-				return err
-			}
+			o.Progress = newProgress(cmd)
 			o.Older, o.Tool = args[1:], toolName()
 			r, err := bundle.Merge(ctx, args[0], o)
 			if err != nil {

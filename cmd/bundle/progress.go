@@ -15,7 +15,7 @@ import (
 
 // newProgress chooses how to show progress on standard error: a bar on a
 // terminal, plain lines elsewhere, nothing when quiet.
-func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
+func newProgress(cmd *cobra.Command) bundle.Progress {
 	mode, _ := cmd.Flags().GetString("progress")
 	quiet, _ := cmd.Flags().GetBool("quiet")
 	w := cmd.ErrOrStderr()
@@ -27,11 +27,11 @@ func newProgress(cmd *cobra.Command) (bundle.Progress, error) {
 	}
 	switch {
 	case quiet || mode == "none":
-		return nil, nil
+		return nil
 	case mode == "plain":
-		return &lines{w: plainText{w}}, nil
+		return &lines{w: plainText{w}}
 	}
-	return &bar{w: plainTerminal{w}, width: func() int { return columns(w) }}, nil
+	return &bar{w: plainTerminal{w}, width: func() int { return columns(w) }}
 }
 
 // told is what registries that do not answer are reported to; nil for nobody.

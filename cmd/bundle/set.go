@@ -98,7 +98,7 @@ func (f *setFlags) options(cmd *cobra.Command) (*bundle.SetOptions, error) {
 		if !ok || !term.IsTerminal(int(in.Fd())) {
 			return nil, &bundle.UsageError{What: "--swap asks for media, and there is no terminal", Advice: "write one part at a time with --part K"}
 		}
-		o.Swap = swapper(in, cmd.ErrOrStderr())
+		o.Swap, o.Outline = swapper(in, cmd.ErrOrStderr()), outliner(cmd.ErrOrStderr())
 	}
 	return o, nil
 }
@@ -112,6 +112,32 @@ func (f *setFlags) into(cmd *cobra.Command, o *bundle.ExportOptions) (err error)
 		o.Output = f.stem
 	}
 	return err
+}
+
+// outliner says how many media there have to be, and how large.
+func outliner(out io.Writer) func(bundle.Outline) {
+	return func(o bundle.Outline) {
+		w := paper{plainText{out}, columns(out)}
+		what := count(o.Parts, "part")
+		if o.Parity > 0 {
+			what += fmt.Sprintf(" and %d of parity", o.Parity)
+		}
+		fmt.Fprintf(w, "%s: %s, one after the other at %s, with room for %s each\n", what, media(o.Parts+o.Parity), o.Folder, size(o.Room))
+		if o.Written > 0 {
+			fmt.Fprintf(w, "%d of them are written already\n", o.Written)
+		}
+		if o.Scratch > 0 {
+			fmt.Fprintf(w, "until the last is written, parity takes up to %s in %s\n", size(o.Scratch), o.State)
+		}
+	}
+}
+
+// media counts what has no regular plural.
+func media(n int) string {
+	if n == 1 {
+		return "1 medium"
+	}
+	return fmt.Sprintf("%d media", n)
 }
 
 // swapper asks for the next medium, and waits for Enter.
@@ -193,10 +219,7 @@ removed before, which is said. What is of no bundle is never replaced.`,
 			if f.stem != "" {
 				return &bundle.UsageError{What: "-o " + f.stem + " is no folder", Advice: "parts are called like the bundle; -o " + f.stem + "/ makes the folder"}
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			report, err := bundle.Split(cmd.Context(), args[0], *o, pr)
 			if report == nil {
 				return err
@@ -248,9 +271,14 @@ func printWritten(w io.Writer, list []reports.Written, of int) {
 // kept in a scratch folder.
 func nextMedium(in io.Reader, out io.Writer, kept bool) func(context.Context, *reports.MissingError) error {
 	lines := bufio.NewReader(in)
+	var before *reports.MissingError
 	return func(ctx context.Context, m *reports.MissingError) error {
 		w := paper{plainText{out}, columns(out)}
 		fmt.Fprintf(w, "\n%v\n", m)
+		if before != nil && slices.Equal(m.Parts, before.Parts) && m.Bytes == before.Bytes && m.Any == before.Any && m.Next == before.Next {
+			fmt.Fprint(w, "the medium that is there brought nothing new\n")
+		}
+		before = m
 		for _, line := range m.Problems {
 			fmt.Fprintf(w, "this medium is of no use: %s\n", line)
 		}
@@ -303,10 +331,7 @@ replaced only with --force.`,
 				o.Parity, o.Percent = 0, n
 			}
 			o.More = args[1:]
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			r, err := bundle.Protect(cmd.Context(), args[0], o, pr)
 			if err != nil {
 				return err
@@ -344,10 +369,7 @@ one with other content is replaced only with --force, and what is repaired never
 			if o.Folder == "" {
 				return &bundle.UsageError{What: "no folder for what is repaired", Advice: "give -o FOLDER: nothing is repaired in place"}
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			o.More = args[1:]
 			r, err := bundle.Repair(cmd.Context(), args[0], o, pr)
 			if r == nil {

@@ -36,10 +36,7 @@ signature is SHA256SUMS.sig.`,
 			if err != nil {
 				return err
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			report, err := bundle.Sign(cmd.Context(), args[0], signer, pr)
 			if err != nil {
 				return err

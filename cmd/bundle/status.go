@@ -31,20 +31,14 @@ the registry lost something that a name needs: an import of the bundle mends tha
   bundle status --registry registry.plant.local:5000/apps --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if registry == "" {
-				return &bundle.UsageError{What: "no registry to ask", Advice: "give --registry HOST[:PORT][/PREFIX]"}
-			}
 			var err error
-			if o.Registry, err = bundle.ParseRegistry(registry); err != nil {
+			if o.Registry, err = asked(registry); err != nil {
 				return err
 			}
-			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host); err != nil {
+			o.Progress = newProgress(cmd)
+			if o.RegistryOptions, err = reg.at(cmd, o.Registry.Host, o.Progress); err != nil {
 				return err
 			}
-			if o.Progress, err = newProgress(cmd); err != nil {
-				return err
-			}
-			o.RegistryOptions.Waiting = told(o.Progress)
 			report, err := bundle.Status(cmd.Context(), o)
 			if report == nil {
 				return err

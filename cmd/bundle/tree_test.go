@@ -83,7 +83,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle/reports", "check nodes diff history emit rewrite transfer kit media push place open source cosign image trust record fault chart remote words layout/parts"},
 		{"bundle/internal/check", "emit place record name chart remote words"},
 		{"bundle/internal/serve", "place open record name fault layout"},
-		{"bundle/internal/page", "diff trust record"},
+		{"bundle/internal/page", "diff trust record fault"},
 		{"bundle/internal/diff", "words open record name chart layout"},
 		{"bundle/internal/emit", "rewrite nodes push place open source trust record name disk fault relocate chart remote input words checksum layout/strict"},
 		{"bundle/internal/rewrite", "chart name fault"},

@@ -49,10 +49,7 @@ in that file.`,
 			if o.RegistryOptions, err = reg.options(); err != nil {
 				return err
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			o.RegistryOptions.Waiting = told(pr)
 			return runValues(cmd, o, specs, file, chart.notTaken)
 		},

@@ -29,10 +29,7 @@ checked with SHA256SUMS.sig and the files beside it that it names.`,
 			if err != nil {
 				return err
 			}
-			pr, err := newProgress(cmd)
-			if err != nil {
-				return err
-			}
+			pr := newProgress(cmd)
 			report, err := bundle.Verify(cmd.Context(), args[0], t, pr, args[1:]...)
 			if report == nil {
 				return err

@@ -173,13 +173,20 @@ func TestSums(t *testing.T) {
 			t.Errorf("%d bytes are enough", n)
 		}
 	}
+	// What is protected has a block at least.
+	if _, err := ParseSums(NewSums([32]byte{1}, 3, 2, 1).Format()); err != nil {
+		t.Error("one block:", err)
+	}
+	if _, err := ParseSums(NewSums([32]byte{1}, 3, 2, 0).Format()); err == nil {
+		t.Error("no block is taken")
+	}
 }
 
 func TestMerge(t *testing.T) {
 	a, b := sample(), NewSums([32]byte{1, 2, 3}, 3, 2, 4)
 	b.Set(4, 1, 77)
 	b.Done(4)
-	if !a.Merge(b) || !a.Known(4) {
+	if !a.Merge(b) || !a.known[4] {
 		t.Error("not merged")
 	}
 	b.Set(4, 1, 78)

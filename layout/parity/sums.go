@@ -36,9 +36,6 @@ func (s *Sums) At(column int, block int64) (crc uint32, known bool) {
 	return s.crc[int64(column)*s.Blocks+block], s.known[column]
 }
 
-// Known reports whether the blocks of a column are known.
-func (s *Sums) Known(column int) bool { return s.known[column] }
-
 // Merge takes over what another list of the same set knows. It reports false
 // where both know a column and differ.
 func (s *Sums) Merge(o *Sums) bool {

@@ -351,11 +351,3 @@ func (r parityReader) ReadAt(p []byte, offset int64) (int, error) {
 	}
 	return done, nil
 }
-
-// Sums returns the list of blocks, nil where there is none.
-func (f *File) Sums() *parity.Sums {
-	if f.repair == nil {
-		return nil
-	}
-	return f.repair.sums
-}

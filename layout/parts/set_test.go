@@ -278,6 +278,22 @@ func TestParseSetRefuses(t *testing.T) {
 	}
 }
 
+// What a reader would refuse is not written.
+func TestEncodeRefuses(t *testing.T) {
+	b, err := json.Marshal(setJSON(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ParseSet(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Parts[0].Size++
+	if b, err := s.Encode(); err == nil {
+		t.Errorf("written: %s", b)
+	}
+}
+
 // Links, folders and pipes in a folder are left alone, and so is what only looks
 // like a part.
 func TestOnlyRegularFiles(t *testing.T) {

@@ -6,9 +6,7 @@
 // the operating system. All three are a [Registry]: a host to talk to, a [Log]
 // of the requests that arrived, and faults that can be injected while it runs.
 //
-//	reg, err := regtest.Start(regtest.Options{TLS: true, Username: "u", Password: "p"})
-//	if err != nil { … }
-//	defer reg.Close()
+//	reg := regtest.Running(t, regtest.Start, regtest.Options{TLS: true, Username: "u", Password: "p"})
 //	desc, err := reg.PushImage(ctx, "library/nginx:1.27", regtest.Image{
 //		Layers: []regtest.Layer{{Size: 1 << 20, Seed: 1}},
 //	})

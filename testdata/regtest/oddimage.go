@@ -52,18 +52,9 @@ func (r *Registry) PushOdd(ctx context.Context, ref, platform string, layers ...
 			blobs = append(blobs, b)
 		}
 	}
-	for _, b := range blobs {
-		if err := r.pushBlob(ctx, repo, b); err != nil {
-			return ocispec.Descriptor{}, err
-		}
-	}
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("regtest: %w", err)
-	}
-	b := dataBlob(m.MediaType, raw)
-	b.desc.Platform = &p
-	return b.desc, r.pushManifest(ctx, repo, tag, b)
+	desc, err := r.pushAll(ctx, repo, tag, m, blobs)
+	desc.Platform = &p
+	return desc, err
 }
 
 // PushList pushes an index of children that are there already, or not.

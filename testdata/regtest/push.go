@@ -65,6 +65,11 @@ func (r *Registry) pushArtifact(ctx context.Context, repo, tag string, a Artifac
 		m.Layers = append(m.Layers, b.desc)
 		blobs = append(blobs, b)
 	}
+	return r.pushAll(ctx, repo, tag, m, blobs)
+}
+
+// pushAll pushes blobs, and then the manifest of them.
+func (r *Registry) pushAll(ctx context.Context, repo, tag string, m ocispec.Manifest, blobs []blob) (ocispec.Descriptor, error) {
 	for _, b := range blobs {
 		if err := r.pushBlob(ctx, repo, b); err != nil {
 			return ocispec.Descriptor{}, err
@@ -72,7 +77,7 @@ func (r *Registry) pushArtifact(ctx context.Context, repo, tag string, a Artifac
 	}
 	raw, err := json.Marshal(m)
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("regtest: artifact: %w", err)
+		return ocispec.Descriptor{}, fmt.Errorf("regtest: %w", err)
 	}
 	b := dataBlob(m.MediaType, raw)
 	return b.desc, r.pushManifest(ctx, repo, tag, b)

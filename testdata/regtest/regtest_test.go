@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -23,29 +21,14 @@ import (
 	"bundle/testdata/regtest"
 )
 
-// startProcess starts docker-registry; on a machine without it the test is
-// skipped, but never in CI.
-func startProcess(t *testing.T, opts regtest.Options) *regtest.Registry {
+func start(t *testing.T, o regtest.Options) *regtest.Registry {
 	t.Helper()
-	reg, err := regtest.StartProcess(opts)
-	if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	return reg
+	return regtest.Running(t, regtest.Start, o)
 }
 
-func start(t *testing.T, opts regtest.Options) *regtest.Registry {
+func startProcess(t *testing.T, o regtest.Options) *regtest.Registry {
 	t.Helper()
-	reg, err := regtest.Start(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	return reg
+	return regtest.Running(t, regtest.StartProcess, o)
 }
 
 // Every kind of registry takes the same images, and a foreign client (crane's
@@ -61,22 +44,13 @@ func TestKinds(t *testing.T) {
 			return start(t, regtest.Options{TLS: true, HTTP2: true, Token: true, Username: "u", Password: "p"})
 		},
 		"referrers": func(t *testing.T) *regtest.Registry {
-			reg, err := regtest.StartReferrers(regtest.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { reg.Close() })
-			return reg
+			return regtest.Running(t, regtest.StartReferrers, regtest.Options{})
 		},
 		"process": func(t *testing.T) *regtest.Registry { return startProcess(t, regtest.Options{}) },
 		"process+tls+basic behind a front": func(t *testing.T) *regtest.Registry {
 			back := startProcess(t, regtest.Options{TLS: true, Username: "u", Password: "p"})
-			front, err := regtest.StartFront(back, regtest.Options{TLS: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { front.Close() })
-			return front
+			front := func(o regtest.Options) (*regtest.Registry, error) { return regtest.StartFront(back, o) }
+			return regtest.Running(t, front, regtest.Options{TLS: true})
 		},
 	}
 	for kind, startKind := range kinds {
@@ -320,11 +294,7 @@ func TestCharts(t *testing.T) {
 }
 
 func TestReferrers(t *testing.T) {
-	reg, err := regtest.StartReferrers(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reg.Close()
+	reg := regtest.Running(t, regtest.StartReferrers, regtest.Options{})
 	subject, err := reg.PushImage(t.Context(), "r:1", regtest.Image{})
 	if err != nil {
 		t.Fatal(err)

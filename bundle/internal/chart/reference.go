@@ -172,15 +172,15 @@ var apiVersionRE = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 // taintEffects follow a colon after a label key and look like a tag.
 var taintEffects = []string{"NoSchedule", "NoExecute", "PreferNoSchedule"}
 
-// schemes are prefixes of references that are not URLs of something else.
-var schemes = []string{"docker://", "oci://", "docker-pullable://", "containerd://", "registry://"}
+// Schemes are prefixes of references that are not URLs of something else.
+var Schemes = []string{"docker://", "oci://", "docker-pullable://", "containerd://", "registry://"}
 
 // cutScheme removes such a prefix; ok is false for any other URL.
 func cutScheme(s string) (rest string, ok bool) {
 	if !strings.Contains(s, "://") {
 		return s, true
 	}
-	for _, p := range schemes {
+	for _, p := range Schemes {
 		if rest, found := strings.CutPrefix(s, p); found && !strings.Contains(rest, "://") {
 			return rest, true
 		}

@@ -8,6 +8,7 @@
 package disk
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -56,7 +57,20 @@ func Create(path string, b []byte, mode fs.FileMode) error {
 		return err
 	}
 	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
 	return errors.Join(err, f.Close())
+}
+
+// CheckWritable requires that WriteFile could put something under path.
+func CheckWritable(path string) error {
+	dir, base := filepath.Split(path)
+	probe, err := os.CreateTemp(cmp.Or(dir, "."), "."+base+".*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // WriteFile puts content under path, whole or not at all, and on the disk

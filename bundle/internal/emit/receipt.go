@@ -121,9 +121,9 @@ type ReceiptFile struct {
 	Digest digest.Digest `json:"digest"`
 }
 
-// Prepare finds out before the first push whether a receipt of the bundle at
+// PrepareReceipt finds out before the first push whether a receipt of the bundle at
 // path can be written.
-func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
+func PrepareReceipt(o ReceiptOptions, path string, dryRun bool) error {
 	if o.Path == "" {
 		return nil
 	}
@@ -138,19 +138,19 @@ func (o ReceiptOptions) Prepare(path string, dryRun bool) error {
 			return &fault.UsageError{What: "receipt " + o.Path + " is the bundle itself", Advice: "name another file"}
 		}
 	}
-	probe, err := os.CreateTemp(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".*")
+	err := disk.CheckWritable(o.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &fault.UsageError{What: fmt.Sprintf("receipt %s: no folder %s", o.Path, filepath.Dir(o.Path)), Advice: "make it first, or name another file"}
 	}
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return nil
 }
 
-// Write writes the receipt and its signature, each whole or not at all, the
+// WriteReceipt writes the receipt and its signature, each whole or not at all, the
 // signature last.
-func (o ReceiptOptions) Write(r *Receipt) error {
+func WriteReceipt(o ReceiptOptions, r *Receipt) error {
 	if o.Path == "" {
 		return nil
 	}

@@ -54,11 +54,7 @@ func newStore(t *testing.T, reg *regtest.Registry) Store {
 // startStore is one in a registry that is empty.
 func startStore(t *testing.T) (*regtest.Registry, Store) {
 	t.Helper()
-	reg, err := regtest.Start(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
+	reg := regtest.Running(t, regtest.Start, regtest.Options{})
 	return reg, newStore(t, reg)
 }
 
@@ -72,12 +68,7 @@ func registries(t *testing.T, test func(t *testing.T, reg *regtest.Registry)) {
 			if name == regtest.ProcessName {
 				judge.Path(t, name)
 			}
-			reg, err := start(regtest.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { reg.Close() })
-			test(t, reg)
+			test(t, regtest.Running(t, start, regtest.Options{}))
 		})
 	}
 }

@@ -17,11 +17,7 @@ import (
 // Indexes in indexes are reduced wherever the platform stands, and only what may
 // hold it is read.
 func TestNestedChoice(t *testing.T) {
-	reg, err := regtest.StartReferrers(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reg.Close()
+	reg := regtest.Running(t, regtest.StartReferrers, regtest.Options{})
 	leaf := func(platform string) ocispec.Descriptor {
 		d, err := reg.PushOdd(t.Context(), "n", platform, regtest.OddLayer{Content: platform})
 		if err != nil {

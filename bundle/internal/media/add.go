@@ -67,7 +67,7 @@ func (m *Media) addParity(ctx context.Context, k int, path string) (err error) {
 	for i, suffix := range m.roundSuffixes()[1:] {
 		f, err := createParity(m.round(next, suffix), m.size(len(m.Set.Parts)+1))
 		if err != nil {
-			return fault.WithHint(err, "parity over media that are changed takes that much room in the folder of --state")
+			return fault.WithHint(err, hintScratch)
 		}
 		files, out[i] = append(files, f), f.w
 	}
@@ -126,6 +126,16 @@ func (m *Media) dropRound(n int) error {
 	return errors.Join(errs...)
 }
 
+// parityWritten reports whether all of parity is on its media.
+func (m *Media) parityWritten() bool {
+	for k := range m.Set.Parity.Parity {
+		if m.state.Sums[m.Set.ParityName(k+1)] == "" {
+			return false
+		}
+	}
+	return true
+}
+
 // sweepRounds removes the parity of rounds that a killed run was about to make, or to
 // remove.
 func (m *Media) sweepRounds() error {
@@ -174,6 +184,7 @@ func (m *Media) oneParity(ctx context.Context, folder string, k int) (*Written, 
 	}
 	path := filepath.Join(folder, m.Set.ParityName(k))
 	size := m.size(len(m.Set.Parts) + k)
+	m.step("writing and reading back", size)
 	if err := CopyAndCompare(ctx, path, io.NewSectionReader(old[k-1], 0, size), m.Progress.Add); err != nil {
 		return nil, err
 	}
@@ -221,13 +232,8 @@ func (m *Media) keptParity(ctx context.Context, folder string, k int) (*Written,
 func (m *Media) endRounds() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for k := range m.Set.Parity.Parity {
-		if m.state.Sums[m.Set.ParityName(k+1)] == "" {
-			return nil
-		}
-	}
 	last := m.state.Round
-	if last == 0 {
+	if last == 0 || !m.parityWritten() {
 		return nil
 	}
 	m.state.Round, m.state.Added = 0, nil
@@ -244,7 +250,6 @@ func (m *Media) protectWritten(ctx context.Context) (all []Written, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	m.Progress.End()
-	m.Progress.Phase("computing parity", m.Set.Size)
+	m.step("computing parity", m.Set.Size)
 	return m.Protect(ctx, m.Set.Columns(f))
 }

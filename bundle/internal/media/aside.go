@@ -135,7 +135,7 @@ func (m *Media) complete(err error, folders ...string) error {
 
 func (m *Media) tellReplaced(err error) error {
 	kept := m.replacedIn()
-	if len(kept) == 0 {
+	if err == nil || len(kept) == 0 {
 		return err
 	}
 	hint := "what was there before is whole, in " + strings.Join(kept, ", ") + ",\nuntil the new bundle is complete"
@@ -149,7 +149,7 @@ func (m *Media) tellReplaced(err error) error {
 // else is in it.
 func (m *Media) dropReplaced(folder string) error {
 	aside := m.path(folder, replacedSuffix)
-	b, err := os.ReadFile(filepath.Join(aside, m.Set.Name+parts.SetSuffix))
+	b, err := parts.ReadFile(filepath.Join(aside, m.Set.Name+parts.SetSuffix), parts.MaxSetSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

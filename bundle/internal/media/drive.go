@@ -14,6 +14,7 @@ import (
 // medium that fails is asked for again. Without Swap, all go onto the medium that
 // is there.
 func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill) (all []Written, err error) {
+	m.outline(folder)
 	swap := Swap{Of: m.Count(), Folder: folder, Cached: m.NoReadBack}
 	for _, k := range list {
 		path := filepath.Join(folder, m.name(k))
@@ -30,6 +31,9 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 				err := m.Swap(ctx, swap)
 				resume()
 				if err != nil {
+					if ctx.Err() != nil {
+						err = fault.WithHint(err, "what is written stays: the same command goes on with "+swap.Next)
+					}
 					return all, err
 				}
 			}
@@ -46,6 +50,31 @@ func (m *Media) drive(ctx context.Context, folder string, list []int, fill Fill)
 		swap.Done, swap.Failed = swap.Next, nil
 	}
 	return all, nil
+}
+
+// An Outline is what people should know before they change media.
+type Outline struct {
+	Parts, Parity int
+	Written       int    // of all these, by an earlier run
+	Room          int64  // bytes that a medium has to have at most
+	Folder        string // where they are mounted, one after the other
+	Scratch       int64  // bytes that parity takes meanwhile in State, at most; 0: none
+	State         string
+}
+
+func (m *Media) outline(folder string) {
+	if m.Swap == nil || m.Outline == nil {
+		return
+	}
+	o := Outline{Parts: len(m.Set.Parts), Parity: m.Count() - len(m.Set.Parts), Folder: folder, Scratch: m.scratch(), State: m.State}
+	for k := range m.Count() {
+		o.Room = max(o.Room, m.size(k+1)+m.small())
+		if m.state.Sums[m.name(k+1)] != "" {
+			o.Written++
+		}
+	}
+	defer progress.Pause(m.Progress)()
+	m.Outline(o)
 }
 
 // otherMedium reports whether another medium may do better.
@@ -97,7 +126,9 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (w *Wr
 		return m.oneParity(ctx, folder, k-len(m.Set.Parts))
 	}
 	if w = m.kept(ctx, k, path); w == nil {
+		m.step(m.Filling, m.size(k))
 		commit, err := m.fill(ctx, k, path, fill)
+		m.step(m.proving(), 0)
 		if err == nil {
 			err = commit()
 		}
@@ -107,6 +138,9 @@ func (m *Media) one(ctx context.Context, folder string, k int, fill Fill) (w *Wr
 		if w, err = m.readBack(ctx, k, path); err != nil {
 			return nil, err
 		}
+	}
+	if m.Set.Parity != nil {
+		m.step("computing parity", 0)
 	}
 	if err := m.addParity(ctx, k, path); err != nil {
 		return nil, err

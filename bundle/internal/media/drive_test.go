@@ -24,10 +24,17 @@ func TestDrive(t *testing.T) {
 	drive, state := t.TempDir(), t.TempDir()
 	var asked []media.Swap
 	var full []string // media that were written
+	var outlines []media.Outline
 	interrupted := errors.New("interrupted")
 	run := func(person func(media.Swap) error) ([]media.Written, error) {
 		m := s.media(drive)
 		m.State = state
+		m.Outline = func(o media.Outline) {
+			outlines = append(outlines, o)
+			if len(outlines) == 1 && regtest.Files(t, drive) != nil {
+				t.Errorf("%v are there before it is said what will be", regtest.Files(t, drive))
+			}
+		}
 		m.Swap = func(_ context.Context, swap media.Swap) error {
 			asked = append(asked, swap)
 			return person(swap)
@@ -86,6 +93,13 @@ func TestDrive(t *testing.T) {
 	regtest.WantFiles(t, state, "x.tar.blocks", "x.tar.head", "x.tar.set.json", "x.tar.sha256", "x.tar.state")
 	if regtest.ReadFile(t, state, "x.tar.blocks") != regtest.ReadFile(t, undisturbed, "x.tar.blocks") {
 		t.Error("the list of blocks differs")
+	}
+
+	for i, o := range outlines {
+		if o.Parts != 3 || o.Parity != 1 || o.Written != 2*i || o.Folder != drive || o.State != state ||
+			o.Scratch != 2*s.set.ParitySize() || o.Room < s.set.ParitySize() {
+			t.Errorf("%+v", o)
+		}
 	}
 
 	// With the last medium still in the drive, nothing is left to do.

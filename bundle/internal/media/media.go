@@ -23,13 +23,12 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/disk"
-	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/progress"
-	"bundle/layout"
 	"bundle/layout/parts"
 )
 
@@ -41,6 +40,8 @@ type Media struct {
 	NoReadBack bool     // trust the page cache
 	Verified   bool     // blobs that are whole in a part are verified by who fills it
 	Progress   progress.Reporter
+	Filling    string            // what people are told while parts are filled; empty: nothing
+	Payload    int64             // bytes that are then told, of all parts that are wanted
 	Sums       map[string]string // SHA-256 of parts that are written already, by name
 	Beside     Beside            // further files for each medium that gets a part; nil: none
 
@@ -59,11 +60,15 @@ type Media struct {
 	State string
 	// Swap asks for another medium; see [Swap]. Nil: all parts go into Folders.
 	Swap func(context.Context, Swap) error
+	// Outline is called before the first byte goes onto media that are changed; nil: not.
+	Outline func(Outline)
 
 	head    *os.File
 	headSum string
 	proof   *parts.Proof
 	removed []string
+	filling atomic.Int32 // folders that still get parts
+	told    bool         // a phase of Progress is open
 	mu      sync.Mutex
 	state   state
 }
@@ -128,6 +133,11 @@ func (m *Media) HeadPath() string { return m.path(m.stateFolder(), parts.HeadSuf
 // Prepare checks that no other set of the name is in the way and that there is
 // room, and has the head written.
 func (m *Media) Prepare(ctx context.Context, head func(path string) error) error {
+	if m.State == "" {
+		m.step(m.Filling, m.Payload)
+	} else {
+		m.step(m.Filling, 0)
+	}
 	ways := make(map[string]*clearing)
 	for _, folder := range m.folders() {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -165,11 +175,12 @@ func (m *Media) Prepare(ctx context.Context, head func(path string) error) error
 	maps.Copy(m.state.Sums, m.Sums)
 	m.readState()
 	m.proof = &parts.Proof{Set: m.Set, Head: f, States: m.state.States}
-	return m.sweepRounds()
+	return m.tellReplaced(errors.Join(m.sweepRounds(), m.checkScratch()))
 }
 
 // Close ends the work.
 func (m *Media) Close() error {
+	m.endStep()
 	if m.head == nil {
 		return nil
 	}
@@ -203,77 +214,6 @@ func (m *Media) wanted() []int {
 	return all
 }
 
-// checkRoom asks each medium that is there for room. ways say what is in the way.
-func (m *Media) checkRoom(ways map[string]*clearing) error {
-	if m.Swap != nil {
-		return nil // each is asked when it is in the drive
-	}
-	for i, list := range m.share() {
-		if err := m.roomFor(m.Folders[i], list, ways[filepath.Clean(m.Folders[i])]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// roomFor requires that some parts and what is beside them fit into a folder, if need be
-// once that is gone which is in the way.
-func (m *Media) roomFor(folder string, list []int, c *clearing) error {
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	there := func(path string) int64 {
-		if len(c.old) > 0 {
-			return 0
-		}
-		return max(Allocated(path), Allocated(path+".partial"))
-	}
-	need := m.small()
-	if m.Beside != nil && (len(list) > 0 || m.getsParity(folder)) {
-		more, err := m.Beside.Need(folder)
-		if err != nil {
-			return err
-		}
-		need += more
-	}
-	gain := int64(0)
-	for _, path := range c.old {
-		gain += Allocated(path)
-	}
-	for _, k := range list {
-		need += m.size(k) - there(filepath.Join(folder, m.name(k)))
-	}
-	if p := m.Set.Parity; p != nil && m.State == "" {
-		for k := range p.Parity {
-			if path := filepath.Join(folder, m.Set.ParityName(k+1)); m.parityFolder(k+1) == folder {
-				need += m.Set.ParitySize() - there(path)
-			}
-		}
-	}
-	if need <= 0 {
-		return nil
-	}
-	err = layout.CheckSpace(f, need)
-	var space *layout.SpaceError
-	if errors.As(err, &space) && gain > 0 {
-		c.first = true
-		if need -= gain; need <= 0 {
-			return nil
-		}
-		err = layout.CheckSpace(f, need)
-	}
-	if errors.As(err, &space) {
-		hint := "make room there, or give more folders with -o"
-		if len(list) > 1 && len(m.Folders) == 1 {
-			hint = "give several folders with -o; or --swap, to change media in one drive; or --part K, to write one part"
-		}
-		return fault.WithHint(err, hint)
-	}
-	return err
-}
-
 // share gives each folder its parts: those that it has begun, and else in turn.
 func (m *Media) share() [][]int {
 	shares := make([][]int, len(m.Folders))
@@ -303,6 +243,7 @@ func (m *Media) Write(ctx context.Context, fill Fill) (all []Written, err error)
 	)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	m.filling.Store(int32(len(shares)))
 	for i, list := range shares {
 		g.Go(func() error {
 			written[i], failed[i] = m.folder(ctx, m.Folders[i], list, fill)
@@ -376,8 +317,36 @@ func (m *Media) folder(ctx context.Context, folder string, list []int, fill Fill
 			return m.medium(k, path, err)
 		})
 	}
+	if m.filling.Add(-1) == 0 {
+		m.step(m.proving(), 0)
+	}
 	wait()
 	return all, errors.Join(errs...)
+}
+
+// step tells what is done next.
+func (m *Media) step(name string, total int64) {
+	if m.Filling == "" {
+		return
+	}
+	m.endStep()
+	m.told = true
+	m.Progress.Phase(name, total)
+}
+
+func (m *Media) endStep() {
+	if m.told {
+		m.told = false
+		m.Progress.End()
+	}
+}
+
+// proving is the step in which a part goes to its medium, and is proved to be there.
+func (m *Media) proving() string {
+	if m.NoReadBack {
+		return "flushing to disk"
+	}
+	return "flushing to disk and reading back"
 }
 
 // noCommit is for a part that is on its medium already.

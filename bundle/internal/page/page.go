@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/diff"
+	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
 )
@@ -68,14 +68,14 @@ func styleSum() string {
 }
 
 var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
-	"t":      printable,
+	"t":      record.Printable,
 	"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
 	"policy": func() string { return inFile },
-	"size":   size,
+	"size":   fault.Size,
 	"groups": groups,
 	"count":  count,
-	"digest": func(d fmt.Stringer) string { return printable(d.String()) },
-	"base":   func(p string) string { return printable(filepath.Base(p)) },
+	"digest": func(d fmt.Stringer) string { return record.Printable(d.String()) },
+	"base":   func(p string) string { return record.Printable(filepath.Base(p)) },
 	"shell":  shell,
 	"values": values,
 	"when":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
@@ -124,24 +124,9 @@ func (o Options) Age(t time.Time) string {
 // Past reports whether a bundle is not to be used any more.
 func (o Options) Past(t time.Time) bool { return !t.IsZero() && o.Now.After(t) }
 
-func printable(s string) string { return record.Printable(s) }
-
-// size is a number of bytes in words, as the program says it elsewhere.
-func size(n int64) string {
-	units := []string{"kB", "MB", "GB", "TB"}
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, i := float64(n)/1000, 0
-	for v >= 999.95 && i < len(units)-1 {
-		v, i = v/1000, i+1
-	}
-	return fmt.Sprintf("%.1f %s", math.Round(v*10)/10, units[i])
-}
-
 // groups writes a fingerprint in groups of four, to be compared with paper.
 func groups(s string) []string {
-	s = printable(s)
+	s = record.Printable(s)
 	kind, sum, ok := strings.Cut(s, ":")
 	if !ok {
 		return []string{s}
@@ -155,7 +140,7 @@ func groups(s string) []string {
 
 // shell quotes a word of a command.
 func shell(s string) string {
-	s = printable(filepath.ToSlash(s))
+	s = record.Printable(filepath.ToSlash(s))
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,=", r)
 	}
@@ -198,14 +183,14 @@ func value(v any) string {
 	if r := []rune(text); len(r) > most {
 		text = fmt.Sprintf("%s… (%d characters in all)", string(r[:most]), len(r))
 	}
-	return printable(text)
+	return record.Printable(text)
 }
 
-// lines is printable for text of several lines.
+// lines is record.Printable for text of several lines.
 func lines(s string) string {
 	all := strings.Split(s, "\n")
 	for i, l := range all {
-		all[i] = printable(l)
+		all[i] = record.Printable(l)
 	}
 	return strings.Join(all, "\n")
 }

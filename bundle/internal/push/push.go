@@ -119,14 +119,13 @@ func (p *Pusher) Run(ctx context.Context, places []place.Placement, dryRun bool)
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.survey(ctx, all)
+	r, s, err := p.compare(ctx, all)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.agree(ctx, s, all); err != nil {
 		return nil, err
 	}
-	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	if err := r.prove(ctx, s, all); err != nil {
 		return nil, err
 	}
@@ -161,11 +160,10 @@ func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.survey(ctx, all)
+	r, s, err := p.compare(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	r.bytes.Sent = r.todo.total()
 	for _, u := range r.todo.absent {
 		r.bytes.Sent += u.desc.Size
@@ -180,6 +178,17 @@ func (p *Pusher) Compare(ctx context.Context, places []place.Placement) (*Result
 		res.Bytes.Mounted -= lack.Bytes
 	}
 	return res, nil
+}
+
+// compare finds out what is to be done.
+func (p *Pusher) compare(ctx context.Context, all []*goal) (*run, *survey, error) {
+	s, err := p.survey(ctx, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &run{
+		Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error),
+	}, s, nil
 }
 
 // prove finds what a delta leaves out, before the first push.

@@ -98,14 +98,13 @@ func (p *Pusher) RunBlobs(ctx context.Context, places []place.Placement, share S
 	for _, g := range all {
 		g.blobs = slices.DeleteFunc(slices.Clone(g.blobs), func(d ocispec.Descriptor) bool { return !mine[d.Digest] })
 	}
-	s, err := p.survey(ctx, all)
+	r, s, err := p.compare(ctx, all)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.agree(ctx, s, all); err != nil {
 		return nil, err
 	}
-	r := &run{Pusher: p, todo: s.todo(p.Bundle, all), bytes: Bytes{Present: s.present}, refusals: make(map[string]error)}
 	r.todo.manifests, r.todo.tags = nil, nil
 	if err := r.prove(ctx, s, all); err != nil {
 		return nil, err

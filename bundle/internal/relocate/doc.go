@@ -16,6 +16,7 @@
 //	                if its target is A+V+B: the slot wants V
 //	            set the slots to what they want; render
 //	            keep them if spots moved and none was lost
+//	        set paths too where targets have others    // rename.go
 //	        change digests and tags where targets ask  // pins.go
 //	        drop every key that is not needed          // prune.go
 //	        move settings that name the old hosts      // hosts.go
@@ -38,6 +39,11 @@
 // docker.io/acme is read in front of "/web:1.2", and the target is
 // reg:5000/acme/web:1.2, then the slot wants reg:5000/acme. The same rule covers
 // registries, namespaces, repositories, whole references and trailing slashes.
+//
+// Where the target has another path, and the chart keeps registry and path in two
+// values, no single slot has an answer: reg:5000/docker.io--acme--web:1.2 does not end
+// in what follows docker.io. The value of the path is set first then, and what is still
+// missing is a registry, as anywhere.
 //
 // # Stages
 //

@@ -188,6 +188,10 @@ func (d *derivation) plan(ctx context.Context, banned map[string]bool) (*plan, e
 	if err := d.unlessSpent(s.alone(ctx, slices.Concat(stages...), d.templates().nearby)); err != nil {
 		return nil, err
 	}
+	paths := pick(pathSlots(d.base, raws, d.templates().charts), func(s *slot) bool { return !banned[s.path.String()] })
+	if err := d.unlessSpent(s.rename(ctx, paths, stages)); err != nil {
+		return nil, err
+	}
 	if err := d.unlessSpent(s.pins(ctx, banned)); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type golden struct {
 	chart    string // folder
 	registry string // default registry
 	keepHost bool
+	flat     bool // one part of host and path
 	values   map[string]any
 	kube     string
 	digests  map[string]string // digest in the chart → digest in the target
@@ -58,6 +59,15 @@ var variants = []golden{
 	}},
 	{name: "numeric-tag-named", chart: "numeric-tag", named: map[string]string{
 		"quay.io/acme/ledger:1": "registry.plant.local:5000/apps/books/ledger:1.0-plant",
+	}},
+	{name: "operator-flat", chart: "operator", flat: true},
+	{name: "nested-flat", chart: "nested", flat: true},
+	{name: "hub-flat", chart: "hub", flat: true},
+	{name: "shared-registry-flat", chart: "shared-registry", flat: true},
+	{name: "shared-path-flat", chart: "shared-path", flat: true},
+	{name: "operator-named", chart: "operator", named: map[string]string{
+		"ghcr.io/acme/gateway:2.7.0":   "registry.plant.local:5000/apps/edge/door:2.7.0",
+		"docker.io/nats:2.12.8-alpine": "registry.plant.local:5000/apps/bus/nats:2-plant",
 	}},
 	{name: "hooks-left-alone", chart: "hooks", leave: "docker.io/"},
 	{name: "reasons-short", chart: "reasons", registry: "reg.local"},
@@ -114,7 +124,10 @@ func (g golden) request(t testing.TB) Request {
 			if target, ok := g.named[raw]; ok {
 				return target, true
 			}
-			target := TargetName(raw, g.registry, g.keepHost)
+			target := TargetName(raw, g.registry, g.keepHost || g.flat)
+			if name, below := strings.CutPrefix(target, g.registry+"/"); below && g.flat {
+				target = g.registry + "/" + strings.ReplaceAll(name, "/", "--")
+			}
 			for from, to := range g.digests {
 				target = strings.ReplaceAll(target, from, to)
 			}

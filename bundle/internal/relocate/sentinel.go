@@ -47,6 +47,13 @@ func (f form) mark(slots []*slot) {
 	}
 }
 
+// markPaths gives each slot a sentinel that may be a part of a path.
+func markPaths(slots []*slot) {
+	for i, s := range slots {
+		s.sentinel = fmt.Sprintf("zs%dz.path", i)
+	}
+}
+
 // markPins gives each slot a sentinel that looks like what it replaces: a
 // digest, its hexadecimal part, or a tag.
 func markPins(slots []*slot) {

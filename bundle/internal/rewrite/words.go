@@ -28,7 +28,7 @@ func (r *rewriter) words(text, key string) []edit {
 			i++
 		}
 		word := text[start:i]
-		for _, scheme := range schemes {
+		for _, scheme := range chart.Schemes {
 			if rest, ok := strings.CutPrefix(word, scheme); ok {
 				start, word = start+len(scheme), rest
 				break
@@ -46,9 +46,6 @@ func (r *rewriter) words(text, key string) []edit {
 	}
 	return edits
 }
-
-// schemes may stand before a reference.
-var schemes = []string{"docker://", "oci://", "docker-pullable://", "containerd://", "registry://"}
 
 // namedImage tells whether an ordinary word stands where an image is named.
 func namedImage(text, key string, at int, word string) bool {

@@ -56,11 +56,7 @@ func archive(t *testing.T, name, version, appVersion string) []byte {
 
 func registryOf(t *testing.T) (*regtest.Registry, *remote.Client) {
 	t.Helper()
-	reg, err := regtest.Start(regtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
+	reg := regtest.Running(t, regtest.Start, regtest.Options{})
 	c, err := remote.New(remote.Options{PlainHTTP: []string{reg.Host()}})
 	if err != nil {
 		t.Fatal(err)

@@ -18,11 +18,7 @@ import (
 
 func start(t *testing.T, o regtest.Options) (*regtest.Registry, Asker) {
 	t.Helper()
-	reg, err := regtest.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
+	reg := regtest.Running(t, regtest.Start, o)
 	c, err := remote.New(remote.Options{
 		PlainHTTP:   []string{reg.Host()},
 		Retry:       remote.Retry{Attempts: 1},

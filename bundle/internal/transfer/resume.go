@@ -14,6 +14,7 @@ import (
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/trust"
 	"bundle/checksum"
 	"bundle/layout"
 )
@@ -140,16 +141,16 @@ func Begun(output, head, id string) time.Time {
 // signature signs the list of checksums. A signature that the run before made of
 // the same list with the same key is used again: not every kind of key gives the
 // same signature twice, and the file is to be the same.
-func (o Options) signature(sums []byte, l *leftover) ([]byte, error) {
-	if o.Signer == nil {
+func signature(s *trust.Signer, sums []byte, l *leftover) ([]byte, error) {
+	if s == nil {
 		return nil, nil
 	}
 	if l != nil && string(l.sums) == string(sums) {
-		if who, err := checksum.Identify(sums, l.sig); err == nil && who.Fingerprint == o.Signer.Fingerprint() {
+		if who, err := checksum.Identify(sums, l.sig); err == nil && who.Fingerprint == s.Fingerprint() {
 			return l.sig, nil
 		}
 	}
-	return o.Signer.Sign(sums)
+	return s.Sign(sums)
 }
 
 // A Change is a reference that means something else than when the run began that

@@ -10,7 +10,6 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
-	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
@@ -26,6 +25,7 @@ type SetOptions struct {
 	Only       []int  // numbers of the parts to write; empty: all
 	State      string // what stays when media change; empty: the first folder
 	Swap       func(context.Context, media.Swap) error
+	Outline    func(media.Outline) // told before the first byte, with Swap
 	NoReadBack bool
 	Parity     int    // how many parts may be lost
 	Name       string // of the bundle
@@ -86,7 +86,7 @@ func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*me
 		set.Parity = p
 	}
 	m := &media.Media{
-		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, NoReadBack: s.NoReadBack, Progress: pr,
+		Set: set, Folders: s.Folders, Only: s.Only, State: s.State, Swap: s.Swap, Outline: s.Outline, NoReadBack: s.NoReadBack, Progress: pr,
 		Force: s.Force, ID: id, IDOf: IDOf,
 	}
 	if s.Beside.Make != nil {
@@ -102,13 +102,6 @@ func (s *SetOptions) Media(set *parts.Set, id string, pr progress.Reporter) (*me
 		}
 	}
 	return m, nil
-}
-
-// A job is a plan with its place in the file.
-type job struct {
-	*plan.Plan
-	layout *layout.Plan
-	id     string
 }
 
 // cut decides where the parts begin.
@@ -140,7 +133,8 @@ func CutFor(c parts.Cutting, o *SetOptions) (*parts.Set, error) {
 }
 
 // writeSet writes the head, and then each part into its folder.
-func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res *Result) (err error) {
+func (j job) writeSet(ctx context.Context, res *Result) (err error) {
+	o, client := j.Options, j.client
 	set, err := j.cut(o.Set)
 	if err != nil {
 		return err
@@ -150,9 +144,7 @@ func (o Options) writeSet(ctx context.Context, client *remote.Client, j job, res
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	m.Verified = true
-	o.Progress.Phase("fetching", j.payload(set, o.Set.Only))
-	defer o.Progress.End()
+	m.Verified, m.Filling, m.Payload = true, "fetching", j.payload(set, o.Set.Only)
 	w := &setWriter{Options: o, client: client, job: j, set: set, tally: newTally(j.Needs, o.Progress)}
 	w.tally.pieces = make(map[digest.Digest]int)
 	for _, e := range j.layout.Entries() {
@@ -248,7 +240,7 @@ func (w *setWriter) slice(ctx context.Context, path string, r layout.Range, prep
 		}
 		f.tally = w.tally
 	}
-	if err := w.fetch(ctx, f); err != nil {
+	if err := fetch(ctx, f); err != nil {
 		return nil, w.suspend(lw, err)
 	}
 	return func() error { return errors.Join(lw.Commit(), lw.Close()) }, nil

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/fault"
-	"bundle/bundle/internal/plan"
 	"bundle/bundle/internal/progress"
 	"bundle/bundle/internal/remote"
 	"bundle/layout"
@@ -33,10 +32,10 @@ func Streams(output string) bool {
 
 // stream writes the bundle in order. Blobs are fetched ahead, each into a buffer
 // that is bounded.
-func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (err error) {
-	w := o.Stream
-	if o.Output != StreamOutput {
-		f, openErr := openStream(ctx, o.Output)
+func (j job) stream(ctx context.Context) (err error) {
+	w := j.Stream
+	if j.Output != StreamOutput {
+		f, openErr := openStream(ctx, j.Output)
 		if openErr != nil {
 			return openErr
 		}
@@ -53,22 +52,22 @@ func (o Options) stream(ctx context.Context, client *remote.Client, p *plan.Plan
 	if w == nil {
 		return &fault.UsageError{What: "no stream to write the bundle to"}
 	}
-	if err := hasRoom(w, lp.Size()); err != nil {
+	if err := hasRoom(w, j.layout.Size()); err != nil {
 		return err
 	}
-	o.Progress.Phase("fetching", p.Payload())
-	progress.Expect(o.Progress, len(p.Needs), "image")
-	defer o.Progress.End()
+	j.Progress.Phase("fetching", j.Payload())
+	progress.Expect(j.Progress, len(j.Needs), "image")
+	defer j.Progress.End()
 	fetching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g errgroup.Group
-	a := newAhead(client, p, o.Jobs)
+	a := newAhead(j.client, j.Plan, j.Jobs)
 	g.Go(func() error { return a.run(fetching) })
-	t := newTally(p.Needs, o.Progress)
+	t := newTally(j.Needs, j.Progress)
 	var at digest.Digest
-	err = layout.Stream(w, lp, func(d digest.Digest) (io.ReadCloser, error) {
+	err = layout.Stream(w, j.layout, func(d digest.Digest) (io.ReadCloser, error) {
 		at = d
-		return &told{progress.Reader(a.blobs[d], o.Progress), func() { t.finished(d) }}, nil
+		return &told{progress.Reader(a.blobs[d], j.Progress), func() { t.finished(d) }}, nil
 	})
 	cancel()
 	_ = g.Wait() // each blob has said itself what went wrong with it

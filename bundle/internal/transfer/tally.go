@@ -6,8 +6,9 @@ import (
 	"slices"
 	"sync"
 
-	"bundle/bundle/internal/progress"
 	"github.com/opencontainers/go-digest"
+
+	"bundle/bundle/internal/progress"
 )
 
 // A tally knows how many blobs each image still waits for, and says when one

@@ -63,7 +63,7 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	sig, err := o.signature(sums, left)
+	sig, err := signature(o.Signer, sums, left)
 	if err != nil {
 		return nil, err
 	}
@@ -75,19 +75,29 @@ func Write(ctx context.Context, client *remote.Client, p *plan.Plan, o Options) 
 	if err != nil {
 		return nil, err
 	}
+	j := job{Options: o, Plan: p, client: client, layout: lp, id: parts.SumsID(sums)}
 	switch {
 	case o.Set != nil:
-		err = o.writeSet(ctx, client, job{p, lp, parts.SumsID(sums)}, res)
+		err = j.writeSet(ctx, res)
 	case Streams(o.Output):
-		err = o.stream(ctx, client, p, lp)
+		err = j.stream(ctx)
 	default:
-		res.Resumed, err = o.writeFile(ctx, client, p, lp)
+		res.Resumed, err = j.writeFile(ctx)
 	}
 	if err != nil {
 		return nil, explainWrite(err)
 	}
 	res.Size = lp.Size()
 	return res, nil
+}
+
+// A job is a plan that is carried out, with its place in the file.
+type job struct {
+	Options
+	*plan.Plan
+	client *remote.Client
+	layout *layout.Plan
+	id     string
 }
 
 // CheckOutput refuses a file that stands where a bundle is to be written, and is
@@ -105,42 +115,42 @@ func CheckOutput(output string) error {
 
 // writeFile fills the file and gives it its name. It returns how much of it an
 // earlier run had fetched.
-func (o Options) writeFile(ctx context.Context, client *remote.Client, p *plan.Plan, lp *layout.Plan) (resumed int64, err error) {
-	beside, err := o.besideFile(lp)
+func (j job) writeFile(ctx context.Context) (resumed int64, err error) {
+	beside, err := j.besideFile()
 	if err != nil {
 		return 0, err
 	}
 	create := layout.Create
-	if o.InOrder {
+	if j.InOrder {
 		create = layout.CreateInOrder
 	}
-	w, err := create(o.Output, lp)
+	w, err := create(j.Output, j.layout)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := o.transfer(ctx, client, p, w); err != nil {
-		return 0, o.suspend(w, err)
+	if err := j.transfer(ctx, w); err != nil {
+		return 0, j.suspend(w, err)
 	}
-	o.Progress.Phase("flushing to disk", 0)
-	defer o.Progress.End()
+	j.Progress.Phase("flushing to disk", 0)
+	defer j.Progress.End()
 	if err := w.Commit(); err != nil || beside == nil {
 		return w.Resumed(), err
 	}
-	return w.Resumed(), beside.Write(ctx, filepath.Dir(o.Output))
+	return w.Resumed(), beside.Write(ctx, filepath.Dir(j.Output))
 }
 
 // besideFile makes the files that lie next to the bundle, and requires that they and
 // it have room.
-func (o Options) besideFile(lp *layout.Plan) (media.Beside, error) {
-	if o.Beside.Make == nil {
+func (j job) besideFile() (media.Beside, error) {
+	if j.Beside.Make == nil {
 		return nil, nil
 	}
-	files, err := o.Beside.Make(0)
+	files, err := j.Beside.Make(0)
 	if err != nil {
 		return nil, err
 	}
-	folder := filepath.Dir(o.Output)
+	folder := filepath.Dir(j.Output)
 	need, err := files.Need(folder)
 	if err != nil {
 		return nil, err
@@ -150,7 +160,7 @@ func (o Options) besideFile(lp *layout.Plan) (media.Beside, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return files, layout.CheckSpace(f, need+max(lp.Size()-media.Allocated(o.Output+".partial"), 0))
+	return files, layout.CheckSpace(f, need+max(j.layout.Size()-media.Allocated(j.Output+".partial"), 0))
 }
 
 // explainWrite says beside an error of the output what to do about it.
@@ -185,16 +195,16 @@ const worthKeeping = 1 << 20
 
 // suspend leaves the partial file of a run that failed, where the same command
 // can save something by going on with it. What it holds is verified then.
-func (o Options) suspend(w *layout.Writer, err error) error {
-	if w.Written() < worthKeeping && o.Set == nil {
+func (j job) suspend(w *layout.Writer, err error) error {
+	if w.Written() < worthKeeping && j.Set == nil {
 		return err
 	}
 	if serr := w.Suspend(); serr != nil {
 		return errors.Join(err, serr)
 	}
 	err = explainWrite(err)
-	hint := fmt.Sprintf("what was fetched is kept in %s.partial: the same command goes on from there", o.Output)
-	if o.Set != nil {
+	hint := fmt.Sprintf("what was fetched is kept in %s.partial: the same command goes on from there", j.Output)
+	if j.Set != nil {
 		hint = "what was fetched is kept: the same command goes on from there"
 	}
 	if h := fault.Hint(err); h != "" {
@@ -204,14 +214,14 @@ func (o Options) suspend(w *layout.Writer, err error) error {
 }
 
 // transfer fetches every blob of the plan into its place.
-func (o Options) transfer(ctx context.Context, client *remote.Client, p *plan.Plan, w *layout.Writer) error {
-	o.Progress.Phase("fetching", p.Payload())
-	progress.Expect(o.Progress, len(p.Needs), "image")
-	defer o.Progress.End()
-	return o.fetch(ctx, newFetcher(client, p, w, o.Jobs, o.Progress))
+func (j job) transfer(ctx context.Context, w *layout.Writer) error {
+	j.Progress.Phase("fetching", j.Payload())
+	progress.Expect(j.Progress, len(j.Needs), "image")
+	defer j.Progress.End()
+	return fetch(ctx, newFetcher(j.client, j.Plan, w, j.Jobs, j.Progress))
 }
 
-func (o Options) fetch(ctx context.Context, f *fetcher) error {
+func fetch(ctx context.Context, f *fetcher) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range f.workers() {
 		g.Go(func() error { return f.work(ctx) })
