@@ -249,3 +249,17 @@ func TestPolicy(t *testing.T) {
 		t.Error("no policy in the head")
 	}
 }
+
+// On paper text keeps its proportions: only the root has a size that is not relative,
+// and rules that count in rem follow it.
+func TestSizesFollowRoot(t *testing.T) {
+	fixed := regexp.MustCompile(`([^{}]+)\{[^{}]*font(?:-size)?:[^;}]*[0-9](?:pt|px|mm)`).FindAllStringSubmatch(style, -1)
+	if len(fixed) == 0 {
+		t.Error("no size for paper")
+	}
+	for _, m := range fixed {
+		if selector := strings.TrimSpace(m[1]); selector != "html" {
+			t.Errorf("%s has a size of its own, which rem does not follow", selector)
+		}
+	}
+}
