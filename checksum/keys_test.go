@@ -203,7 +203,7 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		"type does not match": {"ssh-rsa " + blob, "of type"},
 		"options before":      {"restrict " + line, "no base64"},
 		"unknown type":        {"ssh-new AAAAB3NzaC1uZXc=", "unknown"},
-		"RFC 4716":            {"---- BEGIN SSH2 PUBLIC KEY ----\n" + blob + "\n---- END SSH2 PUBLIC KEY ----\n", "line 2"},
+		"RFC 4716":            {"---- BEGIN SSH2 PUBLIC KEY ----\n" + blob + "\n---- END SSH2 PUBLIC KEY ----\n", "not a public key"},
 		"long line":           {strings.Repeat("#", maxLine+1), "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
