@@ -60,6 +60,18 @@ func lockPartial(file *os.File, path string) (current bool, err error) {
 	return err == nil && os.SameFile(opened, there), err
 }
 
+// InUse reports whether another run is writing the file at path, which is one that
+// [Create] works on: a bundle under its partial name. It changes nothing.
+func InUse(path string) bool {
+	file, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer file.Close() // and with it what was locked
+	_, err = lockPartial(file, path)
+	return errors.Is(err, ErrInUse)
+}
+
 // commitFile renames while the lock is held: a run that waits for the name
 // cannot touch the file in between.
 func commitFile(file *os.File, from, to string) error {

@@ -38,6 +38,16 @@ func openPartial(path string) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
+// InUse reports whether another run is writing the file at path, which is one that
+// [Create] works on: a bundle under its partial name. It changes nothing.
+func InUse(path string) bool {
+	file, err := os.Open(path)
+	if err == nil {
+		file.Close()
+	}
+	return isInUse(err)
+}
+
 // long is a path that may have more than 260 letters: package os does the same.
 func long(path string) string {
 	abs, err := filepath.Abs(path)

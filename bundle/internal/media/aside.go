@@ -1,6 +1,7 @@
 package media
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,6 +80,10 @@ func (m *Media) clear(folder string, c clearing) error {
 	}
 	if err := os.Mkdir(aside, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
+	}
+	// A link there would lead the old bundle to wherever the medium's maker wanted it.
+	if st, err := os.Lstat(aside); err != nil || !st.IsDir() {
+		return cmp.Or(err, error(&fault.UsageError{What: aside + ": this is no folder", Advice: "what is replaced is kept there until the new bundle is complete: remove it"}))
 	}
 	for _, path := range c.old {
 		if err := os.Rename(path, filepath.Join(aside, filepath.Base(path))); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -26,6 +26,7 @@ import (
 type source struct {
 	whole []byte
 	set   *parts.Set
+	plan  *layout.Plan
 }
 
 // newSource makes a bundle called x.tar with one blob for each size, and cuts it. The
@@ -68,7 +69,7 @@ func newSource(t testing.TB, seed uint64, part int64, parity int, sizes ...int) 
 		set.Parity, err = set.NewParity(parity, len(set.Parts))
 		must(t, err)
 	}
-	return source{whole.Bytes(), set}
+	return source{whole.Bytes(), set, plan}
 }
 
 // threeParts is cut into three, of which the second and third have pieces of one blob.

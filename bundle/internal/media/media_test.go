@@ -204,7 +204,7 @@ func TestPieceIsWrong(t *testing.T) {
 	s := threeParts(t, 1)
 	undisturbed := t.TempDir()
 	s.mustWrite(t, s.media(undisturbed))
-	flipped := source{slices.Clone(s.whole), s.set}
+	flipped := source{slices.Clone(s.whole), s.set, s.plan}
 	flipped.whole[s.set.Parts[2].Offset-100] ^= 1
 	drive, state := t.TempDir(), t.TempDir()
 	part := func(k int, from source) ([]media.Written, error) {
@@ -328,6 +328,46 @@ func TestPrepare(t *testing.T) {
 				t.Errorf("removed: %v", m.Removed())
 			}
 		})
+	}
+}
+
+// What another run is writing is not taken away, though forced: neither of two exports
+// into one folder loses what it has.
+func TestPrepareInUse(t *testing.T) {
+	t.Parallel()
+	s, other := threeParts(t, 0), newSource(t, 2, 16_000, 0, 11_000, 20_000)
+	dir := t.TempDir()
+	other.mustWrite(t, other.media(dir))
+	w, err := layout.Create(filepath.Join(dir, "x.tar.001"), s.plan)
+	must(t, err)
+	defer w.Close()
+	before := regtest.Files(t, dir)
+	m := s.media(dir)
+	m.Force = true
+	if _, err := s.write(context.Background(), m, s.fill); !errors.Is(err, layout.ErrInUse) || !strings.Contains(err.Error(), "x.tar.001.partial") {
+		t.Errorf("error is %v", err)
+	}
+	if after := regtest.Files(t, dir); !slices.Equal(before, after) {
+		t.Errorf("there are %v, there were %v", after, before)
+	}
+}
+
+// Where what is replaced is kept, no link leads elsewhere.
+func TestReplacedIsNoLink(t *testing.T) {
+	t.Parallel()
+	s, other := threeParts(t, 0), newSource(t, 2, 16_000, 0, 11_000, 20_000)
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	other.mustWrite(t, other.media(dir))
+	must(t, os.Symlink(elsewhere, filepath.Join(dir, "x.tar.replaced")))
+	before := regtest.Files(t, dir)
+	m := s.media(dir)
+	m.Force = true
+	var usage *fault.UsageError
+	if _, err := s.write(context.Background(), m, s.fill); !errors.As(err, &usage) {
+		t.Errorf("error is %v", err)
+	}
+	if after := regtest.Files(t, dir); !slices.Equal(before, after) || len(regtest.Files(t, elsewhere)) > 0 {
+		t.Errorf("there are %v, there were %v", after, before)
 	}
 }
 

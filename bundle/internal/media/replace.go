@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"bundle/bundle/internal/fault"
+	"bundle/layout"
 	"bundle/layout/parts"
 )
 
@@ -46,6 +48,9 @@ func (m *Media) makeWay(folder string) (old []string, err error) {
 		for _, path := range []string{filepath.Join(folder, name), filepath.Join(folder, name+".partial")} {
 			if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() {
 				old = append(old, path)
+			}
+			if strings.HasSuffix(path, ".partial") && layout.InUse(path) {
+				return nil, fault.WithHint(fmt.Errorf("%s: %w", path, layout.ErrInUse), "wait until it has ended, or choose another folder with -o")
 			}
 		}
 	}
