@@ -15,6 +15,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
+	"bundle/layout"
 	"bundle/layout/parts"
 	"bundle/testdata/regtest"
 )
