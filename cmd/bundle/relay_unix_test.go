@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,14 +30,19 @@ type relay struct {
 	served   sync.WaitGroup
 
 	mu   sync.Mutex
-	idle []*standing
+	idle map[string][]*standing // by what of their environment they read but once
 }
 
 // standing is a process that waits for commands, or has one.
 type standing struct {
 	cmd  *exec.Cmd
 	conn *net.UnixConn
+	once string // with a NUL after each variable
 }
+
+// once are the beginnings of variables that a process reads but once: before main, or for
+// its first connection or local time.
+var once = []string{"GO", "TZ=", "SSL_CERT_", "HTTP_PROXY=", "HTTPS_PROXY=", "NO_PROXY=", "http_proxy=", "https_proxy=", "no_proxy="}
 
 // standingEnv makes a process of the program wait for commands on its file 3.
 const standingEnv = "BUNDLE_TEST_STANDING"
@@ -57,7 +63,7 @@ func startRelay() (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{dir: dir, program: program}
+	r := &relay{dir: dir, program: program, idle: make(map[string][]*standing)}
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "bundle"), source)
 	if out, err := build.CombinedOutput(); err != nil {
 		r.close()
@@ -83,8 +89,10 @@ func (r *relay) close() {
 		r.listener.Close()
 	}
 	r.served.Wait()
-	for _, s := range r.idle {
-		s.end()
+	for _, idle := range r.idle {
+		for _, s := range idle {
+			s.end()
+		}
 	}
 	os.RemoveAll(r.dir)
 }
@@ -111,7 +119,7 @@ func (r *relay) serve(client *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	s, err := r.take()
+	s, err := r.take(onceOf(request))
 	if err != nil {
 		closeAll(streams)
 		return err
@@ -161,20 +169,34 @@ func (r *relay) serve(client *net.UnixConn) error {
 	return err
 }
 
+// onceOf is what of a request's environment a process has to start with.
+func onceOf(request []byte) string {
+	var b strings.Builder
+	for field := range strings.SplitSeq(string(request), "\x00") {
+		pair, ok := strings.CutPrefix(field, "e")
+		if ok && slices.ContainsFunc(once, func(name string) bool { return strings.HasPrefix(pair, name) }) {
+			b.WriteString(pair)
+			b.WriteByte(0)
+		}
+	}
+	return b.String()
+}
+
 func (r *relay) put(s *standing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.idle = append(r.idle, s)
+	r.idle[s.once] = append(r.idle[s.once], s)
 }
 
-func (r *relay) take() (*standing, error) {
+func (r *relay) take(once string) (*standing, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := len(r.idle); n > 0 {
-		s := r.idle[n-1]
-		r.idle = r.idle[:n-1]
-		return s, nil
+	idle := r.idle[once]
+	if n := len(idle); n > 0 {
+		r.idle[once] = idle[:n-1]
+		r.mu.Unlock()
+		return idle[n-1], nil
 	}
+	r.mu.Unlock()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, err
@@ -189,13 +211,13 @@ func (r *relay) take() (*standing, error) {
 		return nil, err
 	}
 	cmd := exec.Command(r.program)
-	cmd.Env = []string{standingEnv + "=1"}
+	cmd.Env = append(strings.Split(once, "\x00"), standingEnv+"=1")
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return &standing{cmd, conn.(*net.UnixConn)}, nil
+	return &standing{cmd, conn.(*net.UnixConn), once}, nil
 }
 
 // end ends the process if it still is, and returns how it ended.

@@ -7,9 +7,8 @@
 // time, which is why it needs package syscall alone.
 //
 // It passes its arguments, environment, working folder, umask, standard streams and
-// signals on. Where there is more that a process takes over from its parent, or what a
-// process reads but once, it runs the program itself in its place; a script asks for that
-// with env RELAY=.
+// signals on. Where there is more that a process takes over from its parent it runs the
+// program itself in its place; a script asks for that with env RELAY=.
 //
 //	RELAY=/tmp/x/socket RELAY_PROGRAM=/tmp/x/bundle bundle version
 package main
@@ -22,9 +21,6 @@ import (
 	"strings"
 	"syscall"
 )
-
-// once are the beginnings of variables that a Go process reads but once, or before main.
-var once = []string{"GODEBUG=", "GOGC=", "GOMEMLIMIT=", "GOMAXPROCS=", "TZ=", "SSL_CERT_", "HTTP_PROXY=", "HTTPS_PROXY=", "NO_PROXY=", "http_proxy=", "https_proxy=", "no_proxy="}
 
 func main() {
 	if !passable() {
@@ -59,13 +55,6 @@ func passable() bool {
 		syscall.Close(tty)
 		return false
 	}
-	for _, pair := range os.Environ() {
-		for _, name := range once {
-			if strings.HasPrefix(pair, name) {
-				return false
-			}
-		}
-	}
 	for fd := 0; fd <= 2; fd++ { // what is closed
 		var st syscall.Stat_t
 		if syscall.Fstat(fd, &st) != nil {
@@ -85,8 +74,8 @@ func run() {
 	must("run", syscall.Exec(os.Getenv("RELAY_PROGRAM"), append([]string{"bundle"}, os.Args[1:]...), os.Environ()))
 }
 
-// request is the working folder, the umask in octal, then each argument after an "a" and each variable after an
-// "e", each with a NUL at its end; before all that its length, big endian.
+// request is the working folder, the umask in octal, each argument after an "a" and each
+// variable after an "e", all with a NUL at the end; before that its length, big endian.
 func request() []byte {
 	dir, err := os.Getwd()
 	must("working folder", err)
