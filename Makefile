@@ -22,7 +22,7 @@ RACING := ./bundle/... ./layout/... ./checksum/...
 
 # `make lint` vets; to do it again for each test takes longer than most tests. Many
 # tests wait for a fault to pass, so more of them run at once than there are processors.
-TEST := $(GO) test -vet=off -parallel 8 -timeout 10m
+TEST := $(GO) test -vet=off -ldflags='-s -w' -parallel 8 -timeout 10m
 
 .PHONY: help
 help: ## list the targets
