@@ -113,6 +113,16 @@ func run(t *testing.T, env []string, program string, args ...string) string {
 	return out.String()
 }
 
+// ask asks a judge that answers many questions in one process.
+func ask(t *testing.T, judgeName string, args ...string) string {
+	t.Helper()
+	out, err := judge.Ask(t, judgeName, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v", judgeName, strings.Join(args, " "), err)
+	}
+	return out
+}
+
 // outside requires that of the references in a stream exactly those still point
 // outside that no way of these moves.
 func (c *Chart) outside(t *testing.T, who, stream string, ways ...string) {
@@ -270,7 +280,6 @@ func TestJudges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, o := emitFixture(t, dir)
-			env := []string{path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
 			args := []string{"template", "rel", dir, "--kube-version", c.Record.KubeVersion}
 			for _, f := range c.files() {
 				args = append(args, "-f", filepath.Join(o.OutputDir, f))
@@ -281,16 +290,19 @@ func TestJudges(t *testing.T) {
 			if skip := strings.Contains(c.helmInstall(o), "--skip-schema-validation"); skip != (name == "schema-elsewhere") || skip != (len(c.Report(o).Warnings) > 0 && c.breaks4+c.unbuildable == "") {
 				t.Errorf("%s, warnings %q", c.helmInstall(o), c.Report(o).Warnings)
 			}
-			if c.postRendered() {
+			render := func(_, asked string) string { return ask(t, asked, args...) }
+			if c.postRendered() { // by a program that is found by the environment
 				i := slices.Index(strings.Fields(c.helmInstall(o)), "--post-renderer")
 				args = append(args, strings.Fields(c.helmInstall(o))[i:]...)
+				env := []string{path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
+				render = func(program, _ string) string { return run(t, env, program, args...) }
 			}
-			c.outside(t, "helm 3", run(t, env, helm, args...), WayPostRender, WayPostRender3)
+			c.outside(t, "helm 3", render(helm, "helms3"), WayPostRender, WayPostRender3)
 			if helm4 != "" && c.breaks4 == "" {
-				c.outside(t, "helm 4", run(t, env, helm4, args...), WayPostRender, WayPostRender4)
+				c.outside(t, "helm 4", render(helm4, "helms4"), WayPostRender, WayPostRender4)
 			}
 			if c.any(WayKustomize) {
-				built := run(t, env, kustomize, "build", filepath.Join(o.OutputDir, "rel", "kustomize"))
+				built := run(t, nil, kustomize, "build", filepath.Join(o.OutputDir, "rel", "kustomize"))
 				c.outside(t, "kustomize", built, WayKustomize)
 			}
 		})
