@@ -1,7 +1,7 @@
 // Package answers makes of a program one that is asked many times: to start a helm takes
 // ten times as long as to render a small chart. A question is a line of JSON on the
-// standard input, a list of arguments; the answer is a line of JSON on the standard
-// output. The program ends with its input.
+// standard input, the answer a line of JSON on the standard output. The program ends with
+// its input.
 package answers
 
 import (
@@ -12,6 +12,13 @@ import (
 	"io"
 	"os"
 )
+
+// A Question is the arguments of a command, and what the environment has beside that of
+// the process.
+type Question struct {
+	Args []string
+	Env  map[string]string
+}
 
 // An Answer is what a command wrote to its standard output, and how it failed.
 type Answer struct{ Out, Err string }
@@ -29,15 +36,15 @@ func Serve(command func(args []string, out io.Writer) error) {
 func serve(command func(args []string, out io.Writer) error, answers io.Writer) error {
 	in, enc := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(answers)
 	for {
-		var args []string
-		if err := in.Decode(&args); err == io.EOF {
+		var q Question
+		if err := in.Decode(&q); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
 		var out bytes.Buffer
 		var a Answer
-		if err := command(args, &out); err != nil {
+		if err := q.answer(command, &out); err != nil {
 			a.Err = err.Error()
 		}
 		a.Out = out.String()
@@ -45,4 +52,15 @@ func serve(command func(args []string, out io.Writer) error, answers io.Writer) 
 			return err
 		}
 	}
+}
+
+func (q Question) answer(command func(args []string, out io.Writer) error, out io.Writer) error {
+	for name, value := range q.Env {
+		before := os.Getenv(name)
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+		defer os.Setenv(name, before)
+	}
+	return command(q.Args, out)
 }

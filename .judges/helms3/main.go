@@ -16,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/cli"
 	"helm.sh/helm/v3/pkg/cli/values"
 	"helm.sh/helm/v3/pkg/getter"
+	"helm.sh/helm/v3/pkg/postrender"
 
 	"judges/answers"
 )
@@ -46,8 +47,16 @@ func template(args []string, out io.Writer) error {
 	flags.StringSliceVarP(&given.ValueFiles, "values", "f", nil, "")
 	flags.StringVar(&kubeVersion, "kube-version", "", "")
 	flags.BoolVar(&client.SkipSchemaValidation, "skip-schema-validation", false, "")
+	renderer := flags.String("post-renderer", "", "")
+	rendererArgs := flags.StringArray("post-renderer-args", nil, "")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *renderer != "" {
+		var err error
+		if client.PostRenderer, err = postrender.NewExec(*renderer, *rendererArgs...); err != nil {
+			return err
+		}
 	}
 	if kubeVersion != "" {
 		v, err := chartutil.ParseKubeVersion(kubeVersion)

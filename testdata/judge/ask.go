@@ -27,6 +27,13 @@ var helms = map[string]*running{"helms3": {}, "helms4": {}}
 // returns what helm writes, and its error. The first question starts the process.
 func Ask(t testing.TB, name string, args ...string) (string, error) {
 	t.Helper()
+	return AskWith(t, nil, name, args...)
+}
+
+// AskWith asks with more in the environment, for what helm looks up there when it is
+// asked.
+func AskWith(t testing.TB, env map[string]string, name string, args ...string) (string, error) {
+	t.Helper()
 	path := Path(t, name)
 	r := helms[name]
 	r.once.Do(func() { r.start(path) })
@@ -36,7 +43,10 @@ func Ask(t testing.TB, name string, args ...string) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var answer struct{ Out, Err string }
-	err := r.asked.Encode(args)
+	err := r.asked.Encode(struct {
+		Args []string
+		Env  map[string]string
+	}{args, env})
 	if err == nil {
 		err = r.answers.Decode(&answer)
 	}

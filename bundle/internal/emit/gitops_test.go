@@ -154,7 +154,7 @@ func TestGitOpsJudged(t *testing.T) {
 			if skips := at(app, "spec", "source", "helm", "skipSchemaValidation") == true; skips != (name == "schema-elsewhere") || skips != (at(release, "spec", "install") != nil) {
 				t.Errorf("skips the check of schemas: %v", skips)
 			}
-			stream := ask(t, "helms3", "template", "rel", dir, "--kube-version", c.Record.KubeVersion, "--skip-schema-validation", "-f", filepath.Join(o.OutputDir, "rel", "values.yaml"))
+			stream := ask(t, nil, "helms3", "template", "rel", dir, "--kube-version", c.Record.KubeVersion, "--skip-schema-validation", "-f", filepath.Join(o.OutputDir, "rel", "values.yaml"))
 			c.judgeFlux(t, kustomize, release, stream, c.Report(o).Warnings)
 			overlay := filepath.Join(o.OutputDir, "rel", "overlays", "test")
 			if c.unbuildable != "" {

@@ -1,8 +1,10 @@
 package emit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,29 +21,53 @@ import (
 	"bundle/testdata/regtest"
 )
 
-// asBundle, in the environment, makes the test's own program the post-renderer.
-const asBundle = "EMIT_TEST_IS_BUNDLE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asBundle) == "" {
-		os.Exit(m.Run())
-	}
-	mapFile := strings.TrimPrefix(os.Args[len(os.Args)-1], "--map=")
-	if _, err := PostRender(context.Background(), os.Stdin, os.Stdout, mapFile); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// programs makes a folder for $PATH with a program called bundle.
+// programs makes a folder for $PATH with a program called bundle, a post-renderer. It has
+// this process do the work, which to start once more takes ten times as long: it leaves
+// its input in a file, says so by a pipe, and waits for the answer by another.
 func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asBundle, os.Args[0])
-	if err := os.WriteFile(filepath.Join(dir, "bundle"), []byte(script), 0o755); err != nil {
+	const script = `#!/bin/sh
+cd '%s' && cat >$$.in && mkfifo $$.out || exit 1
+for map; do :; done
+echo "$$ ${map#--map=}" >asked
+cat $$.out
+if test -e $$.failed; then exit 1; fi
+`
+	if err := os.WriteFile(filepath.Join(dir, "bundle"), fmt.Appendf(nil, script, dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	run(t, nil, "mkfifo", filepath.Join(dir, "asked"))
+	asked, err := os.OpenFile(filepath.Join(dir, "asked"), os.O_RDWR, 0) // never at its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { asked.Close() })
+	go func() {
+		for lines := bufio.NewScanner(asked); lines.Scan(); {
+			go postRenders(t, dir, lines.Text())
+		}
+	}()
 	return dir
+}
+
+// postRenders does what a post-renderer has asked for.
+func postRenders(t *testing.T, dir, asked string) {
+	name, mapFile, _ := strings.Cut(asked, " ")
+	file := filepath.Join(dir, name)
+	in, err := os.ReadFile(file + ".in")
+	var out bytes.Buffer
+	if err == nil {
+		_, err = PostRender(context.Background(), bytes.NewReader(in), &out, mapFile)
+	}
+	if err != nil {
+		t.Errorf("post-renderer: %v", err)
+		err = os.WriteFile(file+".failed", nil, 0o600)
+	}
+	err = errors.Join(err, os.WriteFile(file+".out", out.Bytes(), 0o600))
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 const judgeRegistry = "registry.plant.local:5000/apps"
@@ -104,7 +130,7 @@ func references(t *testing.T, stream string) []string {
 func run(t *testing.T, env []string, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...) // more is not worth it for so short a run
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -114,9 +140,9 @@ func run(t *testing.T, env []string, program string, args ...string) string {
 }
 
 // ask asks a judge that answers many questions in one process.
-func ask(t *testing.T, judgeName string, args ...string) string {
+func ask(t *testing.T, env map[string]string, judgeName string, args ...string) string {
 	t.Helper()
-	out, err := judge.Ask(t, judgeName, args...)
+	out, err := judge.AskWith(t, env, judgeName, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v", judgeName, strings.Join(args, " "), err)
 	}
@@ -258,12 +284,12 @@ spec:
 // What is said to move a reference moves it, for every chart there is, judged by
 // Helm 3, Helm 4 and kustomize with exactly the files that are written.
 func TestJudges(t *testing.T) {
-	helm, kustomize := judge.Path(t, "helm"), judge.Path(t, "kustomize")
+	kustomize := judge.Path(t, "kustomize")
 	helm4, err := judge.Find("helm4")
 	if err != nil {
 		t.Fatal(err) // make helm4
 	}
-	path := "PATH=" + programs(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	path := programs(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	charts, err := filepath.Glob("../../../testdata/charts/*")
 	if err != nil || len(charts) < 50 {
 		t.Fatalf("%d charts: %v", len(charts), err)
@@ -290,16 +316,19 @@ func TestJudges(t *testing.T) {
 			if skip := strings.Contains(c.helmInstall(o), "--skip-schema-validation"); skip != (name == "schema-elsewhere") || skip != (len(c.Report(o).Warnings) > 0 && c.breaks4+c.unbuildable == "") {
 				t.Errorf("%s, warnings %q", c.helmInstall(o), c.Report(o).Warnings)
 			}
-			render := func(_, asked string) string { return ask(t, asked, args...) }
-			if c.postRendered() { // by a program that is found by the environment
+			env := map[string]string{"PATH": path}
+			four := func() string { return ask(t, nil, "helms4", args...) }
+			if c.postRendered() {
 				i := slices.Index(strings.Fields(c.helmInstall(o)), "--post-renderer")
 				args = append(args, strings.Fields(c.helmInstall(o))[i:]...)
-				env := []string{path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
-				render = func(program, _ string) string { return run(t, env, program, args...) }
+				four = func() string { // which looks for plugins when it is started
+					env := []string{"PATH=" + path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
+					return run(t, env, helm4, args...)
+				}
 			}
-			c.outside(t, "helm 3", render(helm, "helms3"), WayPostRender, WayPostRender3)
+			c.outside(t, "helm 3", ask(t, env, "helms3", args...), WayPostRender, WayPostRender3)
 			if helm4 != "" && c.breaks4 == "" {
-				c.outside(t, "helm 4", render(helm4, "helms4"), WayPostRender, WayPostRender4)
+				c.outside(t, "helm 4", four(), WayPostRender, WayPostRender4)
 			}
 			if c.any(WayKustomize) {
 				built := run(t, nil, kustomize, "build", filepath.Join(o.OutputDir, "rel", "kustomize"))
