@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 export CGO_ENABLED := 0
 
 # ./... leaves out what lies below testdata.
-SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./.mutate ./.wine
+SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./testdata/relay ./.mutate ./.wine
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.

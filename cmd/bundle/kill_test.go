@@ -70,6 +70,7 @@ const never = time.Hour
 // An export that is killed at any moment, again and again, ends with the file
 // that an undisturbed one writes.
 func TestKillExport(t *testing.T) {
+	t.Parallel()
 	reg, err := regtest.Start(regtest.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +117,7 @@ func TestKillExport(t *testing.T) {
 // An import that is killed at any moment, again and again, ends with everything
 // in the registry, and never shows a tag whose image is not whole.
 func TestKillImport(t *testing.T) {
+	t.Parallel()
 	source, err := regtest.Start(regtest.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

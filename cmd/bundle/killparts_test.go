@@ -20,6 +20,7 @@ import (
 // parts that an undisturbed one writes; so does one that writes them one at a time,
 // with parity that grows from part to part.
 func TestKillParts(t *testing.T) {
+	t.Parallel()
 	reg, err := regtest.Start(regtest.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +62,7 @@ func TestKillParts(t *testing.T) {
 // Killed in the middle of part 3 of several, also while part 2 is still on its way to
 // the disk, an export goes on there: what is before stays as it is.
 func TestKillPartThree(t *testing.T) {
+	t.Parallel()
 	reg, err := regtest.Start(regtest.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -25,12 +25,16 @@ func TestMain(m *testing.M) {
 	if code, ok := bundle.Child(); ok { // of a command that runs in this process
 		os.Exit(code)
 	}
+	if os.Getenv(standingEnv) != "" {
+		os.Exit(stand())
+	}
 	testscript.Main(m, map[string]func(){"bundle": main})
 }
 
 // TestScripts runs the specifications of the command line: one script a
-// behaviour, in testdata/scripts. They run the real program against real
-// registries in this process. What they have beside testscript's own commands:
+// behaviour, in testdata/scripts. They run the real program, in processes that have one
+// command after the other (see testdata/relay), against real registries in this process.
+// What they have beside testscript's own commands:
 //
 //	registry NAME [tls] [auth] [process] [cache=URL]  start a registry; $NAME is its host; with tls $NAME.pem its CA
 //	repo NAME CHART.tgz… [auth]           start an HTTP chart repository; $NAME is its URL
@@ -57,12 +61,26 @@ func TestMain(m *testing.M) {
 //	public, private, guide                run a guide: see guide_test.go
 //	validate                              the last stdout is JSON as bundle help schema says, without null
 func TestScripts(t *testing.T) {
+	r, err := startRelay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close) // after the scripts, which run side by side
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/scripts",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               setupScript,
-		Condition:           hasProgram,
+		Setup: func(env *testscript.Env) error {
+			if err := setupScript(env); err != nil {
+				return err
+			}
+			env.Setenv("PATH", r.dir+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			for name, value := range r.env() {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+		Condition: hasProgram,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"registry": cmdRegistry,
 			"repo":     cmdRepo,

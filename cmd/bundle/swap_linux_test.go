@@ -104,6 +104,7 @@ func (d *drive) insert(medium string) {
 // others come back through one drive, one at a time, in any order. The registry has
 // then what an import of one file leaves.
 func TestOneDrive(t *testing.T) {
+	t.Parallel()
 	reg, err := regtest.Start(regtest.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,7 @@ func TestImportDirections(t *testing.T) {
 		{"testdata/hostile", "checksum"},
 		{"testdata/regtest", ""},
 		{"testdata/medium", ""},
+		{"testdata/relay", ""},
 		{"testdata/judge", ""},
 		{"bundle", "bundle/reports media nodes layout layout/parts check stock inventory history serve page diff emit transfer kit push plan place open source cosign image trust record name disk progress fault relocate chart remote words input checksum"},
 		{"bundle/reports", "check nodes diff history emit rewrite transfer kit media push place open source cosign image trust record fault chart remote words layout/parts"},

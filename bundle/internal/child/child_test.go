@@ -122,6 +122,9 @@ func TestDeath(t *testing.T) {
 		if tc.cause == Time {
 			limit = time.Second
 		}
+		if got, err := c.Ask(t.Context(), []byte("noise x"), time.Minute); err != nil || got != "s:x" {
+			t.Errorf("before %s: %v, %v", tc.request, got, err)
+		}
 		_, err := c.Ask(t.Context(), []byte(tc.request), limit)
 		var dead *Error
 		if !errors.As(err, &dead) || dead.Cause != tc.cause || dead.Note != tc.note {
@@ -193,8 +196,23 @@ func TestIdle(t *testing.T) {
 		}
 		pids[pid] = true
 	}
-	if len(pids) > maxAlive+1 {
+	if len(pids) > 1 {
 		t.Errorf("%d children for one client after the other", len(pids))
+	}
+	one, two := client("one"), client("two")
+	pids = map[any]bool{}
+	for range 4 {
+		for _, c := range []*Client{one, two} {
+			pid, err := c.Ask(t.Context(), []byte("pid"), time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids[pid] = true
+		}
+	}
+	// "one:PID" and "two:PID" of the same process, and once each of another
+	if len(pids) > 2*maxAlive-1 {
+		t.Errorf("two clients in turns: %v", pids)
 	}
 	maxIdle = time.Millisecond
 	c := client("")

@@ -18,7 +18,9 @@ type Client struct {
 	Receive func() func(body string) (any, error)
 
 	mu sync.Mutex // held while a child is found
-	p  *process   // guarded by pool
+	// guarded by pool
+	p    *process
+	lost bool // another client has taken its child
 }
 
 // Ask sends a request and returns what Receive made of the answer. When ctx ends
@@ -80,19 +82,21 @@ func (c *Client) child(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// find returns the client's own child, or else one that idles.
+// find returns the client's own child, or else one that idles: to set that up again costs
+// less than to start one. Clients that ask in turns would set up each time; one that has
+// lost a child to another gets a child more.
 func (c *Client) find() (p *process, own bool) {
 	pool.Lock()
 	defer pool.Unlock()
 	if c.p != nil && c.p.use() {
 		return c.p, true
 	}
-	if len(pool.alive) < maxAlive {
+	if c.lost && len(pool.alive) < maxAlive {
 		return nil, false
 	}
 	for _, p := range pool.alive {
 		if p.users == 0 && p.limits == c.Limits && !p.waits() && p.use() {
-			p.owner.p = nil
+			p.owner.p, p.owner.lost = nil, true
 			p.owner, c.p = c, p
 			return p, false
 		}

@@ -47,27 +47,46 @@ func (e *Error) Unwrap() error { return e.Err }
 // errStale is a child that ended for a reason that has to do with another request.
 var errStale = errors.New("the process was ended")
 
-// head keeps the first bytes that are written to it, and drops the rest.
-type head struct {
-	mu sync.Mutex
-	b  []byte
+// lastWords keeps of what is written to it the last lines that are the runtime's, as far
+// as their beginning tells: before them comes what a session says on the way, and after
+// the first of them the traces of all goroutines.
+type lastWords struct {
+	mu   sync.Mutex
+	line []byte // as far as it is written
+	said [][]byte
 }
 
-const maxHead = 8 << 10
+const (
+	maxLine = 256
+	maxSaid = 8
+)
 
-func (h *head) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.b = append(h.b, b[:min(len(b), maxHead-len(h.b))]...)
-	return len(b), nil
+func (w *lastWords) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(b)
+	for ended := true; ended; {
+		var part []byte
+		part, b, ended = bytes.Cut(b, []byte("\n"))
+		w.line = append(w.line, part[:min(len(part), maxLine-len(w.line))]...)
+		if !ended {
+			break
+		}
+		if bytes.HasPrefix(w.line, []byte("fatal error: ")) || bytes.HasPrefix(w.line, []byte("runtime: ")) {
+			w.said = append(w.said[max(0, len(w.said)+1-maxSaid):], bytes.Clone(w.line))
+		}
+		w.line = w.line[:0]
+	}
+	return n, nil
 }
 
-// cause reads why a Go program died from the first that it wrote. The runtime says it
-// in no other way: the exit code is 2 for all of them.
-func (h *head) cause() Cause {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	has := func(text string) bool { return bytes.Contains(h.b, []byte(text)) }
+// cause reads why a Go program died from what its runtime wrote, which says it in no
+// other way: the exit code is 2 for all of them.
+func (w *lastWords) cause() Cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := bytes.Join(w.said, []byte("\n"))
+	has := func(text string) bool { return bytes.Contains(all, []byte(text)) }
 	switch {
 	case has("stack exceeds"), has("stack overflow"):
 		return Stack

@@ -25,7 +25,7 @@ type process struct {
 	limits Limits
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	errs   *head
+	errs   *lastWords
 	gone   chan struct{} // closed once the child has ended, and death says why
 	death  *Error        // nil: it was told to end
 
@@ -59,7 +59,7 @@ func start(l Limits) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to run it as its own child: %w", err)
 	}
-	p := &process{limits: l, errs: new(head), gone: make(chan struct{}), calls: map[uint32]*call{}}
+	p := &process{limits: l, errs: new(lastWords), gone: make(chan struct{}), calls: map[uint32]*call{}}
 	p.cmd = exec.Command(program)
 	p.cmd.Args = []string{os.Args[0], marker, strconv.FormatInt(l.Memory, 10), strconv.Itoa(l.Stack)}
 	p.cmd.Stderr = p.errs

@@ -49,14 +49,20 @@ func (e *ExpiredError) Fault() (fault.Kind, string) {
 func explain(err error) error {
 	var trust *checksum.TrustError
 	if errors.As(err, &trust) {
-		return fault.WithHint(err, trustHints[trust.Reason])
+		return fault.WithHint(err, trustHint(trust.Reason))
 	}
 	return err
 }
 
+func trustHint(r checksum.Reason) string {
+	if r == checksum.NoTrust { // it names a folder of the one who asks
+		return "give the sender's public key with --key FILE.pub, or its fingerprint with --fingerprint SHA256:…,\nor list who may sign in " + DefaultSigners()
+	}
+	return trustHints[r]
+}
+
 var trustHints = map[checksum.Reason]string{
 	checksum.Unsigned:       "ask the sender for a signed bundle; --insecure-skip-signature takes this one unchecked",
-	checksum.NoTrust:        "give the sender's public key with --key FILE.pub, or its fingerprint with --fingerprint SHA256:…,\nor list who may sign in " + DefaultSigners(),
 	checksum.UnknownKey:     "compare the fingerprint with the one the sender told you; if it is theirs: --fingerprint SHA256:…, or --key FILE.pub",
 	checksum.BadSignature:   "the bundle was changed after it was signed: do not use it, have it carried again;\nwhere a .sig file beside it is named, that may belong to an earlier bundle of this name",
 	checksum.Malformed:      "the bundle was changed after it was signed: do not use it, have it carried again",
