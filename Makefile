@@ -15,7 +15,7 @@ SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./te
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.
-JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/relocate ./bundle/internal/source ./cmd/bundle
+JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/relocate ./bundle/internal/source ./cmd/bundle ./testdata/judge
 
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...
@@ -68,18 +68,22 @@ JUDGE := cd .judges && $(GO) build -buildvcs=false -ldflags='-s -w'
 .PHONY: judges
 judges: $(BIN)/.judges ## build helm, crane, oras, kustomize, what k3s pulls with and the conformance tests of OCI registries into .bin, to judge our output
 
-$(BIN)/.judges: .judges/go.mod .judges/nodepull/go.mod .judges/nodepull/main.go | build
+$(BIN)/.judges: .judges/go.mod .judges/answers/answers.go .judges/helms3/main.go .judges/nodepull/go.mod .judges/nodepull/main.go | build
 	mkdir -p $(BIN)
-	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm github.com/google/go-containerregistry/cmd/crane \
+	$(JUDGE) -o $(BIN)/ helm.sh/helm/v3/cmd/helm ./helms3 github.com/google/go-containerregistry/cmd/crane \
 		oras.land/oras/cmd/oras sigs.k8s.io/kustomize/kustomize/v5 github.com/opencontainers/distribution-spec/conformance
 	cd .judges/nodepull && $(GO) build -buildvcs=false -ldflags='-s -w' -o $(BIN)/ .
 	touch $@
 
 .PHONY: helm4
-helm4: $(BIN)/helm4 ## build Helm 4 into .bin, a judge more
+helm4: $(BIN)/helm4 $(BIN)/helms4 ## build Helm 4 into .bin, a judge more
 
 $(BIN)/helm4: .judges/go.mod | judges
 	$(JUDGE) -o $@ helm.sh/helm/v4/cmd/helm
+
+# The same, asked many times in one process.
+$(BIN)/helms4: .judges/go.mod .judges/answers/answers.go .judges/helms4/main.go | judges
+	$(JUDGE) -o $@ ./helms4
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck; imports and sizes are checked by tests in cmd/bundle

@@ -2,7 +2,8 @@
 // oras, kustomize, nodepull (what k3s pulls with) and OCI's conformance tests, which
 // `make judges` builds into .bin, helm4 of `make helm4`, and what the operating system
 // has, such as containerd. On a developer's machine a test whose judge is missing is
-// skipped; with CI set in the environment it fails.
+// skipped; with CI set in the environment it fails. What is asked of helm many times is
+// asked of helms3 and helms4, which are the same in one process; see [Ask].
 //
 //	out, err := exec.Command(judge.Path(t, "helm"), "show", "chart", ref).Output()
 package judge

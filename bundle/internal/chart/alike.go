@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
-	"regexp"
 	"slices"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // identify gives every manifest its identity: its kind and name, or where it has
@@ -230,8 +231,8 @@ func (d *document) branches() map[Path]bool {
 // randomness matches functions of templates whose results differ from one render
 // to the next, or may do so by the order of maps.
 var (
-	action     = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
-	randomness = regexp.MustCompile(`(?:^|[^\w.$"/-])(?:rand\w+|shuffle|uuidv4|now|ago|date\w*|htmlDate\w*|gen[A-Z]\w+|bcrypt|htpasswd|encryptAES|keys|values|env|expandenv)(?:$|[^\w.:/-])`)
+	action     = lazy.Regexp(`(?s)\{\{.*?\}\}`)
+	randomness = lazy.Regexp(`(?:^|[^\w.$"/-])(?:rand\w+|shuffle|uuidv4|now|ago|date\w*|htmlDate\w*|gen[A-Z]\w+|bcrypt|htpasswd|encryptAES|keys|values|env|expandenv)(?:$|[^\w.:/-])`)
 )
 
 // Deterministic tells whether the templates of the chart, and those in the values,
@@ -243,7 +244,7 @@ func (c *Chart) Deterministic(values map[string]any) bool {
 		texts = append(texts, t.Text)
 	}
 	return !slices.ContainsFunc(texts, func(text string) bool {
-		return slices.ContainsFunc(action.FindAllString(text, -1), randomness.MatchString)
+		return slices.ContainsFunc(action().FindAllString(text, -1), randomness().MatchString)
 	})
 }
 

@@ -174,16 +174,16 @@ func (g *parts) version() (tag, digest string) {
 	if g.field[tagRole] == nil && digest == "" && (g.flat && g.named || several || inImage || g.field[registryRole] != nil) {
 		tag = g.value(versionRole)
 	}
-	if digest == "" && digestRE.MatchString(tag) {
+	if digest == "" && digestRE().MatchString(tag) {
 		tag, digest = "", tag
 	}
-	if hexRE.MatchString(digest) {
+	if hexRE().MatchString(digest) {
 		digest = "sha256:" + digest
 	}
-	if !tagRE.MatchString(tag) {
+	if !tagRE().MatchString(tag) {
 		tag = ""
 	}
-	if !digestRE.MatchString(digest) {
+	if !digestRE().MatchString(digest) {
 		digest = ""
 	}
 	return tag, digest
@@ -233,7 +233,7 @@ func (f *finder) addHub(at Position, image string, h *hub) {
 		return
 	}
 	confidence := Repository
-	if tagRE.MatchString(h.tag) {
+	if tagRE().MatchString(h.tag) {
 		r.Tag, confidence = h.tag, Image
 	}
 	f.add(found{at: spread(at), raw: r.String(), host: r.Host, confidence: confidence, certain: true})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,8 @@ import (
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // An engine renders one chart leniently, again and again with other values. It
@@ -304,7 +305,7 @@ func parseError(name string, err error) error {
 // The texts between which the engine puts the message of a check.
 const warnStart, warnEnd = "HELM_ERR_START", "HELM_ERR_END"
 
-var warning = regexp.MustCompile(warnStart + `((?s).*)` + warnEnd)
+var warning = lazy.Regexp(warnStart + `((?s).*)` + warnEnd)
 
 func execError(name string, err error) error {
 	if _, ok := err.(template.ExecError); !ok {
@@ -314,7 +315,7 @@ func execError(name string, err error) error {
 	if len(parts) != 3 {
 		return fmt.Errorf("execution error in (%s): %w", name, err)
 	}
-	if m := warning.FindStringSubmatch(parts[2]); m != nil {
+	if m := warning().FindStringSubmatch(parts[2]); m != nil {
 		return fmt.Errorf("execution error at (%s): %s", parts[1], m[1])
 	}
 	return err

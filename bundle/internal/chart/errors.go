@@ -3,7 +3,6 @@ package chart
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/lazy"
 )
 
 // ErrLibrary is wrapped by the error of rendering a library chart.
@@ -130,12 +130,12 @@ func (e *DependencyError) Unwrap() []error {
 // (file:line): message", and text/template's own
 // "template: file:line:col: executing "name" at <expr>: message".
 var (
-	helmErrorRE     = regexp.MustCompile(`(?s)^(?:execution|parse) error (?:at|in) \(([^():]+)(?::(\d+))?[^)]*\): (.*)$`)
-	templateErrorRE = regexp.MustCompile(`(?s)^template: ([^\s:]+):(\d+)(?::\d+)?: (?:executing "[^"]*" at <([^>]*)>: )?(.*)$`)
-	nestedErrorRE   = regexp.MustCompile(`(?s)^error calling \w+: (.*)$`)
-	tplErrorRE      = regexp.MustCompile(`(?s)^error during tpl function execution for ".*?": (template: .*)$`)
-	valuesPathRE    = regexp.MustCompile(`\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
-	nilFieldRE      = regexp.MustCompile(`nil pointer evaluating [^.]*\.([A-Za-z0-9_]+)$`)
+	helmErrorRE     = lazy.Regexp(`(?s)^(?:execution|parse) error (?:at|in) \(([^():]+)(?::(\d+))?[^)]*\): (.*)$`)
+	templateErrorRE = lazy.Regexp(`(?s)^template: ([^\s:]+):(\d+)(?::\d+)?: (?:executing "[^"]*" at <([^>]*)>: )?(.*)$`)
+	nestedErrorRE   = lazy.Regexp(`(?s)^error calling \w+: (.*)$`)
+	tplErrorRE      = lazy.Regexp(`(?s)^error during tpl function execution for ".*?": (template: .*)$`)
+	valuesPathRE    = lazy.Regexp(`\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
+	nilFieldRE      = lazy.Regexp(`nil pointer evaluating [^.]*\.([A-Za-z0-9_]+)$`)
 )
 
 // newRenderError takes an error of Helm's engine apart.
@@ -146,7 +146,7 @@ func newRenderError(chart string, err error) *RenderError {
 	if errors.As(err, &exec) {
 		e.Template = exec.Name
 	}
-	if m := helmErrorRE.FindStringSubmatch(e.Message); m != nil {
+	if m := helmErrorRE().FindStringSubmatch(e.Message); m != nil {
 		e.Template, e.Message = m[1], m[3]
 		e.Line, _ = strconv.Atoi(m[2])
 	}
@@ -158,7 +158,7 @@ func newRenderError(chart string, err error) *RenderError {
 // unnest follows the chain of includes down to the innermost template.
 func (e *RenderError) unnest() {
 	for {
-		if m := templateErrorRE.FindStringSubmatch(e.Message); m != nil {
+		if m := templateErrorRE().FindStringSubmatch(e.Message); m != nil {
 			e.Template, e.Message = m[1], m[4]
 			e.Line, _ = strconv.Atoi(m[2])
 			e.Value = missingValue(m[3], e.Message)
@@ -167,11 +167,11 @@ func (e *RenderError) unnest() {
 			}
 			continue
 		}
-		if m := nestedErrorRE.FindStringSubmatch(e.Message); m != nil {
+		if m := nestedErrorRE().FindStringSubmatch(e.Message); m != nil {
 			e.Message = m[1]
 			continue
 		}
-		if m := tplErrorRE.FindStringSubmatch(e.Message); m != nil {
+		if m := tplErrorRE().FindStringSubmatch(e.Message); m != nil {
 			e.Message = m[1]
 			continue
 		}
@@ -180,7 +180,7 @@ func (e *RenderError) unnest() {
 }
 
 // plainPathRE matches dotted words in prose.
-var plainPathRE = regexp.MustCompile(`(?:^|[\s"'` + "`" + `(=])([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
+var plainPathRE = lazy.Regexp(`(?:^|[\s"'` + "`" + `(=])([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
 
 // nameValue completes Value: templates name values relative to their own chart,
 // and messages that charts write themselves often name one in prose. That is
@@ -196,7 +196,7 @@ func (e *RenderError) nameValue(values map[string]any) {
 		own = asMap(own[p])
 	}
 	if e.Value == "" {
-		if m := valuesPathRE.FindStringSubmatch(e.Message); m != nil {
+		if m := valuesPathRE().FindStringSubmatch(e.Message); m != nil {
 			e.Value = strings.TrimPrefix(m[1], ".")
 		}
 	}
@@ -204,7 +204,7 @@ func (e *RenderError) nameValue(values map[string]any) {
 		e.Value = strings.Join(append(prefix, e.Value), ".")
 		return
 	}
-	for _, m := range plainPathRE.FindAllStringSubmatch(e.Message, -1) {
+	for _, m := range plainPathRE().FindAllStringSubmatch(e.Message, -1) {
 		first, _, _ := strings.Cut(m[1], ".")
 		if _, ok := own[first]; ok {
 			e.Value = strings.Join(append(prefix, m[1]), ".")
@@ -230,8 +230,8 @@ func asMap(v any) map[string]any {
 // missingValue names the values path that a nil pointer error stumbled over:
 // the expression up to the field that could not be read from nil.
 func missingValue(expr, message string) string {
-	field := nilFieldRE.FindStringSubmatch(message)
-	path := valuesPathRE.FindStringSubmatch(expr)
+	field := nilFieldRE().FindStringSubmatch(message)
+	path := valuesPathRE().FindStringSubmatch(expr)
 	if field == nil || path == nil {
 		return ""
 	}

@@ -2,9 +2,10 @@ package chart
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // Confidence says how sure a finding is.
@@ -276,7 +277,7 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 			}
 		}
 	}
-	if blank := blankRE.FindString(v); key >= someImage && blank != "" && strings.HasPrefix(v[len(blank):], "/") {
+	if blank := blankRE().FindString(v); key >= someImage && blank != "" && strings.HasPrefix(v[len(blank):], "/") {
 		return f.placeholder(path, v, s)
 	}
 	if key == exactImage && (v == "" || v == "auto" || unrendered(v)) {
@@ -377,7 +378,7 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 }
 
 // assignmentRE matches a line of a properties, INI or shell file.
-var assignmentRE = regexp.MustCompile(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*$`)
+var assignmentRE = lazy.Regexp(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*$`)
 
 // assignments reads lines of the form key = value out of a text.
 func assignments(text string, path Path, list []Word) []field {
@@ -389,7 +390,7 @@ func assignments(text string, path Path, list []Word) []field {
 		at[w.Start] = i
 	}
 	var fields []field
-	for _, m := range assignmentRE.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range assignmentRE().FindAllStringSubmatchIndex(text, -1) {
 		if i, ok := at[m[4]]; ok {
 			fields = append(fields, field{
 				key: text[m[2]:m[3]], at: Position{Path: path, Word: i + 1},
@@ -404,7 +405,7 @@ func assignments(text string, path Path, list []Word) []field {
 func accept(x *found, r Reference, named bool) bool {
 	switch {
 	case r.Host != "" && plausibleHost(r.Host):
-		if slices.Contains(taintEffects, r.Tag) || !isRegistry(r.Host) && apiVersionRE.MatchString(r.Path) {
+		if slices.Contains(taintEffects, r.Tag) || !isRegistry(r.Host) && apiVersionRE().MatchString(r.Path) {
 			return false
 		}
 		if !r.pinned() {

@@ -7,7 +7,6 @@ package chart
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,7 +54,6 @@ func listing(t *testing.T, r *repository, more string) (index []byte) {
 // What helm takes from an index is taken, and it is the same archive.
 func TestIndexAsHelm(t *testing.T) {
 	t.Parallel()
-	helm := judge.Path(t, "helm")
 	r := newRepository(t, false)
 	cache := t.TempDir()
 	config := filepath.Join(cache, "repositories.yaml")
@@ -88,8 +86,8 @@ func TestIndexAsHelm(t *testing.T) {
 				args = append(args, "--version", version)
 			}
 			theirs := ""
-			if out, err := exec.Command(helm, args...).Output(); err == nil {
-				_, patch, _ := strings.Cut(string(out), "version: 0.0.")
+			if out, err := judge.Ask(t, "helms3", args...); err == nil {
+				_, patch, _ := strings.Cut(out, "version: 0.0.")
 				theirs = r.URL + "/charts/" + name + "-" + strings.TrimSpace(patch) + ".tgz"
 			}
 			got := ""

@@ -3,13 +3,14 @@ package chart
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	helmengine "helm.sh/helm/v3/pkg/engine"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // A When says on which occasion a chart writes a document that an installation as
@@ -44,7 +45,7 @@ type occasion struct {
 }
 
 // apiName matches a text that may be an API version, with or without a kind.
-var apiName = regexp.MustCompile("[\"'`]((?:[a-z0-9.-]+/)?v[0-9][a-z0-9]*(?:/[A-Z][A-Za-z0-9]*)?)[\"'`]")
+var apiName = lazy.Regexp("[\"'`]((?:[a-z0-9.-]+/)?v[0-9][a-z0-9]*(?:/[A-Z][A-Za-z0-9]*)?)[\"'`]")
 
 // A speech is what the templates of a chart speak of.
 type speech struct {
@@ -74,7 +75,7 @@ func (c *Chart) speaks() *speech {
 		}
 		names := map[string]bool{}
 		for _, f := range texts {
-			for _, m := range apiName.FindAllStringSubmatch(f.Text, -1) {
+			for _, m := range apiName().FindAllStringSubmatch(f.Text, -1) {
 				names[m[1]] = true
 			}
 		}
@@ -345,7 +346,7 @@ func (m *machine) lookup(apiVersion, kind, namespace, name string) map[string]an
 	return map[string]any{"apiVersion": apiVersion, "kind": kind + "List", "items": []any{object}}
 }
 
-var quotedWord = regexp.MustCompile(`"([A-Za-z][A-Za-z0-9_.-]{0,60})"|\.([A-Za-z][A-Za-z0-9_]{0,60})`)
+var quotedWord = lazy.Regexp(`"([A-Za-z][A-Za-z0-9_.-]{0,60})"|\.([A-Za-z][A-Za-z0-9_]{0,60})`)
 
 // maxWords limits what an object that lookup finds has.
 const maxWords = 500
@@ -355,7 +356,7 @@ func lookedFor(list []source) []string {
 	all := map[string]bool{}
 	for _, s := range list {
 		if text := string(s.file.Data); strings.Contains(text, "lookup") {
-			for _, m := range quotedWord.FindAllStringSubmatch(text, -1) {
+			for _, m := range quotedWord().FindAllStringSubmatch(text, -1) {
 				all[m[1]+m[2]] = true
 			}
 		}

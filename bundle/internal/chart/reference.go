@@ -1,10 +1,10 @@
 package chart
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
 )
 
@@ -51,11 +51,11 @@ const (
 )
 
 var (
-	hostRE   = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
-	tagRE    = regexp.MustCompile(`^` + tagPattern + `$`)
-	digestRE = regexp.MustCompile(`^` + digestPattern + `$`)
-	hexRE    = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	pathRE   = regexp.MustCompile(`^` + pathPattern + `$`)
+	hostRE   = lazy.Regexp(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
+	tagRE    = lazy.Regexp(`^` + tagPattern + `$`)
+	digestRE = lazy.Regexp(`^` + digestPattern + `$`)
+	hexRE    = lazy.Regexp(`^[0-9a-f]{64}$`)
+	pathRE   = lazy.Regexp(`^` + pathPattern + `$`)
 )
 
 const maxRef = 512
@@ -67,8 +67,8 @@ func parseRef(s string) (r Reference, ok bool) {
 		return Reference{}, false
 	}
 	r = CutReference(s)
-	if r.Host != "" && !hostRE.MatchString(r.Host) || !pathRE.MatchString(r.Path) ||
-		r.Tag != "" && !tagRE.MatchString(r.Tag) || r.Digest != "" && !digestRE.MatchString(r.Digest) {
+	if r.Host != "" && !hostRE().MatchString(r.Host) || !pathRE().MatchString(r.Path) ||
+		r.Tag != "" && !tagRE().MatchString(r.Tag) || r.Digest != "" && !digestRE().MatchString(r.Digest) {
 		return Reference{}, false
 	}
 	return r, true
@@ -139,10 +139,10 @@ func matchesHost(list []string, host string) bool {
 }
 
 // isRegistry tells whether the host is a well-known image registry.
-func isRegistry(host string) bool { return matchesHost(registries, host) || ecrRE.MatchString(host) }
+func isRegistry(host string) bool { return matchesHost(registries, host) || ecrRE().MatchString(host) }
 
 // ecrRE matches private registries of AWS.
-var ecrRE = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+var ecrRE = lazy.Regexp(`^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
 
 // plausibleHost tells whether a word's host may serve images at all. Hosts
 // without a domain (localhost, addresses) need other evidence.
@@ -167,7 +167,7 @@ func plausibleHost(host string) bool {
 
 // apiVersionRE matches the version of an API group: acme.dev/v1beta1:Kind is no
 // image.
-var apiVersionRE = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
+var apiVersionRE = lazy.Regexp(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
 
 // taintEffects follow a colon after a label key and look like a tag.
 var taintEffects = []string{"NoSchedule", "NoExecute", "PreferNoSchedule"}
@@ -195,7 +195,7 @@ func unrendered(s string) bool {
 }
 
 // blankRE matches, at the beginning of a text, what a program fills in at run time.
-var blankRE = regexp.MustCompile(`^(?:%\([A-Za-z_][\w.-]*\)[sd]|%[svdq]|\$\([\w.-]+\)|\$\{[^{}\s]+\}|\$[A-Za-z_]\w*|\{\{[^{}\n]*\}\}|\{[A-Za-z_][\w.-]*\}|<[A-Za-z_][\w.-]*>)`)
+var blankRE = lazy.Regexp(`^(?:%\([A-Za-z_][\w.-]*\)[sd]|%[svdq]|\$\([\w.-]+\)|\$\{[^{}\s]+\}|\$[A-Za-z_]\w*|\{\{[^{}\n]*\}\}|\{[A-Za-z_][\w.-]*\}|<[A-Za-z_][\w.-]*>)`)
 
 // blankAt returns the length of the blank at i in a text, behind a word that began
 // at start: only in a path, and where it is set off from what stands before it, so
@@ -204,7 +204,7 @@ func blankAt(s string, start, i int) int {
 	if i == start || strings.IndexByte("%${<", s[i]) < 0 || strings.IndexByte("/:@-_.", s[i-1]) < 0 && s[i-1] != '}' && s[i-1] != ')' || !strings.Contains(s[start:i], "/") {
 		return 0
 	}
-	return len(blankRE.FindString(s[i:min(len(s), i+maxRef)]))
+	return len(blankRE().FindString(s[i:min(len(s), i+maxRef)]))
 }
 
 // parseComposed takes a reference apart of which a program fills in parts, such as

@@ -2,9 +2,10 @@ package chart
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // A RemarkKind says what a Remark is about.
@@ -79,7 +80,7 @@ func (r *remarker) add(kind RemarkKind, path Path, text string) {
 }
 
 // notScripts are keys of texts that are for people, or for the API server.
-var notScripts = regexp.MustCompile(`(?i)^(annotations|labels|description|summary|message|notes?|runbook_?url|title|help)$|\.(md|html|txt|rst)$`)
+var notScripts = lazy.Regexp(`(?i)^(annotations|labels|description|summary|message|notes?|runbook_?url|title|help)$|\.(md|html|txt|rst)$`)
 
 func (r *remarker) walk(n *node, path Path, key string) {
 	switch n.kind {
@@ -87,7 +88,7 @@ func (r *remarker) walk(n *node, path Path, key string) {
 		entry := entryName(n)
 		for i, k := range n.keys {
 			switch {
-			case notScripts.MatchString(k):
+			case notScripts().MatchString(k):
 				continue
 			case entry != "" && k == "value":
 				r.walk(n.items[i], path.Key(k), entry)
@@ -115,14 +116,14 @@ func (r *remarker) walkList(n *node, path Path, key string) {
 	for i, item := range n.items {
 		if item.kind == scalarNode && len(item.docs) == 0 && !strings.Contains(item.value, "\n") {
 			words = append(words, item.value)
-			if strings.ContainsAny(item.value, " =") || !commandLists.MatchString(key) {
+			if strings.ContainsAny(item.value, " =") || !commandLists().MatchString(key) {
 				r.text(item.value, paths[i], key)
 			}
 			continue
 		}
 		r.walk(item, paths[i], key)
 	}
-	if commandLists.MatchString(key) && len(words) > 1 {
+	if commandLists().MatchString(key) && len(words) > 1 {
 		before := len(r.list)
 		if r.text(strings.Join(words, " "), path, key); before > 0 && len(r.list) > before && r.list[before-1].Path.Parent() == path {
 			r.list = r.list[:before] // an element of it said so
@@ -130,26 +131,26 @@ func (r *remarker) walkList(n *node, path Path, key string) {
 	}
 }
 
-var commandLists = regexp.MustCompile(`(?i)^(command|args|arguments|cmd|entrypoint)$`)
+var commandLists = lazy.Regexp(`(?i)^(command|args|arguments|cmd|entrypoint)$`)
 
 var (
 	// fetches are commands that fetch from the address behind them.
-	fetches = regexp.MustCompile(`(?:^|[\s;&|("'$/` + "`" + `])(?:curl|wget|aria2c|git\s+(?:clone|pull|fetch|ls-remote|submodule)|helm\s+(?:repo\s+add|install|upgrade|pull|template|dependency)|kubectl\s+(?:apply|create|replace))\s[^\n;|&]*?((?:https?|ftp|oci|ssh|git)://[^\s"'` + "`" + `;|&)<>]+|git@[^\s"']+)`)
+	fetches = lazy.Regexp(`(?:^|[\s;&|("'$/` + "`" + `])(?:curl|wget|aria2c|git\s+(?:clone|pull|fetch|ls-remote|submodule)|helm\s+(?:repo\s+add|install|upgrade|pull|template|dependency)|kubectl\s+(?:apply|create|replace))\s[^\n;|&]*?((?:https?|ftp|oci|ssh|git)://[^\s"'` + "`" + `;|&)<>]+|git@[^\s"']+)`)
 	// installs are commands that fetch from where they are set up to.
-	installs = regexp.MustCompile(`(?:^|[\s;&|("'$/` + "`" + `])(?:pip3?\s+(?:install|download)|python3?\s+-m\s+pip\s+install|apt(?:-get)?\s+(?:-\S+\s+)*(?:install|update|upgrade)|apk\s+(?:-\S+\s+)*(?:add|update|upgrade)|(?:yum|dnf|microdnf|tdnf|zypper)\s+(?:-\S+\s+)*install|npm\s+(?:install|i|ci)|npx|yarn\s+(?:add|install)|pnpm\s+(?:add|install)|gem\s+install|go\s+(?:install|get)|cargo\s+install|conda\s+install|composer\s+(?:install|require)|git\s+clone|helm\s+repo\s+(?:add|update)|grafana[- ]cli\s+(?:\S+\s+)*plugins\s+install|jenkins-plugin-cli\s[^\n]*--plugin[\w-]*|(?:elasticsearch|opensearch|rabbitmq)-plugins?\s+install|terraform\s+init|docker\s+pull|krew\s+install)(?:\s[^\n;|&]*|$)`)
+	installs = lazy.Regexp(`(?:^|[\s;&|("'$/` + "`" + `])(?:pip3?\s+(?:install|download)|python3?\s+-m\s+pip\s+install|apt(?:-get)?\s+(?:-\S+\s+)*(?:install|update|upgrade)|apk\s+(?:-\S+\s+)*(?:add|update|upgrade)|(?:yum|dnf|microdnf|tdnf|zypper)\s+(?:-\S+\s+)*install|npm\s+(?:install|i|ci)|npx|yarn\s+(?:add|install)|pnpm\s+(?:add|install)|gem\s+install|go\s+(?:install|get)|cargo\s+install|conda\s+install|composer\s+(?:install|require)|git\s+clone|helm\s+repo\s+(?:add|update)|grafana[- ]cli\s+(?:\S+\s+)*plugins\s+install|jenkins-plugin-cli\s[^\n]*--plugin[\w-]*|(?:elasticsearch|opensearch|rabbitmq)-plugins?\s+install|terraform\s+init|docker\s+pull|krew\s+install)(?:\s[^\n;|&]*|$)`)
 	// indexes are addresses of lists of packages, charts and the like.
-	indexes = regexp.MustCompile(`https?://[^\s"'` + "`" + `<>,]+/(?:index\.(?:ya?ml|json)|simple)/?(?:$|[\s"',])`)
+	indexes = lazy.Regexp(`https?://[^\s"'` + "`" + `<>,]+/(?:index\.(?:ya?ml|json)|simple)/?(?:$|[\s"',])`)
 	// indexFlags are flags for them.
-	indexFlags = regexp.MustCompile(`--(?:extra-)?index-url[= ]+["']?(https?://[^\s"']+)`)
+	indexFlags = lazy.Regexp(`--(?:extra-)?index-url[= ]+["']?(https?://[^\s"']+)`)
 	// indexKeys are keys and names of env entries whose value is one.
-	indexKeys = regexp.MustCompile(`(?i)^(?:(?:helm|chart|plugins?|packages?|git)?[_-]?repo(?:sitory)?[_-]?url|(?:.*[_-])?index[_-]?url|pip_(?:extra_)?index_url|npm_config_registry|goproxy|.*update[_-]?cent(?:er|re)[_-]?url)$`)
+	indexKeys = lazy.Regexp(`(?i)^(?:(?:helm|chart|plugins?|packages?|git)?[_-]?repo(?:sitory)?[_-]?url|(?:.*[_-])?index[_-]?url|pip_(?:extra_)?index_url|npm_config_registry|goproxy|.*update[_-]?cent(?:er|re)[_-]?url)$`)
 	// pluginKeys are names of env entries that list what is installed at the start.
-	pluginKeys = regexp.MustCompile(`^(?:GF_INSTALL_PLUGINS|GF_PLUGINS_PREINSTALL(?:_SYNC)?|RABBITMQ_PLUGINS_URL)$`)
+	pluginKeys = lazy.Regexp(`^(?:GF_INSTALL_PLUGINS|GF_PLUGINS_PREINSTALL(?:_SYNC)?|RABBITMQ_PLUGINS_URL)$`)
 	// sources are kinds of resources whose addresses are fetched by their controllers.
-	sources    = regexp.MustCompile(`^(?:HelmRepository|GitRepository|HelmChart|OCIRepository|Application|ApplicationSet|CatalogSource)$`)
-	sourceKeys = regexp.MustCompile(`^(?:url|repo|repoURL|repository|address|chart)$`)
-	address    = regexp.MustCompile(`^(?:https?|oci|ssh|git)://|^git@`)
-	worthwhile = regexp.MustCompile(`://|git@|install|update|upgrade|npx|plugin|clone|add|pull|terraform|\bi\b|\bci\b|PLUGIN`)
+	sources    = lazy.Regexp(`^(?:HelmRepository|GitRepository|HelmChart|OCIRepository|Application|ApplicationSet|CatalogSource)$`)
+	sourceKeys = lazy.Regexp(`^(?:url|repo|repoURL|repository|address|chart)$`)
+	address    = lazy.Regexp(`^(?:https?|oci|ssh|git)://|^git@`)
+	worthwhile = lazy.Regexp(`://|git@|install|update|upgrade|npx|plugin|clone|add|pull|terraform|\bi\b|\bci\b|PLUGIN`)
 )
 
 // maxScript is the size of a script, in bytes, that no object in a cluster may have.
@@ -157,14 +158,14 @@ const maxScript = 4 << 20
 
 // text looks for downloads in a scalar.
 func (r *remarker) text(text string, path Path, key string) {
-	if pluginKeys.MatchString(key) && strings.TrimSpace(text) != "" {
+	if pluginKeys().MatchString(key) && strings.TrimSpace(text) != "" {
 		r.add(Download, path, key+"="+text)
 		return
 	}
-	if len(text) > maxScript || !worthwhile.MatchString(text) {
+	if len(text) > maxScript || !worthwhile().MatchString(text) {
 		return
 	}
-	if v := strings.TrimSpace(text); (indexKeys.MatchString(key) || sources.MatchString(r.kind) && sourceKeys.MatchString(key)) && address.MatchString(v) && outside(v) {
+	if v := strings.TrimSpace(text); (indexKeys().MatchString(key) || sources().MatchString(r.kind) && sourceKeys().MatchString(key)) && address().MatchString(v) && outside(v) {
 		r.add(Download, path, key+": "+v)
 		return
 	}
@@ -172,21 +173,21 @@ func (r *remarker) text(text string, path Path, key string) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") {
 			continue
 		}
-		if m := fetches.FindStringSubmatch(line); m != nil {
+		if m := fetches().FindStringSubmatch(line); m != nil {
 			if outside(m[1]) {
 				r.add(Download, path, line)
 			}
 			continue
 		}
-		m := indexFlags.FindStringSubmatch(line)
+		m := indexFlags().FindStringSubmatch(line)
 		switch {
 		case m != nil:
 			if outside(m[1]) {
 				r.add(Download, path, line)
 			}
-		case installs.MatchString(line) && !strings.Contains(line, "--no-index"):
+		case installs().MatchString(line) && !strings.Contains(line, "--no-index"):
 			r.add(Download, path, line)
-		case indexes.MatchString(line) && outside(indexes.FindString(line)):
+		case indexes().MatchString(line) && outside(indexes().FindString(line)):
 			r.add(Download, path, line)
 		}
 	}
@@ -226,9 +227,9 @@ func public(ip netip.Addr) bool {
 }
 
 var (
-	versionKey   = regexp.MustCompile(`^(version|[a-z][A-Za-z]*Version)$`)
-	notVersions  = regexp.MustCompile(`(?i)^(api|resource|schema|tls|min|max|http|protocol|format|config|template|policy|data|crd|oauth|saml|ip|client|metadata)`)
-	versionValue = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+){0,3}([-+][0-9A-Za-z.+-]+)?$`)
+	versionKey   = lazy.Regexp(`^(version|[a-z][A-Za-z]*Version)$`)
+	notVersions  = lazy.Regexp(`(?i)^(api|resource|schema|tls|min|max|http|protocol|format|config|template|policy|data|crd|oauth|saml|ip|client|metadata)`)
+	versionValue = lazy.Regexp(`^v?[0-9]+(\.[0-9]+){0,3}([-+][0-9A-Za-z.+-]+)?$`)
 )
 
 // operator looks for a version in a custom resource that names no image.
@@ -247,7 +248,7 @@ func (r *remarker) versions(n *node, path Path, depth int) {
 	}
 	for i, k := range n.keys {
 		v := n.items[i]
-		if v.kind == scalarNode && versionKey.MatchString(k) && !notVersions.MatchString(k) && versionValue.MatchString(v.value) {
+		if v.kind == scalarNode && versionKey().MatchString(k) && !notVersions().MatchString(k) && versionValue().MatchString(v.value) {
 			r.add(Operator, path.Key(k), k+": "+v.value)
 		}
 		r.versions(v, path.Key(k), depth+1)

@@ -1,9 +1,7 @@
 package chart
 
 import (
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,25 +76,13 @@ func TestUnreadSchemas(t *testing.T) {
 			if d := cmp.Diff(want, render(t, c, RenderOptions{Strict: true}).Unread); d != "" {
 				t.Errorf("unread (-want +got):\n%s", d)
 			}
-			out, err := offline(t, "template", "r", dir)
+			out, err := judge.Ask(t, "helms3", "template", "r", dir)
 			if (err != nil) != (len(want) > 0) {
 				t.Errorf("helm: %v: %s", err, out)
 			}
-			if out, err := offline(t, "template", "r", dir, "--skip-schema-validation"); err != nil {
+			if out, err := judge.Ask(t, "helms3", "template", "r", dir, "--skip-schema-validation"); err != nil {
 				t.Errorf("helm that skips schemas: %v: %s", err, out)
 			}
 		})
 	}
-}
-
-// offline runs helm without a network.
-func offline(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), judge.Path(t, "helm"), args...)
-	const nobody = "http://127.0.0.1:1"
-	cmd.Env = append(cmd.Environ(), "HTTP_PROXY="+nobody, "HTTPS_PROXY="+nobody, "http_proxy="+nobody, "https_proxy="+nobody, "NO_PROXY=", "no_proxy=")
-	var b strings.Builder
-	cmd.Stdout, cmd.Stderr = &b, &b
-	err := cmd.Run()
-	return b.String(), err
 }

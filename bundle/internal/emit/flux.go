@@ -4,20 +4,20 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/record"
 )
 
 // podImage matches the fields that kustomize's images: knows, wherever they stand.
-var podImage = regexp.MustCompile(`(^|\.)(containers|initContainers)\[[^\]]+\]\.image$`)
+var podImage = lazy.Regexp(`(^|\.)(containers|initContainers)\[[^\]]+\]\.image$`)
 
 // byFlux tells whether the images: of a HelmRelease move a reference that values do
 // not. Flux runs Helm 4, hooks included.
 func (c *Chart) byFlux(l Left) bool {
-	return c.breaks4 == "" && podImage.MatchString(l.Path) && !strings.Contains(l.Path, "|")
+	return c.breaks4 == "" && podImage().MatchString(l.Path) && !strings.Contains(l.Path, "|")
 }
 
 // interval is how often Flux looks after things: nothing changes by itself here.
@@ -85,12 +85,12 @@ func smallFile(name string) (string, error) {
 
 // targetPath is what a HelmRelease takes for the path of a value, but for lists: the
 // values below would replace the whole of one.
-var targetPath = regexp.MustCompile(`^[a-zA-Z0-9_\-.\\/]{1,250}$`)
+var targetPath = lazy.Regexp(`^[a-zA-Z0-9_\-.\\/]{1,250}$`)
 
 // inexact are numbers that Flux reads as floats, as Helm does those of a file.
 func (c *Chart) inexact() (paths []string) {
 	for _, p := range c.exact() {
-		if !targetPath.MatchString(p[0]) {
+		if !targetPath().MatchString(p[0]) {
 			paths = append(paths, p[0])
 		}
 	}
@@ -114,7 +114,7 @@ func (c *Chart) helmRelease() (release object, exact []object, err error) {
 	data := make(map[string]string)
 	name := c.Record.Release + "-exact-values"
 	for i, p := range c.exact() {
-		if !targetPath.MatchString(p[0]) {
+		if !targetPath().MatchString(p[0]) {
 			continue
 		}
 		key := strconv.Itoa(i)

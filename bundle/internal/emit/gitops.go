@@ -6,7 +6,6 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/record"
 )
 
@@ -36,7 +36,7 @@ func CheckGitOps(kinds, environments []string) error {
 		return &fault.UsageError{What: "--environment is for overlays", Advice: "give --gitops kustomize too"}
 	}
 	for _, e := range environments {
-		if !environmentName.MatchString(e) {
+		if !environmentName().MatchString(e) {
 			return &fault.UsageError{What: fmt.Sprintf("environment %q is not up to 63 lower-case letters, digits and dashes", e)}
 		}
 	}
@@ -196,7 +196,7 @@ func (o Options) environments() []string {
 
 // environmentName matches what an environment may be called: it becomes a folder and
 // the value of a label.
-var environmentName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var environmentName = lazy.Regexp(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // secretText is a Secret of Kubernetes.
 func secretText(name, namespace string, labels map[string]string, data map[string]string) object {

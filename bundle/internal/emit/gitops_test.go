@@ -136,7 +136,7 @@ func TestGitOps(t *testing.T) {
 // What Flux is said to move it moves, and whatever it and Argo CD leave outside is
 // named; kustomize builds every overlay. Judged over charts that are hard.
 func TestGitOpsJudged(t *testing.T) {
-	helm, kustomize := judge.Path(t, "helm"), judge.Path(t, "kustomize")
+	kustomize := judge.Path(t, "kustomize")
 	names := maps.Clone(hardCharts)
 	for _, fixture := range []string{"hardcoded", "operator", "hooks"} {
 		names[fixture] = ""
@@ -154,7 +154,7 @@ func TestGitOpsJudged(t *testing.T) {
 			if skips := at(app, "spec", "source", "helm", "skipSchemaValidation") == true; skips != (name == "schema-elsewhere") || skips != (at(release, "spec", "install") != nil) {
 				t.Errorf("skips the check of schemas: %v", skips)
 			}
-			stream := run(t, nil, helm, "template", "rel", dir, "--kube-version", c.Record.KubeVersion, "--skip-schema-validation", "-f", filepath.Join(o.OutputDir, "rel", "values.yaml"))
+			stream := ask(t, nil, "helms3", "template", "rel", dir, "--kube-version", c.Record.KubeVersion, "--skip-schema-validation", "-f", filepath.Join(o.OutputDir, "rel", "values.yaml"))
 			c.judgeFlux(t, kustomize, release, stream, c.Report(o).Warnings)
 			overlay := filepath.Join(o.OutputDir, "rel", "overlays", "test")
 			if c.unbuildable != "" {

@@ -1,8 +1,10 @@
 package emit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,29 +21,53 @@ import (
 	"bundle/testdata/regtest"
 )
 
-// asBundle, in the environment, makes the test's own program the post-renderer.
-const asBundle = "EMIT_TEST_IS_BUNDLE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asBundle) == "" {
-		os.Exit(m.Run())
-	}
-	mapFile := strings.TrimPrefix(os.Args[len(os.Args)-1], "--map=")
-	if _, err := PostRender(context.Background(), os.Stdin, os.Stdout, mapFile); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// programs makes a folder for $PATH with a program called bundle.
+// programs makes a folder for $PATH with a program called bundle, a post-renderer. It has
+// this process do the work, which to start once more takes ten times as long: it leaves
+// its input in a file, says so by a pipe, and waits for the answer by another.
 func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asBundle, os.Args[0])
-	if err := os.WriteFile(filepath.Join(dir, "bundle"), []byte(script), 0o755); err != nil {
+	const script = `#!/bin/sh
+cd '%s' && cat >$$.in && mkfifo $$.out || exit 1
+for map; do :; done
+echo "$$ ${map#--map=}" >asked
+cat $$.out
+if test -e $$.failed; then exit 1; fi
+`
+	if err := os.WriteFile(filepath.Join(dir, "bundle"), fmt.Appendf(nil, script, dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	run(t, nil, "mkfifo", filepath.Join(dir, "asked"))
+	asked, err := os.OpenFile(filepath.Join(dir, "asked"), os.O_RDWR, 0) // never at its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { asked.Close() })
+	go func() {
+		for lines := bufio.NewScanner(asked); lines.Scan(); {
+			go postRenders(t, dir, lines.Text())
+		}
+	}()
 	return dir
+}
+
+// postRenders does what a post-renderer has asked for.
+func postRenders(t *testing.T, dir, asked string) {
+	name, mapFile, _ := strings.Cut(asked, " ")
+	file := filepath.Join(dir, name)
+	in, err := os.ReadFile(file + ".in")
+	var out bytes.Buffer
+	if err == nil {
+		_, err = PostRender(context.Background(), bytes.NewReader(in), &out, mapFile)
+	}
+	if err != nil {
+		t.Errorf("post-renderer: %v", err)
+		err = os.WriteFile(file+".failed", nil, 0o600)
+	}
+	err = errors.Join(err, os.WriteFile(file+".out", out.Bytes(), 0o600))
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 const judgeRegistry = "registry.plant.local:5000/apps"
@@ -104,13 +130,23 @@ func references(t *testing.T, stream string) []string {
 func run(t *testing.T, env []string, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...) // more is not worth it for so short a run
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, errs.String())
 	}
 	return out.String()
+}
+
+// ask asks a judge that answers many questions in one process.
+func ask(t *testing.T, env map[string]string, judgeName string, args ...string) string {
+	t.Helper()
+	out, err := judge.AskWith(t, env, judgeName, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v", judgeName, strings.Join(args, " "), err)
+	}
+	return out
 }
 
 // outside requires that of the references in a stream exactly those still point
@@ -248,12 +284,12 @@ spec:
 // What is said to move a reference moves it, for every chart there is, judged by
 // Helm 3, Helm 4 and kustomize with exactly the files that are written.
 func TestJudges(t *testing.T) {
-	helm, kustomize := judge.Path(t, "helm"), judge.Path(t, "kustomize")
+	kustomize := judge.Path(t, "kustomize")
 	helm4, err := judge.Find("helm4")
 	if err != nil {
 		t.Fatal(err) // make helm4
 	}
-	path := "PATH=" + programs(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	path := programs(t) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	charts, err := filepath.Glob("../../../testdata/charts/*")
 	if err != nil || len(charts) < 50 {
 		t.Fatalf("%d charts: %v", len(charts), err)
@@ -270,7 +306,6 @@ func TestJudges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, o := emitFixture(t, dir)
-			env := []string{path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
 			args := []string{"template", "rel", dir, "--kube-version", c.Record.KubeVersion}
 			for _, f := range c.files() {
 				args = append(args, "-f", filepath.Join(o.OutputDir, f))
@@ -281,16 +316,22 @@ func TestJudges(t *testing.T) {
 			if skip := strings.Contains(c.helmInstall(o), "--skip-schema-validation"); skip != (name == "schema-elsewhere") || skip != (len(c.Report(o).Warnings) > 0 && c.breaks4+c.unbuildable == "") {
 				t.Errorf("%s, warnings %q", c.helmInstall(o), c.Report(o).Warnings)
 			}
+			env := map[string]string{"PATH": path}
+			four := func() string { return ask(t, nil, "helms4", args...) }
 			if c.postRendered() {
 				i := slices.Index(strings.Fields(c.helmInstall(o)), "--post-renderer")
 				args = append(args, strings.Fields(c.helmInstall(o))[i:]...)
+				four = func() string { // which looks for plugins when it is started
+					env := []string{"PATH=" + path, "HELM_PLUGINS=" + filepath.Join(o.OutputDir, plugins), "HOME=" + t.TempDir()}
+					return run(t, env, helm4, args...)
+				}
 			}
-			c.outside(t, "helm 3", run(t, env, helm, args...), WayPostRender, WayPostRender3)
+			c.outside(t, "helm 3", ask(t, env, "helms3", args...), WayPostRender, WayPostRender3)
 			if helm4 != "" && c.breaks4 == "" {
-				c.outside(t, "helm 4", run(t, env, helm4, args...), WayPostRender, WayPostRender4)
+				c.outside(t, "helm 4", four(), WayPostRender, WayPostRender4)
 			}
 			if c.any(WayKustomize) {
-				built := run(t, env, kustomize, "build", filepath.Join(o.OutputDir, "rel", "kustomize"))
+				built := run(t, nil, kustomize, "build", filepath.Join(o.OutputDir, "rel", "kustomize"))
 				c.outside(t, "kustomize", built, WayKustomize)
 			}
 		})

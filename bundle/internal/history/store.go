@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/image"
+	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
@@ -37,7 +37,7 @@ type Store struct {
 const atOnce = 6
 
 // tags are time and bundle: in their order, the imports are in theirs.
-var tags = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{1,64}$`)
+var tags = lazy.Regexp(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{1,64}$`)
 
 const tagTime = "20060102T150405Z"
 
@@ -56,7 +56,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 	if err != nil {
 		return Past{}, remote.AboutOne("records of imports", err)
 	}
-	list = slices.DeleteFunc(list, func(tag string) bool { return !tags.MatchString(tag) })
+	list = slices.DeleteFunc(list, func(tag string) bool { return !tags().MatchString(tag) })
 	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(b, a) })
 	past := Past{More: len(list) > MaxImports}
 	list = list[:min(len(list), MaxImports)]

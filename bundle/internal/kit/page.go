@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 )
@@ -28,7 +29,10 @@ const pageTitle = "READ ME FIRST: how to check and import what is on this medium
 //go:embed page.txt
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+// pageTemplate is parsed when a page is written, not in each run of the program.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(pageText))
+})
 
 // page is what a person reads who gets the medium, and nothing else.
 func (a About) page(programs []Program) ([]byte, error) {
@@ -53,7 +57,7 @@ func (a About) page(programs []Program) ([]byte, error) {
 		view.Path = "MEDIUM"
 	}
 	var out bytes.Buffer
-	err := pageTemplate.Execute(&out, view)
+	err := pageTemplate().Execute(&out, view)
 	return out.Bytes(), err
 }
 

@@ -8,11 +8,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/lazy"
 	"bundle/layout/parts"
 )
 
@@ -59,7 +59,7 @@ func (m *Media) list(ctx context.Context, folder string) error {
 
 // leftover matches what follows a dot and the name of the bundle in the name of a
 // file that a killed run was writing, see disk.WriteFile.
-var leftover = regexp.MustCompile(`^\.(head|set\.json|sha256|blocks|state)\.[A-Z2-7]{26}$`)
+var leftover = lazy.Regexp(`^\.(head|set\.json|sha256|blocks|state)\.[A-Z2-7]{26}$`)
 
 // sweep removes small files that a killed run left half written.
 func (m *Media) sweep(folder string) error {
@@ -69,7 +69,7 @@ func (m *Media) sweep(folder string) error {
 	}
 	for _, name := range names {
 		rest := strings.TrimPrefix(filepath.Base(name), "."+m.Set.Name)
-		if leftover.MatchString(rest) {
+		if leftover().MatchString(rest) {
 			if err := os.Remove(name); err != nil {
 				return err
 			}

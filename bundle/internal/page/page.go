@@ -21,6 +21,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -67,7 +68,7 @@ func styleSum() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
+var functions = template.FuncMap{
 	"t":      record.Printable,
 	"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own
 	"policy": func() string { return inFile },
@@ -85,7 +86,12 @@ var tmpl = template.Must(template.New("page").Funcs(template.FuncMap{
 
 	"settings": settings,
 	"add":      func(a, b int) int { return a + b },
-}).Parse(source))
+}
+
+// tmpl is parsed when a page is written, not in each run of the program.
+var tmpl = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(functions).Parse(source))
+})
 
 // Write writes the page.
 func Write(w io.Writer, bundles []Bundle, o Options) error {
@@ -95,7 +101,7 @@ func Write(w io.Writer, bundles []Bundle, o Options) error {
 		Options
 		Several bool
 	}{bundles, o, len(bundles) > 1}
-	if err := tmpl.Execute(w, data); err != nil {
+	if err := tmpl().Execute(w, data); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	return nil

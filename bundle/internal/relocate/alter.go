@@ -2,11 +2,11 @@ package relocate
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // An Alteration is what the overrides do besides moving references: an object, a
@@ -49,7 +49,7 @@ func (j *examiner) verdict(x chart.Difference) verdict {
 		return noted
 	case isName(x.Position), !x.Had, !x.Has:
 		return alteredIt
-	case hexSum.MatchString(x.Before) && hexSum.MatchString(x.After) && len(x.Before) == len(x.After):
+	case hexSum().MatchString(x.Before) && hexSum().MatchString(x.After) && len(x.Before) == len(x.After):
 		// A checksum of a template, as charts put it into annotations of pods so that
 		// they restart, is proved by hashing what the template rendered to.
 		if file := j.before.Hashed(x.Before); file != "" && file == j.after.Hashed(x.After) {
@@ -126,7 +126,7 @@ func inMetadata(p chart.Path) bool {
 
 // hexSum matches a checksum: of a configuration, say, that a reference in it
 // changed.
-var hexSum = regexp.MustCompile(`^[0-9a-f]{32,128}$`)
+var hexSum = lazy.Regexp(`^[0-9a-f]{32,128}$`)
 
 // examiner examines differences between the renders a and b, of which b has more values
 // set.

@@ -1,10 +1,10 @@
 package relocate
 
 import (
-	"regexp"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // A slot is a place in the values that may hold the beginning of references: a
@@ -37,34 +37,34 @@ const (
 var (
 	// notPlaces are words of keys that say something about an image without
 	// being a part of its name.
-	notPlaces = regexp.MustCompile(`(?i)pull|secret|cred|passw|token|tag|digest|version|policy|enabled|port$|size|user|timeout|interval|annotation|label`)
+	notPlaces = lazy.Regexp(`(?i)pull|secret|cred|passw|token|tag|digest|version|policy|enabled|port$|size|user|timeout|interval|annotation|label`)
 	// registryKeys and imageKeys match the last key of a path, below* the last
 	// one where the key above it has a speaking name.
-	registryKeys  = regexp.MustCompile(`(?i)registry|hub$|mirror`)
-	imageKeys     = regexp.MustCompile(`(?i)repository|repo$|repos$|image`)
-	belowRegistry = regexp.MustCompile(`(?i)^(host|hostname|url|server|domain|address|addr|name|base|prefix)$`)
-	belowImage    = regexp.MustCompile(`(?i)^(host|hostname|url|server|domain|address|base|prefix|namespace|organization|org|project|path|name)$`)
-	hostKeys      = regexp.MustCompile(`(?i)^(host|hostname|url|server|domain|address|base|prefix)$|prefix$|domain$`)
+	registryKeys  = lazy.Regexp(`(?i)registry|hub$|mirror`)
+	imageKeys     = lazy.Regexp(`(?i)repository|repo$|repos$|image`)
+	belowRegistry = lazy.Regexp(`(?i)^(host|hostname|url|server|domain|address|addr|name|base|prefix)$`)
+	belowImage    = lazy.Regexp(`(?i)^(host|hostname|url|server|domain|address|base|prefix|namespace|organization|org|project|path|name)$`)
+	hostKeys      = lazy.Regexp(`(?i)^(host|hostname|url|server|domain|address|base|prefix)$|prefix$|domain$`)
 )
 
 // kindOf judges a key by its name.
 func kindOf(p path) kind {
 	key, parent := p.key(), p.parentKey()
-	if notPlaces.MatchString(key) {
+	if notPlaces().MatchString(key) {
 		return otherKey
 	}
 	switch {
-	case registryKeys.MatchString(key):
+	case registryKeys().MatchString(key):
 		return registryKey
-	case imageKeys.MatchString(key):
-		if hostKeys.MatchString(key) {
+	case imageKeys().MatchString(key):
+		if hostKeys().MatchString(key) {
 			return registryKey // imagePrefix
 		}
 		return imageKey
-	case registryKeys.MatchString(parent) && belowRegistry.MatchString(key):
+	case registryKeys().MatchString(parent) && belowRegistry().MatchString(key):
 		return registryKey
-	case imageKeys.MatchString(parent) && belowImage.MatchString(key):
-		if hostKeys.MatchString(key) {
+	case imageKeys().MatchString(parent) && belowImage().MatchString(key):
+		if hostKeys().MatchString(key) {
 			return registryKey
 		}
 		return imageKey

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // A DisabledFinding is an image reference that the chart writes only when
@@ -143,7 +143,7 @@ func (s switchSet) overlay() overlay {
 }
 
 // switchKey matches a key that says that something is there or not.
-var switchKey = regexp.MustCompile(`(?i)^(enabled?|create|install(ed)?|deploy(ed)?|use|active|activated?|on|bundled|internal|present)$|^(enable|create|install|deploy|use|with|include|add|run)[_-]?[A-Z0-9_].*|.*(Enabled?|_enabled?|-enabled?|Deploy(ed)?|Install(ed)?|Create)$`)
+var switchKey = lazy.Regexp(`(?i)^(enabled?|create|install(ed)?|deploy(ed)?|use|active|activated?|on|bundled|internal|present)$|^(enable|create|install|deploy|use|with|include|add|run)[_-]?[A-Z0-9_].*|.*(Enabled?|_enabled?|-enabled?|Deploy(ed)?|Install(ed)?|Create)$`)
 
 // findSwitches lists the switches that are off, those above others first, and
 // the values with all subcharts enabled.
@@ -177,7 +177,7 @@ func findSwitches(c *chart.Chart, values map[string]any) ([]switchSet, map[strin
 		if globalCopy(p, charts) {
 			return false
 		}
-		if len(p) > 0 && v == false && switchKey.MatchString(p.key()) {
+		if len(p) > 0 && v == false && switchKey().MatchString(p.key()) {
 			off[p.String()] = p
 		}
 		return true

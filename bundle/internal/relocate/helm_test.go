@@ -1,9 +1,9 @@
 package relocate
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,19 +20,18 @@ import (
 // reference reads there what the result says: its target where it moved, and what it
 // was where it is left. Unless it is reported, no object and no container came or went.
 func TestHelmAgrees(t *testing.T) {
-	helm := judge.Path(t, "helm")
 	for _, g := range goldens(t) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			req := g.request(t)
 			res, err := Derive(t.Context(), req)
 			if err != nil {
-				if _, err := helmTemplate(t, helm, g, nil); err == nil {
+				if _, err := helmTemplate(t, g, nil); err == nil {
 					t.Error("helm renders what Derive does not")
 				}
 				return
 			}
-			after, err := helmTemplate(t, helm, g, FormatYAML(res, []string{"derived"}))
+			after, err := helmTemplate(t, g, FormatYAML(res, []string{"derived"}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,14 +77,10 @@ func checkStructure(t *testing.T, before, after *chart.Output) {
 }
 
 // helmTemplate renders a fixture by the real Helm, as on a machine without network.
-func helmTemplate(t *testing.T, helm string, g golden, values []byte) (*chart.Output, error) {
+func helmTemplate(t *testing.T, g golden, values []byte) (*chart.Output, error) {
 	t.Helper()
 	dir := t.TempDir()
-	kube := g.kube
-	if kube == "" {
-		kube = chart.DefaultKubeVersion
-	}
-	args := []string{"template", "demo", filepath.Join(chartsDir, g.chart), "--kube-version", kube, "--output-dir", filepath.Join(dir, "out")}
+	args := []string{"template", "demo", filepath.Join(chartsDir, g.chart), "--kube-version", stdcmp.Or(g.kube, chart.DefaultKubeVersion)}
 	given, err := yaml.Marshal(g.values)
 	if err != nil {
 		t.Fatal(err)
@@ -98,21 +93,14 @@ func helmTemplate(t *testing.T, helm string, g golden, values []byte) (*chart.Ou
 			args = append(args, "-f", name)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), helm, args...).CombinedOutput(); err != nil {
-		return nil, &chart.RenderError{Chart: g.chart, Message: string(out), Err: err}
+	out, err := judge.Ask(t, "helms3", args...)
+	if err != nil {
+		return nil, &chart.RenderError{Chart: g.chart, Message: err.Error(), Err: err}
 	}
 	texts := map[string]string{}
-	err = filepath.WalkDir(filepath.Join(dir, "out"), func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		name, _ := filepath.Rel(filepath.Join(dir, "out"), path)
-		texts[filepath.ToSlash(name)] = string(b)
-		return err
-	})
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
+	for _, doc := range strings.Split("\n"+out, "\n---\n# Source: ")[1:] {
+		name, text, _ := strings.Cut(doc, "\n")
+		texts[name] += "---\n" + text + "\n"
 	}
 	return chart.ReadManifests(texts), nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // foreign lists the hosts that references are moved away from, each with what
@@ -55,10 +56,10 @@ func pullsFrom(p chart.Path) bool {
 	if item := p.Parent().Last(); last.Kind == chart.KeyStep && last.Text == "value" && item.Kind == chart.ItemStep {
 		last = item
 	}
-	return pullKeys.MatchString(last.Text)
+	return pullKeys().MatchString(last.Text)
 }
 
-var pullKeys = regexp.MustCompile(`(?i)(registry|hub)$`)
+var pullKeys = lazy.Regexp(`(?i)(registry|hub)$`)
 
 // hosts moves settings too that name the host of moved references under a key
 // that says registry, such as a controller has for images that it adds. It is

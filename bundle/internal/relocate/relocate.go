@@ -3,11 +3,11 @@ package relocate
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // A Request says what to relocate and whereto.
@@ -351,7 +351,7 @@ func (d *derivation) writtenIn(f chart.Finding) string {
 		if i >= len(templates) {
 			what = "written in the file "
 		}
-		text := templateComments.ReplaceAllString(t.Text, "")
+		text := templateComments().ReplaceAllString(t.Text, "")
 		if i == 0 && t.Name == f.Template && strings.Contains(rest, "/") && strings.Contains(text, rest) {
 			return what + t.Name
 		}
@@ -363,4 +363,4 @@ func (d *derivation) writtenIn(f chart.Finding) string {
 }
 
 // templateComments matches those of templates and of YAML, each on lines of its own.
-var templateComments = regexp.MustCompile(`(?s)\{\{-?\s*/\*.*?\*/\s*-?\}\}|(?m:^[ \t]*#[^\n]*$)`)
+var templateComments = lazy.Regexp(`(?s)\{\{-?\s*/\*.*?\*/\s*-?\}\}|(?m:^[ \t]*#[^\n]*$)`)

@@ -1,11 +1,11 @@
 package relocate
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // A shape is a form in which charts take the names of pull secrets.
@@ -41,23 +41,23 @@ func (s *secretSlot) with(name string) any {
 }
 
 var (
-	pullSecretKey = regexp.MustCompile(`(?i)pull[_-]?(secret|cred)|(image|registry|docker)[_-]?(secret|cred)|^reg-?cred`)
-	secretOf      = regexp.MustCompile(`(?i)^(secret|secrets|secretname|secretnames|existingsecret|credentials|creds)$`)
-	secretParent  = regexp.MustCompile(`(?i)image|registry|docker`)
+	pullSecretKey = lazy.Regexp(`(?i)pull[_-]?(secret|cred)|(image|registry|docker)[_-]?(secret|cred)|^reg-?cred`)
+	secretOf      = lazy.Regexp(`(?i)^(secret|secrets|secretname|secretnames|existingsecret|credentials|creds)$`)
+	secretParent  = lazy.Regexp(`(?i)image|registry|docker`)
 	// notSecret are last words of keys that say something else about a secret.
-	notSecret = regexp.MustCompile(`(?i)(data|json|password|passwd|user|username|email|server|create|enabled?|annotations?|labels?|content|namespace|policy|key|path|type)$`)
-	oneSecret = regexp.MustCompile(`(?i)(secret|cred|name)$`)
+	notSecret = lazy.Regexp(`(?i)(data|json|password|passwd|user|username|email|server|create|enabled?|annotations?|labels?|content|namespace|policy|key|path|type)$`)
+	oneSecret = lazy.Regexp(`(?i)(secret|cred|name)$`)
 )
 
 // takesSecret judges a key by its name.
 func takesSecret(p path) bool {
 	key, parent := p.key(), p.parentKey()
-	if _, ok := p[len(p)-1].(string); !ok || notSecret.MatchString(key) {
+	if _, ok := p[len(p)-1].(string); !ok || notSecret().MatchString(key) {
 		return false
 	}
-	return pullSecretKey.MatchString(key) ||
-		pullSecretKey.MatchString(parent) ||
-		secretParent.MatchString(parent) && secretOf.MatchString(key)
+	return pullSecretKey().MatchString(key) ||
+		pullSecretKey().MatchString(parent) ||
+		secretParent().MatchString(parent) && secretOf().MatchString(key)
 }
 
 // newSecretSlot returns nil for a value that cannot take a secret; user holds
@@ -96,7 +96,7 @@ func newSecretSlot(p path, v any, user map[string]any) *secretSlot {
 		s.shapes = []shape{mapShape, stringShape, singleShape}
 	case nil:
 		s.shapes = []shape{mapShape, stringShape, singleShape}
-		if oneSecret.MatchString(p.key()) {
+		if oneSecret().MatchString(p.key()) {
 			s.shapes = []shape{singleShape, mapShape, stringShape}
 		}
 	default:
@@ -275,18 +275,18 @@ func (c *coverage) readOthers(out *chart.Output, skip map[chart.Position]bool) {
 	}
 }
 
-var secretPlace = regexp.MustCompile(`(?i)pull[_-]?secret`)
+var secretPlace = lazy.Regexp(`(?i)pull[_-]?secret`)
 
 // aboutSecrets tells whether a scalar is about pull secrets: by its path, by
 // the name of an env entry, or by its flag.
 func aboutSecrets(at chart.Position, leaves map[chart.Position]string) bool {
-	if slices.ContainsFunc(at.Path.Steps(), func(s chart.Step) bool { return secretPlace.MatchString(s.Text) }) {
+	if slices.ContainsFunc(at.Path.Steps(), func(s chart.Step) bool { return secretPlace().MatchString(s.Text) }) {
 		return true
 	}
-	if at.Path.Last() == key("value") && secretPlace.MatchString(leaves[at.At(at.Path.Parent().Key("name"))]) {
+	if at.Path.Last() == key("value") && secretPlace().MatchString(leaves[at.At(at.Path.Parent().Key("name"))]) {
 		return true
 	}
-	return strings.HasPrefix(leaves[at], "-") && secretPlace.MatchString(leaves[at])
+	return strings.HasPrefix(leaves[at], "-") && secretPlace().MatchString(leaves[at])
 }
 
 func key(name string) chart.Step { return chart.Step{Kind: chart.KeyStep, Text: name} }
@@ -327,7 +327,7 @@ func placeOf(p chart.Path) chart.Path {
 	place, listed := p, false
 	for at := p; at != (chart.Path{}) && at.Last().Kind != chart.IntoStep; at = at.Parent() {
 		listed = listed || isElement(at.Last())
-		if parent := at.Parent(); listed && parent.Last().Kind == chart.KeyStep && secretPlace.MatchString(parent.Last().Text) {
+		if parent := at.Parent(); listed && parent.Last().Kind == chart.KeyStep && secretPlace().MatchString(parent.Last().Text) {
 			place = parent
 			break
 		}

@@ -3,11 +3,11 @@ package relocate
 import (
 	"context"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 // Verify is the proof alone: it renders the chart as helm install does, without
@@ -135,13 +135,13 @@ func (d *derivation) unlock(ctx context.Context, p *plan, unlocks overlay, ask a
 }
 
 // dotted matches a path of values in a message.
-var dotted = regexp.MustCompile(`[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+`)
+var dotted = lazy.Regexp(`[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+`)
 
 // lock finds a value that is false and that a message names, as charts do that tell
 // how to go on; best one that speaks of images.
 func (d *derivation) lock(message string, o overlay) path {
 	var found path
-	for _, name := range dotted.FindAllString(message, -1) {
+	for _, name := range dotted().FindAllString(message, -1) {
 		name = strings.TrimPrefix(name, "Values.")
 		for _, at := range sortedKeys(d.templates().charts) {
 			p := splitPath(at).join(splitPath(name)...)
@@ -151,7 +151,7 @@ func (d *derivation) lock(message string, o overlay) path {
 			if _, done := o[p.String()]; done {
 				continue
 			}
-			if ofImages.MatchString(p.String()) {
+			if ofImages().MatchString(p.String()) {
 				return p
 			}
 			if found == nil {
@@ -163,13 +163,13 @@ func (d *derivation) lock(message string, o overlay) path {
 }
 
 // ofImages matches keys that speak of images.
-var ofImages = regexp.MustCompile(`(?i)images?([^a-z]|$|[A-Z])|[a-z]Images?|registr(y|ies)`)
+var ofImages = lazy.Regexp(`(?i)images?([^a-z]|$|[A-Z])|[a-z]Images?|registr(y|ies)`)
 
 // harmless tells whether a key that the chart's message names may be set to true: it
 // speaks of images, and nothing that is rendered changes. A chart may ask for
 // anything in its messages, and nobody would see it.
 func (d *derivation) harmless(ctx context.Context, key path, o overlay) (bool, error) {
-	if !ofImages.MatchString(key.String()) {
+	if !ofImages().MatchString(key.String()) {
 		return false, nil
 	}
 	before, err := d.lenient(ctx, o)

@@ -62,7 +62,7 @@ var fast = remote.Retry{
 }
 
 // quiet is how long a connection of a test may be silent where silence is what is
-// tested: longer than a busy machine takes to answer.
+// tested, by a clock of its own: see silence.
 const quiet = 2 * time.Second
 
 // client makes a client that knows the registries' CAs and which have no TLS.

@@ -9,12 +9,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // Kind classifies a failure by what can be done about it.
@@ -61,7 +62,7 @@ func (e *Error) Error() string {
 		if !strings.HasPrefix(e.Mirror, e.Host+"/") {
 			fmt.Fprintf(&b, " at %s", e.Host)
 		}
-	case e.Host != "" && !strings.HasPrefix(withoutScheme.ReplaceAllString(e.Subject, ""), e.Host+"/"):
+	case e.Host != "" && !strings.HasPrefix(withoutScheme().ReplaceAllString(e.Subject, ""), e.Host+"/"):
 		fmt.Fprintf(&b, " at %s", e.Host)
 	}
 	if e.Attempts > 1 {
@@ -91,16 +92,16 @@ func (e *Error) Fixed() bool {
 }
 
 var (
-	withoutScheme = regexp.MustCompile(`^https?://`)
+	withoutScheme = lazy.Regexp(`^https?://`)
 
-	urlSecrets = regexp.MustCompile(`(https?://)[^/\s"']*@`)
-	urlQuery   = regexp.MustCompile(`(https?://[^\s"'?]*)\?[^\s"']*`)
+	urlSecrets = lazy.Regexp(`(https?://)[^/\s"']*@`)
+	urlQuery   = lazy.Regexp(`(https?://[^\s"'?]*)\?[^\s"']*`)
 )
 
 // redact removes user information and query strings, which may hold secrets,
 // from every URL in a message.
 func redact(msg string) string {
-	return urlQuery.ReplaceAllString(urlSecrets.ReplaceAllString(msg, "$1"), "$1")
+	return urlQuery().ReplaceAllString(urlSecrets().ReplaceAllString(msg, "$1"), "$1")
 }
 
 var (

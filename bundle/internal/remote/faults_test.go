@@ -25,6 +25,7 @@ const mib = 1 << 20
 
 // A pull of 4 MiB under faults: either every byte arrives, or a clear error.
 func TestPullFaults(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{})
 	data, d := content(4*mib, 1)
 	if _, err := reg.PushBlob(t.Context(), "r", data); err != nil {
@@ -136,9 +137,11 @@ func TestWrongBytes(t *testing.T) {
 	wantError(t, err, remote.Protocol)
 }
 
-// A push of 1 MiB under faults, to a registry that can resume (distribution 3),
+// A push of 256 KiB under faults, to a registry that can resume (distribution 3),
 // to one that cannot after a cut (2.8), and to one that knows no upload status.
 func TestPushFaults(t *testing.T) {
+	t.Parallel()
+	const size = mib / 4
 	put := func(times int, do regtest.Injector) regtest.Fault {
 		return regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: times, Do: do}
 	}
@@ -155,29 +158,29 @@ func TestPushFaults(t *testing.T) {
 		{name: "reset at POST", faults: []regtest.Fault{{Method: "POST", Times: 1, Do: regtest.Refuse()}}},
 		{name: "503 at PUT", faults: []regtest.Fault{put(2, regtest.Status(503))}},
 		{name: "429 at PUT", faults: []regtest.Fault{put(1, regtest.Status(429, "Retry-After", "0"))}},
-		{name: "reset in PUT", faults: []regtest.Fault{put(1, regtest.ResetUpload(mib/4))}},
+		{name: "reset in PUT", faults: []regtest.Fault{put(1, regtest.ResetUpload(size/4))}},
 		{name: "resets in PUT and PATCH", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Times: 1, Do: regtest.ResetUpload(mib / 4)},
+			put(1, regtest.ResetUpload(size/4)), {Method: "PATCH", Times: 1, Do: regtest.ResetUpload(size / 4)},
 		}},
 		{name: "answer lost", faults: []regtest.Fault{put(1, regtest.LoseAnswer())}},
 		{name: "answer of the last PUT lost", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), put(1, regtest.LoseAnswer()),
+			put(1, regtest.ResetUpload(size/4)), put(1, regtest.LoseAnswer()),
 		}},
 		{name: "token expired", faults: []regtest.Fault{put(1, regtest.WithoutHeader("Authorization"))}},
 		{name: "status unknown", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), {Method: "GET", Class: regtest.Upload, Do: regtest.Status(404)},
+			put(1, regtest.ResetUpload(size/4)), {Method: "GET", Class: regtest.Upload, Do: regtest.Status(404)},
 		}},
 		{name: "status without range", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), {Method: "GET", Class: regtest.Upload, Do: regtest.Header("Range", "")},
+			put(1, regtest.ResetUpload(size/4)), {Method: "GET", Class: regtest.Upload, Do: regtest.Header("Range", "")},
 		}},
 		{name: "resumed too early", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Times: 1, Do: regtest.Status(416)},
+			put(1, regtest.ResetUpload(size/4)), {Method: "PATCH", Times: 1, Do: regtest.Status(416)},
 		}},
 		{name: "resuming refused", faults: []regtest.Fault{
-			put(1, regtest.ResetUpload(mib/4)), {Method: "PATCH", Do: regtest.Status(416)},
+			put(1, regtest.ResetUpload(size/4)), {Method: "PATCH", Do: regtest.Status(416)},
 		}},
 		{name: "503 for ever", faults: []regtest.Fault{put(0, regtest.Status(503))}, fails: true, kind: remote.Unreachable},
-		{name: "resets for ever", faults: []regtest.Fault{put(0, regtest.ResetUpload(mib/4))}, fails: true, kind: remote.Unreachable},
+		{name: "resets for ever", faults: []regtest.Fault{put(0, regtest.ResetUpload(size/4))}, fails: true, kind: remote.Unreachable},
 		{name: "413", faults: []regtest.Fault{put(0, regtest.Status(413))}, fails: true, kind: remote.Protocol},
 		{name: "403", faults: []regtest.Fault{{Method: "POST", Do: regtest.Status(403)}}, fails: true, kind: remote.Denied},
 		{name: "stored as something else", faults: []regtest.Fault{
@@ -185,21 +188,24 @@ func TestPushFaults(t *testing.T) {
 		}, fails: true, kind: remote.Protocol},
 	}
 	for _, kind := range kinds {
-		reg := kind.start(t)
-		for i, tt := range tests {
-			if tt.name == "resets for ever" && kind.name != "docker-registry 2.8+tls+basic" {
-				continue // they come with progress where uploads resume
-			}
-			t.Run(kind.name+"/"+tt.name, func(t *testing.T) {
-				c := client(t, remote.Options{Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
-				reg.ClearFaults()
-				for _, f := range tt.faults {
-					reg.Inject(f)
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			reg := kind.start(t)
+			for i, tt := range tests {
+				if tt.name == "resets for ever" && kind.name != "docker-registry 2.8+tls+basic" {
+					continue // they come with progress where uploads resume
 				}
-				data, d := content(mib, uint64(i))
-				checkPush(t, c, reg, data, d, tt.fails, tt.kind)
-			})
-		}
+				t.Run(tt.name, func(t *testing.T) {
+					c := client(t, remote.Options{Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
+					reg.ClearFaults()
+					for _, f := range tt.faults {
+						reg.Inject(f)
+					}
+					data, d := content(size, uint64(i))
+					checkPush(t, c, reg, data, d, tt.fails, tt.kind)
+				})
+			}
+		})
 	}
 }
 
@@ -229,6 +235,7 @@ func checkPush(t *testing.T, c *remote.Client, reg *regtest.Registry, data []byt
 
 // After a cut, distribution 3 gets only what it lacks.
 func TestPushResumes(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{Dir: t.TempDir()})
 	c := client(t, remote.Options{}, reg)
 	data, d := content(16*mib, 1)
@@ -248,6 +255,7 @@ func TestPushResumes(t *testing.T) {
 
 // What is sent and thrown away is no progress: the attempts come to an end.
 func TestPushWithoutProgress(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{Dir: t.TempDir()})
 	c := client(t, remote.Options{}, reg)
 	data, d := content(4*mib, 1)
@@ -266,6 +274,7 @@ func TestPushWithoutProgress(t *testing.T) {
 // What the source says ends the push at once, reaches the caller, and leaves no
 // blob behind.
 func TestPushSource(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{})
 	c := client(t, remote.Options{}, reg)
 	data, d := content(mib, 1)
@@ -320,6 +329,7 @@ func mute(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 // Silence counts as a broken connection, in both directions, and before the
 // answer as well.
 func TestStall(t *testing.T) {
+	t.Parallel()
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
 			t.Parallel()
@@ -327,23 +337,25 @@ func TestStall(t *testing.T) {
 			retry := fast
 			retry.Stall = quiet
 			c := client(t, remote.Options{Retry: retry}, reg)
+			clock := silenced(c)
 			data, d := content(16*mib, 1) // more than sockets hold by themselves
 
-			reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: 1, Do: regtest.StallUpload(mib)})
+			reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Times: 1, Do: clock.during(regtest.StallUpload(mib))})
 			if _, err := c.PushBlob(t.Context(), reg.Host()+"/r", d, source(data)); err != nil {
 				t.Error(err)
 			}
-			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: regtest.Stall(mib)})
+			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: clock.during(regtest.Stall(mib))})
 			if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
-			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: mute})
+			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: clock.during(mute)})
 			if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("after no answer: %d bytes, %v", len(got), err)
 			}
 			retry.Attempts = 1
 			c = client(t, remote.Options{Retry: retry}, reg)
-			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Do: regtest.Stall(0)})
+			clock = silenced(c)
+			reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Do: clock.during(regtest.Stall(0))})
 			_, err := pull(t.Context(), c, reg.Host()+"/r", d)
 			wantError(t, err, remote.Unreachable)
 		})

@@ -47,6 +47,7 @@ func after(n int, fail, then http.HandlerFunc) http.HandlerFunc {
 
 // Chart repositories are borne with as registries are.
 func TestGet(t *testing.T) {
+	t.Parallel()
 	ok := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "content") }
 	status := func(code int, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -56,9 +57,10 @@ func TestGet(t *testing.T) {
 			w.WriteHeader(code)
 		}
 	}
+	var clock *silence
 	silent := func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
+		clock.during(mute)(w, r, nil)
 	}
 	short := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
@@ -98,10 +100,9 @@ func TestGet(t *testing.T) {
 		t.Run(strings.Trim(tt.path+" "+tt.to, "/"), func(t *testing.T) {
 			target = tt.to
 			retry := fast
-			if tt.path == "/silent" {
-				retry.Stall = quiet
-			}
+			retry.Stall = quiet
 			c := client(t, remote.Options{InsecureSkipTLS: []string{host}, Retry: retry})
+			clock = silenced(c)
 			b, err := c.Get(t.Context(), remote.Request{URL: s.URL + tt.path + "?token=hunter2", Limit: 1 << 20})
 			if tt.kind == remote.Other {
 				if err != nil || string(b) != "content" {

@@ -25,8 +25,10 @@ func piece(t *testing.T, data []byte, end int64) remote.BlobSource {
 // a connection breaks in between: some registries cannot go on then, and it begins
 // anew.
 func TestHoldUpload(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
 			reg := kind.start(t)
 			c := client(t, remote.Options{Retry: fast, Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
 			for seed, tt := range []struct {
@@ -72,6 +74,7 @@ func TestHoldUpload(t *testing.T) {
 // A registry that has forgotten the upload is told from one that fails: the blob
 // begins anew.
 func TestHoldUploadLost(t *testing.T) {
+	t.Parallel()
 	reg := start(t, regtest.Options{})
 	c := client(t, remote.Options{Retry: fast}, reg)
 	data, d := content(mib, 80)

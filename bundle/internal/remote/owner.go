@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // flavour is the software of a registry, as far as its owner has to do other
@@ -31,8 +32,8 @@ var makes = map[flavour]string{
 
 // service is the parameter of a challenge (RFC 9110, 11.6.1) that says who asks.
 var (
-	service = regexp.MustCompile(`(?i)\bservice\s*=\s*"([^"]*)"`)
-	realm   = regexp.MustCompile(`(?i)\brealm\s*=\s*"[^"]*/jwt/auth`)
+	service = lazy.Regexp(`(?i)\bservice\s*=\s*"([^"]*)"`)
+	realm   = lazy.Regexp(`(?i)\brealm\s*=\s*"[^"]*/jwt/auth`)
 )
 
 // note remembers what a host says of itself in its challenge.
@@ -51,7 +52,7 @@ func (t *transport) note(host string, resp *http.Response) {
 func flavourOf(host, challenge string) flavour {
 	name, _, _ := strings.Cut(host, ":")
 	said := ""
-	if m := service.FindStringSubmatch(challenge); m != nil {
+	if m := service().FindStringSubmatch(challenge); m != nil {
 		said = m[1]
 	}
 	switch {
@@ -61,7 +62,7 @@ func flavourOf(host, challenge string) flavour {
 		return harbor
 	case name == "quay.io", said == "quay.io":
 		return quay
-	case said == "container_registry" && realm.MatchString(challenge), name == "registry.gitlab.com":
+	case said == "container_registry" && realm().MatchString(challenge), name == "registry.gitlab.com":
 		return gitlab
 	}
 	return unknown

@@ -232,6 +232,7 @@ func TestPushManifestPassingRefusals(t *testing.T) {
 
 // Whoever waits for long is told: of silence, of pauses, and of which attempt.
 func TestWaiting(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault func(told <-chan struct{}) regtest.Injector
@@ -255,6 +256,7 @@ func TestWaiting(t *testing.T) {
 		{"pause", func(<-chan struct{}) regtest.Injector { return regtest.Status(429, "Retry-After", "1") }, remote.Wait{Attempt: 2, Of: 8}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			reg := start(t, regtest.Options{})
 			data := make([]byte, mib)
 			d, err := reg.PushBlob(t.Context(), "r", data)

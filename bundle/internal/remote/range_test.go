@@ -80,7 +80,7 @@ func TestDrip(t *testing.T) {
 	retry := fast
 	retry.Stall = quiet
 	c := client(t, remote.Options{Retry: retry}, reg)
-	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	drip := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for i := range 1000 {
@@ -92,7 +92,8 @@ func TestDrip(t *testing.T) {
 			}
 		}
 		t.Error("1000 bytes dripped, and nobody minded")
-	}})
+	}
+	reg.Inject(regtest.Fault{Method: "GET", Class: regtest.Blob, Times: 1, Do: silenced(c).during(drip)})
 	if got, err := pull(t.Context(), c, reg.Host()+"/r", d); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -101,8 +102,10 @@ func TestDrip(t *testing.T) {
 // A blob in chunks: each request within the limit, the source opened once, and
 // after a broken chunk the rest goes on.
 func TestPushChunks(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
 			reg := kind.start(t)
 			c := client(t, remote.Options{Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
 			for seed, fault := range []*regtest.Fault{nil, {Method: "PATCH", Skip: 1, Times: 1, Do: regtest.ResetUpload(1000)}} {

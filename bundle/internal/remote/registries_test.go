@@ -45,6 +45,7 @@ var direct = func(t *testing.T) *regtest.Registry {
 
 // Everything that the package does, once, with every kind of registry.
 func TestRegistries(t *testing.T) {
+	t.Parallel()
 	starts := map[string]func(*testing.T) *regtest.Registry{
 		"docker-registry direct": direct,
 		"docker-registry direct+bearer": func(t *testing.T) *regtest.Registry {
@@ -56,6 +57,7 @@ func TestRegistries(t *testing.T) {
 	}
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			reg := start(t)
 			c := client(t, remote.Options{Credentials: map[string]remote.Credential{reg.Host(): {Username: "u", Password: "hunter2"}}}, reg)
 			checkEmpty(t, c, reg)

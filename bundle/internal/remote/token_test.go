@@ -13,6 +13,7 @@ import (
 
 // A token server that hangs, or talks nonsense, is given up with its name, soon.
 func TestTokenServerGivenUp(t *testing.T) {
+	t.Parallel()
 	says := func(contentType, body string) regtest.Injector {
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			w.Header().Set("Content-Type", contentType)

@@ -26,6 +26,7 @@ type transport struct {
 	plain, insecure map[string]bool // hosts
 	named           map[string]bool // hosts that stand in the options
 	stall           time.Duration
+	clock           clock    // that silence is measured by
 	hosts           sync.Map // those that have answered
 	flavours        sync.Map // host → flavour
 	notices         *notices
@@ -47,7 +48,7 @@ func newTransport(o Options) (*transport, error) {
 	}
 	return &transport{
 		identity: id, folders: map[string]string{}, plain: hostSet(o.PlainHTTP), insecure: hostSet(o.InsecureSkipTLS), named: hostSet(named),
-		stall: o.Retry.Stall, notices: newNotices(o), pools: map[poolKey]*http.Transport{},
+		stall: o.Retry.Stall, clock: machineClock, notices: newNotices(o), pools: map[poolKey]*http.Transport{},
 	}, nil
 }
 
@@ -83,7 +84,7 @@ func (t *transport) send(req *http.Request, may access) (*http.Response, error) 
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	w := &watch{limit: t.stall, req: req, cancel: cancel, vigil: t.notices.vigil(attempt(ctx, host))}
+	w := &watch{limit: t.stall, clock: t.clock, req: req, cancel: cancel, vigil: t.notices.vigil(attempt(ctx, host))}
 	w.start(t.stall)
 	sent := req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -106,16 +107,30 @@ func (t *transport) send(req *http.Request, may access) (*http.Response, error) 
 	return resp, nil
 }
 
+// A clock is a variable for the tests, whose registries are silent for less long.
+type clock struct {
+	now       func() time.Time
+	afterFunc func(time.Duration, func()) timer
+}
+
+type timer interface {
+	Reset(time.Duration) bool
+	Stop() bool
+}
+
+var machineClock = clock{time.Now, func(d time.Duration, f func()) timer { return time.AfterFunc(d, f) }}
+
 // watch cancels an exchange on which nothing moved for a while.
 type watch struct {
 	limit  time.Duration
+	clock  clock
 	req    *http.Request // as the caller knows it
 	cancel context.CancelFunc
 
 	vigil *vigil
 
 	mu      sync.Mutex
-	timer   *time.Timer
+	timer   timer
 	stalled atomic.Bool
 }
 
@@ -128,7 +143,7 @@ func (w *watch) start(limit time.Duration) {
 		w.timer.Reset(limit)
 		return
 	}
-	w.timer = time.AfterFunc(limit, func() {
+	w.timer = w.clock.afterFunc(limit, func() {
 		w.stalled.Store(true)
 		w.cancel()
 	})
@@ -196,13 +211,13 @@ type receivedBody struct {
 const drip = 1 << 10
 
 func (b *receivedBody) Read(p []byte) (int, error) {
-	begun := time.Now()
+	begun := b.watch.clock.now()
 	b.watch.start(b.watch.limit - b.waited)
 	n, err := b.ReadCloser.Read(p)
 	b.watch.stop()
 	b.moved += n
 	b.left -= int64(n)
-	b.waited += time.Since(begun)
+	b.waited += b.watch.clock.now().Sub(begun)
 	if b.moved >= drip {
 		b.moved, b.waited = 0, 0
 	}

@@ -5,11 +5,11 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/lazy"
 )
 
 // A Map maps references, exactly as a chart writes them, to others. As a text it
@@ -17,7 +17,7 @@ import (
 type Map map[string]string
 
 // reference is the characters that references are made of.
-var reference = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._/:@+]*$`)
+var reference = lazy.Regexp(`^[A-Za-z0-9][-A-Za-z0-9._/:@+]*$`)
 
 const hintMap = "want OLD NEW on each line, as import writes them into rewrite.map"
 
@@ -35,7 +35,7 @@ func Parse(b []byte, name string) (Map, error) {
 			return nil, &fault.ConfigError{File: name, Line: n, What: "want two references, the old and the new", Advice: hintMap}
 		}
 		for _, w := range words {
-			if !reference.MatchString(w) {
+			if !reference().MatchString(w) {
 				return nil, &fault.ConfigError{File: name, Line: n, What: fmt.Sprintf("%q is no reference", w), Advice: hintMap}
 			}
 		}

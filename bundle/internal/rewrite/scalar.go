@@ -1,13 +1,14 @@
 package rewrite
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"bundle/bundle/internal/lazy"
 )
 
 // A style is how a scalar is written.
@@ -166,7 +167,7 @@ func (n *node) in(edits []edit) ([]edit, bool) {
 }
 
 // plainText is what a plain scalar may hold anywhere, also in brackets.
-var plainText = regexp.MustCompile(`^[-A-Za-z0-9._/:@+=~]*$`)
+var plainText = lazy.Regexp(`^[-A-Za-z0-9._/:@+=~]*$`)
 
 // encode writes a text as it stands inside a scalar of a style; false where it
 // cannot.
@@ -179,7 +180,7 @@ func (st style) encode(s string) (string, bool) {
 	case block:
 		return s, !strings.ContainsAny(s, "\r\n")
 	}
-	return s, plainText.MatchString(s)
+	return s, plainText().MatchString(s)
 }
 
 // quoted is a whole scalar of a style with quotes.

@@ -1,10 +1,10 @@
 package rewrite
 
 import (
-	"regexp"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
 )
 
@@ -116,8 +116,8 @@ func (w *walker) group(p *parts) {
 }
 
 var (
-	digestText = regexp.MustCompile(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
-	bareDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	digestText = lazy.Regexp(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
+	bareDigest = lazy.Regexp(`^[0-9a-f]{64}$`)
 )
 
 // text is what a field holds, without blanks around it.
@@ -155,10 +155,10 @@ func (x way) raw() (string, bool) {
 	}
 	if x.digest != nil {
 		digest := text(x.digest)
-		if bareDigest.MatchString(digest) {
+		if bareDigest().MatchString(digest) {
 			digest = "sha256:" + digest
 		}
-		if !digestText.MatchString(digest) {
+		if !digestText().MatchString(digest) {
 			return "", false
 		}
 		raw += "@" + digest
@@ -174,7 +174,7 @@ func (x way) split(raw, target string) (map[*node]string, bool) {
 	switch {
 	case x.digest != nil && digest == "":
 		return nil, false
-	case x.digest != nil && bareDigest.MatchString(text(x.digest)):
+	case x.digest != nil && bareDigest().MatchString(text(x.digest)):
 		bare, ok := strings.CutPrefix(digest, "sha256:")
 		if !ok {
 			return nil, false

@@ -1,10 +1,10 @@
 package rewrite
 
 import (
-	"regexp"
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/lazy"
 )
 
 func isWordByte(c byte) bool {
@@ -12,7 +12,7 @@ func isWordByte(c byte) bool {
 }
 
 // imageBefore ends where the value of a field or flag that names an image begins.
-var imageBefore = regexp.MustCompile(`(?i)image["']?\s*[:=]\s*["']?$|(?:^|[\s"'])-[-\w]*image[ =]["']?$`)
+var imageBefore = lazy.Regexp(`(?i)image["']?\s*[:=]\s*["']?$|(?:^|[\s"'])-[-\w]*image[ =]["']?$`)
 
 // words edits the references in a text that are words of their own; key is what
 // the text stands under.
@@ -53,7 +53,7 @@ func namedImage(text, key string, at int, word string) bool {
 		return chart.NamesImage(key)
 	}
 	line := strings.LastIndexByte(text[:at], '\n') + 1
-	return imageBefore.MatchString(text[line:at])
+	return imageBefore().MatchString(text[line:at])
 }
 
 func within(edits []edit, at int) bool {
@@ -66,7 +66,7 @@ func within(edits []edit, at int) bool {
 }
 
 // assignment matches a line of a properties, INI or shell file.
-var assignment = regexp.MustCompile(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*\r?$`)
+var assignment = lazy.Regexp(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*\r?$`)
 
 // assignments edits references that are spread over lines of a text.
 func (r *rewriter) assignments(text string) []edit {
@@ -74,7 +74,7 @@ func (r *rewriter) assignments(text string) []edit {
 		return nil
 	}
 	var fields []field
-	for _, m := range assignment.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range assignment().FindAllStringSubmatchIndex(text, -1) {
 		value := text[m[4]:m[5]]
 		fields = append(fields, field{key: text[m[2]:m[3]], node: &node{value: value, str: true, src: identity(m[4], len(value))}})
 	}
