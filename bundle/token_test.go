@@ -140,7 +140,7 @@ func TestImportTokenExpires(t *testing.T) {
 		start func(t *testing.T) tokened
 		chunk int64
 	}{
-		"distribution 3, in chunks": {func(t *testing.T) tokened { return startTokened(t, regtest.Options{}) }, 200_000},
+		"distribution 3, in chunks": {func(t *testing.T) tokened { return startTokened(t, regtest.Options{}) }, 20_000},
 		"distribution 3, HTTP/2":    {func(t *testing.T) tokened { return startTokened(t, regtest.Options{HTTP2: true}) }, 0},
 		"docker-registry 2.8":       {startTokenedProcess, 0},
 	} {
@@ -151,7 +151,7 @@ func TestImportTokenExpires(t *testing.T) {
 			if tt.chunk > 0 {
 				method = "PATCH"
 			}
-			reg.Inject(regtest.Fault{Method: method, Class: regtest.Upload, Times: 1, Do: regtest.ResetUpload(150_000)})
+			reg.Inject(regtest.Fault{Method: method, Class: regtest.Upload, Times: 1, Do: regtest.ResetUpload(15_000)})
 			reg.expire(regtest.Fault{Method: method, Class: regtest.Upload})
 			reg.expire(regtest.Fault{Method: "PUT", Class: regtest.Manifest})
 			p := &watcher{t: t}
