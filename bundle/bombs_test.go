@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,15 +11,22 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
 )
 
+// lower is by how much smaller the layers of tests are that are large in life.
+const lower = 8
+
 // Charts are rendered as the program does it: in a child.
 func TestMain(m *testing.M) {
 	if code, ok := Child(); ok {
 		os.Exit(code)
+	}
+	if flag.Parse(); flag.Lookup("test.bench").Value.String() == "" {
+		transfer.Lower(lower)
 	}
 	os.Exit(m.Run())
 }
