@@ -24,7 +24,7 @@ type tokened struct {
 
 func startTokened(t *testing.T, o regtest.Options) tokened {
 	t.Helper()
-	o.Dir, o.TLS, o.Token, o.TokenTTL, o.Username, o.Password = t.TempDir(), true, true, 2*time.Second, "u", "p"
+	o.TLS, o.Token, o.TokenTTL, o.Username, o.Password = true, true, 2*time.Second, "u", "p"
 	reg, err := regtest.Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -112,9 +112,9 @@ func TestExportTokenExpires(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pub := start(t)
-			pushImage(t, pub.Registry, "acme/a:1", large(1, 5*mib, mib, mib))
+			pushImage(t, pub.Registry, "acme/a:1", regtest.Image{Layers: []regtest.Layer{{Size: 200_000, Seed: 1}, {Size: 1_000_000, Seed: 2}, {Size: 100_000, Seed: 3}}})
 			cut := layerOf(t, pub.Registry, "acme/a:1", 1)
-			pub.Inject(regtest.Fault{Method: "GET", Path: cut.Encoded(), Times: 1, Do: regtest.Reset(2 * mib)})
+			pub.Inject(regtest.Fault{Method: "GET", Path: cut.Encoded(), Times: 1, Do: regtest.Reset(400_000)})
 			pub.expire(regtest.Fault{Method: "GET", Class: regtest.Blob, Match: ranged})
 			pub.expire(regtest.Fault{Method: "GET", Class: regtest.Blob})
 			p := &watcher{t: t}
