@@ -50,6 +50,7 @@ const (
 // What a chart leaves open can be answered or ignored; the record says so, and
 // both sides are content.
 func TestPlaceholdersAreAccepted(t *testing.T) {
+	t.Parallel()
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/app:1", small(1))
 	pushImage(t, pub, "acme/side:1", small(2))

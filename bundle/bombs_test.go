@@ -2,22 +2,31 @@ package bundle
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/transfer"
 	"bundle/bundle/internal/trust"
 	"bundle/testdata/hostile"
 	"bundle/testdata/regtest"
 )
 
+// lower is by how much smaller the layers of tests are that are large in life.
+const lower = 8
+
 // Charts are rendered as the program does it: in a child.
 func TestMain(m *testing.M) {
 	if code, ok := Child(); ok {
 		os.Exit(code)
+	}
+	if flag.Parse(); flag.Lookup("test.bench").Value.String() == "" {
+		transfer.Lower(lower)
 	}
 	os.Exit(m.Run())
 }
@@ -35,6 +44,9 @@ func TestBombs(t *testing.T) {
 	priv := startRegistry(t)
 	for _, b := range hostile.Bombs() {
 		t.Run(b.Name, func(t *testing.T) {
+			if b.Greedy {
+				defer chart.Lower(16)()
+			}
 			dir := t.TempDir()
 			path := filepath.Join(dir, "x.bundle.tar")
 			if _, err := b.Make().WriteFile(path); err != nil {

@@ -77,6 +77,7 @@ func layers(t testing.TB, reg *regtest.Registry, ref string) []ocispec.Descripto
 
 // A delta has what its base does not have, and is taken where the rest is.
 func TestDelta(t *testing.T) {
+	t.Parallel()
 	tr := newTrip(t)
 	one := tr.export(t, "1", "1.tar")
 	two := tr.export(t, "2", "2.tar", one.Output)
@@ -267,6 +268,7 @@ func TestDeltaGone(t *testing.T) {
 // A base may be a bundle, its head, a part of it, a receipt or an inventory: all leave
 // out the same.
 func TestDeltaBases(t *testing.T) {
+	t.Parallel()
 	tr := newTrip(t)
 	one := tr.export(t, "1", "1.tar")
 	dir := t.TempDir()
@@ -472,6 +474,7 @@ func TestDeltaLender(t *testing.T) {
 
 // A delta in parts, of a bundle in parts: any medium at a time, with parity.
 func TestDeltaParts(t *testing.T) {
+	t.Parallel()
 	pub, _, eo, set, tr := inParts(t, SetOptions{Folders: []string{t.TempDir()}, Parity: 1})
 	eo.Images = append(eo.Images, "docker.io/acme/more:1")
 	pushImage(t, pub, "acme/more:1", regtest.Image{Layers: []regtest.Layer{{Size: 5000, Seed: 1}, {Size: 90_000, Seed: 77}, {Size: 90_000, Seed: 78}}})
@@ -506,6 +509,7 @@ func TestDeltaParts(t *testing.T) {
 // An update in which three of 65 layers change weighs those and two hundredths more,
 // and an import sends no other layer.
 func TestDeltaWeighs(t *testing.T) {
+	t.Parallel()
 	tr := newTrip(t)
 	image := func(changed int64) (im regtest.Image) {
 		for i := range int64(65) {

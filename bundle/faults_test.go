@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	rand "math/rand/v2"
@@ -101,12 +102,12 @@ func TestExportUnderFaults(t *testing.T) {
 	}{
 		{"none", 0, nil},
 		{"resets before the answer", 0, []regtest.Fault{{Skip: 6, Times: 5, Do: regtest.Refuse()}}},
-		{"resets mid-body", 0, []regtest.Fault{blobs(6, regtest.Reset(100_000))}},
-		{"ranges ignored after resets", 0, []regtest.Fault{blobs(2, regtest.Reset(300_000)), blobs(0, regtest.WithoutHeader("Range"))}},
+		{"resets mid-body", 0, []regtest.Fault{blobs(6, regtest.Reset(30_000))}},
+		{"ranges ignored after resets", 0, []regtest.Fault{blobs(2, regtest.Reset(50_000)), blobs(0, regtest.WithoutHeader("Range"))}},
 		{"storm of 429", 0, []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{"503 at a third of all requests", 0, []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
 		{"408", 0, []regtest.Fault{{Times: 3, Do: regtest.Status(408)}}},
-		{"silence mid-body", quiet, []regtest.Fault{blobs(2, regtest.Stall(100_000))}},
+		{"silence mid-body", quiet, []regtest.Fault{blobs(2, regtest.Stall(30_000))}},
 		{"a byte now and then", quiet, []regtest.Fault{blobs(2, drip)}},
 		{"token expired", 0, []regtest.Fault{{Class: regtest.Blob, Skip: 1, Times: 1, Do: regtest.WithoutHeader("Authorization")}}},
 	}
@@ -121,7 +122,7 @@ func TestExportUnderFaults(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer pub.Close()
-				pushImage(t, pub, "acme/a:1", large(1, mib, 10_000))
+				pushImage(t, pub, "acme/a:1", regtest.Image{Layers: []regtest.Layer{{Size: baseSize, Seed: 1}, {Size: 100_000, Seed: 2}, {Size: 1000, Seed: 3}}})
 				pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64"))
 				for _, f := range tt.faults {
 					pub.Inject(f)
@@ -157,42 +158,47 @@ type target struct {
 	start func(t *testing.T) *regtest.Registry
 }
 
-var targets = []target{
-	{"distribution 3", func(t *testing.T) *regtest.Registry { return startRegistry(t) }},
-	{"docker-registry 2.8", func(t *testing.T) *regtest.Registry {
+// targets are all kinds. What they start ends with t. One docker-registry serves all
+// tests below t: a front for each has the faults, and a project of its own keeps them
+// apart.
+func targets(t *testing.T) []target {
+	process := sync.OnceValues(func() (*regtest.Registry, error) {
 		back, err := regtest.StartProcess(regtest.Options{})
-		if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {
-			t.Skip(err)
+		if err == nil {
+			t.Cleanup(func() { back.Close() })
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { back.Close() })
-		front, err := regtest.StartFront(back, regtest.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { front.Close() })
-		return front
-	}},
-	{"with referrers API", func(t *testing.T) *regtest.Registry {
-		reg, err := regtest.StartReferrers(regtest.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { reg.Close() })
-		return reg
-	}},
+		return back, err
+	})
+	return []target{
+		{"distribution 3", func(t *testing.T) *regtest.Registry { return startRegistry(t) }},
+		{"docker-registry 2.8", func(t *testing.T) *regtest.Registry {
+			back, err := process()
+			if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			front := func(o regtest.Options) (*regtest.Registry, error) { return regtest.StartFront(back, o) }
+			return regtest.Running(t, front, regtest.Options{})
+		}},
+		{"with referrers API", func(t *testing.T) *regtest.Registry {
+			return regtest.Running(t, regtest.StartReferrers, regtest.Options{})
+		}},
+	}
 }
+
+// baseSize is the size of the largest layer of what carried makes.
+const baseSize = 200_000
 
 // carried makes a bundle of images that share blobs, and returns what they are.
 func carried(t *testing.T) (bundle string, images map[string]digest.Digest) {
 	t.Helper()
 	pub := startRegistry(t)
 	images = map[string]digest.Digest{
-		"acme/a:1": pushImage(t, pub, "acme/a:1", large(1, mib, 10_000)).Digest,
+		"acme/a:1": pushImage(t, pub, "acme/a:1", regtest.Image{Layers: []regtest.Layer{{Size: baseSize, Seed: 1}, {Size: 100_000, Seed: 2}, {Size: 1000, Seed: 3}}}).Digest,
 		"acme/b:1": pushIndex(t, pub, "acme/b:1", platforms("linux/amd64", "linux/arm64")).Digest,
-		"acme/c:1": pushImage(t, pub, "acme/c:1", large(3, 300_000)).Digest,
+		"acme/c:1": pushImage(t, pub, "acme/c:1", regtest.Image{Layers: []regtest.Layer{{Size: baseSize, Seed: 1}, {Size: 30_000, Seed: 4}}}).Digest,
 	}
 	o := ExportOptions{Images: slices.Sorted(maps.Keys(images)), Unsigned: true, Registry: through(pub)}
 	return mustExport(t, o).Output, images
@@ -212,11 +218,11 @@ func TestImportUnderFaults(t *testing.T) {
 		faults []regtest.Fault
 	}{
 		// First, since it waits longest: a registry that has everything may take its time.
-		{name: "silence mid-body", stall: quiet, faults: []regtest.Fault{put(1, regtest.StallUpload(50_000))}},
+		{name: "silence", stall: quiet / 2, faults: []regtest.Fault{put(1, regtest.StallUpload(5_000))}},
 		{name: "none"},
-		{name: "in chunks", chunk: 400_000},
-		{name: "chunks reset", chunk: 400_000, faults: []regtest.Fault{{Method: "PATCH", Times: 2, Skip: 1, Do: regtest.ResetUpload(50_000)}}},
-		{name: "resets mid-body", faults: []regtest.Fault{put(3, regtest.ResetUpload(100_000))}},
+		{name: "in chunks", chunk: 40_000},
+		{name: "chunks reset", chunk: 40_000, faults: []regtest.Fault{{Method: "PATCH", Times: 2, Skip: 1, Do: regtest.ResetUpload(5_000)}}},
+		{name: "resets mid-body", faults: []regtest.Fault{put(3, regtest.ResetUpload(10_000))}},
 		{name: "answers lost", faults: []regtest.Fault{put(3, regtest.LoseAnswer())}},
 		{name: "storm of 429", faults: []regtest.Fault{{Match: third(), Times: 20, Do: regtest.Status(429, "Retry-After", "0")}}},
 		{name: "503 at a third of all requests", faults: []regtest.Fault{{Match: third(), Do: regtest.Status(503)}}},
@@ -232,8 +238,8 @@ func TestImportUnderFaults(t *testing.T) {
 		{name: "manifests refused at first", faults: []regtest.Fault{{Method: "PUT", Class: regtest.Manifest, Times: 4, Do: regtest.Status(502)}}},
 	}
 	file, images := carried(t)
-	for _, to := range targets {
-		for _, tt := range tests {
+	for _, to := range targets(t) {
+		for i, tt := range tests {
 			if to.name == "with referrers API" && tt.chunk > 0 && len(tt.faults) > 0 {
 				continue // it takes chunks, and has no way to go on with a broken one
 			}
@@ -245,11 +251,12 @@ func TestImportUnderFaults(t *testing.T) {
 				}
 				p := &watcher{t: t}
 				o := onto(reg, trust.TrustAnyone())
+				o.Registry.Prefix = fmt.Sprintf("apps%d", i)
 				o.RegistryOptions.Retry, o.ChunkSize, o.Progress = often(tt.stall), tt.chunk, p
 				r := mustImport(t, file, o)
 				reg.ClearFaults()
 				for ref, d := range images {
-					holds(t, reg, "apps/"+ref, d)
+					holds(t, reg, o.Registry.Prefix+"/"+ref, d)
 				}
 				p.complete("pushing")
 				if tt.name == "none" && to.name != "with referrers API" && r.Bytes.Mounted == 0 {
@@ -529,7 +536,7 @@ func TestImportMediumFails(t *testing.T) {
 		{"a manifest", layout.BlobName(image.Digest), 3, false},
 		{"a manifest that is pushed", layout.BlobName(image.Digest), 3, true},
 		{"the begin of a layer", layout.BlobName(children[1].Digest), 0, true},
-		{"the midst of a layer", layout.BlobName(children[1].Digest), mib, true},
+		{"the midst of a layer", layout.BlobName(children[1].Digest), baseSize / 2, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e, ok := whole.Reader.Entry(tt.entry)

@@ -106,6 +106,7 @@ func tarOf(t *testing.T, dir string) string {
 // Images that are in no registry travel from where they lie, byte for byte, and
 // the registry is asked for nothing.
 func TestImagesInLayouts(t *testing.T) {
+	t.Parallel()
 	a, b := randomImage(t), randomImage(t)
 	ix, err := random.Index(1000, 2, 3)
 	if err != nil {
@@ -149,6 +150,7 @@ func TestImagesInLayouts(t *testing.T) {
 // What docker save and others wrote has no manifest: its image gets one, always
 // the same, with the config, and so the image ID, that it had.
 func TestImagesInDockerArchives(t *testing.T) {
+	t.Parallel()
 	a, b := randomImage(t), randomImage(t)
 	id, err := a.ConfigName()
 	if err != nil {

@@ -27,6 +27,7 @@ var inHead = map[string]string{
 // Where the head on one medium is damaged, that of another takes its place, and the
 // damaged one is named.
 func TestDamagedHead(t *testing.T) {
+	t.Parallel()
 	for name, before := range inHead {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

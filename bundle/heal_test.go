@@ -98,6 +98,7 @@ func (p part) lose(t testing.TB, reg *regtest.Registry) {
 // What a registry has lost of what was imported is found and pushed again, and
 // nothing else is.
 func TestImportHeals(t *testing.T) {
+	t.Parallel()
 	path, whole := attached(t)
 	priv := startRegistry(t)
 	o := onto(priv, trust.TrustAnyone())
@@ -180,6 +181,7 @@ func referrer(whole map[string]digest.Digest) digest.Digest {
 
 // Whatever is lost, in any mixture.
 func TestImportHealsAnything(t *testing.T) {
+	t.Parallel()
 	path, whole := attached(t)
 	priv := startRegistry(t)
 	o := onto(priv, trust.TrustAnyone())
@@ -210,6 +212,7 @@ func TestImportHealsAnything(t *testing.T) {
 // The clean-up of docker-registry takes the children of tagged indexes, a known
 // fault of it, and referrers, which have no tag.
 func TestImportHealsGarbageCollection(t *testing.T) {
+	t.Parallel()
 	path, whole := attached(t)
 	priv, err := regtest.StartProcess(regtest.Options{Dir: t.TempDir()})
 	if errors.Is(err, regtest.ErrNoProcess) && os.Getenv("CI") == "" {

@@ -55,19 +55,24 @@ func onto(priv *regtest.Registry, trust *trust.Trust) ImportOptions {
 // newKey makes a key pair in files, as a user does.
 func newKey(t testing.TB) (*trust.Signer, *trust.Trust) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "key")
-	if _, err := trust.Keygen(path, "release@example.com", nil); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := trust.LoadSigner(context.Background(), path, trust.KeyOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := trust.LoadTrust(context.Background(), []string{path + ".pub"}, "")
+	signer, trust, err := keyIn(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return signer, trust
+}
+
+func keyIn(dir string) (*trust.Signer, *trust.Trust, error) {
+	path := filepath.Join(dir, "key")
+	if _, err := trust.Keygen(path, "release@example.com", nil); err != nil {
+		return nil, nil, err
+	}
+	signer, err := trust.LoadSigner(context.Background(), path, trust.KeyOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := trust.LoadTrust(context.Background(), []string{path + ".pub"}, "")
+	return signer, trust, err
 }
 
 // small is an image with one layer of its own beside a base that all share.

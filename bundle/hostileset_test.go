@@ -42,6 +42,7 @@ func blobs(doc map[string]any, part int) []any {
 // A description that lies is found out by the checksums inside: nothing that it
 // says ends in the registry.
 func TestSetLies(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(map[string]any){
 		"order": func(d map[string]any) { // the layers of part 1 change places
 			list := blobs(d, 0)

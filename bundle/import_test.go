@@ -279,6 +279,7 @@ func report(t testing.TB, r *reports.Import) string {
 // The values of the export hold at the import, and those given there lie on
 // top.
 func TestImportValues(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "v.yaml")
 	if err := os.WriteFile(file, []byte("replicas: 2\nlabels: {a: one, b: one}\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -386,6 +387,7 @@ func TestImportNumbers(t *testing.T) {
 
 // One bundle serves any number of registries, each with files of its own.
 func TestImportTwoRegistries(t *testing.T) {
+	t.Parallel()
 	r, trust := shipment(t, ExportOptions{})
 	for _, prefix := range []string{"apps", "", "plant/line-1"} {
 		priv := startRegistry(t)

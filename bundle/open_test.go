@@ -197,6 +197,7 @@ var refusals = []struct {
 
 // Every refusal comes before the registry hears anything.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	signer, believed := newKey(t)
 	priv := startRegistry(t)
 	for _, tc := range refusals {

@@ -38,6 +38,7 @@ func protected(t *testing.T, parity int) (dir, whole string, set *reports.Export
 // Any two of all parts may be lost, and an import of the rest has everything;
 // repair writes them again, byte for byte. A third is too many.
 func TestLoseParts(t *testing.T) {
+	t.Parallel()
 	dir, whole, set, tr := protected(t, 2)
 	r, err := Verify(context.Background(), dir, tr, nil)
 	if err != nil || r.Parts.Parity != 2 || r.Parts.Spare != 2 {
@@ -101,6 +102,7 @@ func TestLoseParts(t *testing.T) {
 // Bad blocks that are scattered over media are repaired where each stripe has no
 // more of them than there is parity, besides parts that are lost whole.
 func TestScatteredDamage(t *testing.T) {
+	t.Parallel()
 	dir, whole, set, tr := protected(t, 2)
 	for range 8 {
 		left, fixed := copyFolder(t, dir), t.TempDir()
@@ -193,6 +195,7 @@ func hurt(t *testing.T, path, before string) {
 // A bundle in one file is protected too: in it, damage is repaired that lies in as
 // many places as there is parity.
 func TestProtectFile(t *testing.T) {
+	t.Parallel()
 	_, whole, _, _, tr := inParts(t, SetOptions{Folders: []string{t.TempDir()}})
 	dir := filepath.Dir(whole)
 	r, err := Protect(context.Background(), whole, ProtectOptions{Percent: 10}, nil)

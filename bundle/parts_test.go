@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,25 +24,63 @@ import (
 // partSize cuts the bundle of inParts into five, with a layer that is cut.
 const partSize = 100_000
 
-// inParts exports images of many sizes, one with a layer larger than a part, as one
-// file and in parts.
-func inParts(t *testing.T, o SetOptions) (pub *regtest.Registry, whole string, eo ExportOptions, set *reports.Export, tr *trust.Trust) {
-	t.Helper()
-	pub = startRegistry(t)
-	eo = ExportOptions{Registry: through(pub), Created: time.Unix(1700000000, 0)}
+// A common is what all tests of parts begin with: nobody changes what is there, or has
+// faults in its registry.
+type common struct {
+	pub   *regtest.Registry
+	eo    ExportOptions // of one file
+	trust *trust.Trust
+	whole []byte // that file
+}
+
+// inCommon makes it once.
+var inCommon = sync.OnceValues(func() (c common, err error) {
+	if c.pub, err = regtest.Start(regtest.Options{}); err != nil { // ends with the process
+		return c, err
+	}
+	c.eo = ExportOptions{Registry: through(c.pub), Created: time.Unix(1700000000, 0)}
 	for i, size := range []int64{60_000, 30_000, 180_000, 40_000, 50_000} {
 		ref := "acme/app" + string(rune('a'+i)) + ":1"
-		pushImage(t, pub, ref, regtest.Image{Layers: []regtest.Layer{{Size: 5000, Seed: 1}, {Size: size, Seed: int64(10 + i)}}})
-		eo.Images = append(eo.Images, "docker.io/"+ref)
+		im := regtest.Image{Layers: []regtest.Layer{{Size: 5000, Seed: 1}, {Size: size, Seed: int64(10 + i)}}}
+		if _, err := c.pub.PushImage(context.Background(), ref, im); err != nil {
+			return c, err
+		}
+		c.eo.Images = append(c.eo.Images, "docker.io/"+ref)
 	}
-	eo.Signer, tr = newKey(t)
+	dir, err := os.MkdirTemp("", "parts")
+	if err != nil {
+		return c, err
+	}
+	defer os.RemoveAll(dir)
+	if c.eo.Signer, c.trust, err = keyIn(dir); err != nil {
+		return c, err
+	}
+	c.eo.Output = filepath.Join(dir, "app.bundle.tar")
+	if _, err := Export(context.Background(), c.eo); err != nil {
+		return c, err
+	}
+	c.whole, err = os.ReadFile(c.eo.Output)
+	return c, err
+})
+
+// inParts exports images of many sizes, one with a layer larger than a part, in parts;
+// whole is what they are as one file.
+func inParts(t *testing.T, o SetOptions) (pub *regtest.Registry, whole string, eo ExportOptions, set *reports.Export, tr *trust.Trust) {
+	t.Helper()
+	c, err := inCommon()
+	if err != nil {
+		t.Fatal(err)
+	}
 	whole = filepath.Join(t.TempDir(), "app.bundle.tar")
-	eo.Output = whole
-	mustExport(t, eo)
+	if err := os.WriteFile(whole, c.whole, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eo = c.eo
+	eo.Images = slices.Clone(eo.Images)
 	o.Size = PartSize{Bytes: partSize}
 	eo.Set, eo.Output = &o, "app.bundle.tar"
 	set = mustExport(t, eo)
-	return pub, whole, eo, set, tr
+	return c.pub, whole, eo, set, c.trust
 }
 
 // joined is what cat makes of parts.
@@ -57,6 +96,7 @@ func joined(t *testing.T, parts []media.Written) string {
 // Parts are slices: joined, they are the bundle, whatever number of folders they
 // went to.
 func TestExportParts(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 3} {
 		var o SetOptions
 		for range n {
@@ -96,6 +136,7 @@ func mediumEach(t *testing.T, set *reports.Export) (folders []string) {
 // in the registry; until then nothing is visible. A layer that is cut needs its
 // media together.
 func TestImportMediumByMedium(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, whole, _, set, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	folders := mediumEach(t, set)
@@ -152,6 +193,7 @@ func sameContent(t *testing.T, priv *regtest.Registry, whole string, tr *trust.T
 // What is damaged or missing is named with its part and images, and the rest goes
 // on.
 func TestPartsDamaged(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		harm func(t *testing.T, path string)
 		want string
@@ -213,6 +255,7 @@ func TestPartsDamaged(t *testing.T) {
 
 // Parts are known by what they hold, and not by their names.
 func TestPartsRenamed(t *testing.T) {
+	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
 	_, _, _, set, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	for i, p := range set.Parts {
@@ -230,6 +273,7 @@ func TestPartsRenamed(t *testing.T) {
 
 // Of two sets side by side, the one is read of which a file is named.
 func TestTwoSets(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, whole, _, _, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	pub := startRegistry(t)
@@ -253,6 +297,7 @@ func TestTwoSets(t *testing.T) {
 // One part twice: the list of checksums tells which is right; without it, both are
 // named.
 func TestPartTwice(t *testing.T) {
+	t.Parallel()
 	dir, copies := t.TempDir(), t.TempDir()
 	_, _, _, set, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	bad := filepath.Join(copies, "app.bundle.tar.002")
@@ -279,6 +324,7 @@ func TestPartTwice(t *testing.T) {
 
 // Any single medium shows who signed and lists the whole set.
 func TestInspectOneMedium(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, whole, _, set, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	want, err := Inspect(context.Background(), whole, tr)
@@ -298,6 +344,7 @@ func TestInspectOneMedium(t *testing.T) {
 
 // split makes the parts that an export makes.
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	dir, again := t.TempDir(), t.TempDir()
 	_, whole, _, set, _ := inParts(t, SetOptions{Folders: []string{dir}})
 	before := regtest.ReadFile(t, whole)
@@ -318,6 +365,7 @@ func TestSplit(t *testing.T) {
 
 // The same export again finds its parts, and makes again what is missing or wrong.
 func TestExportPartsAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, whole, eo, set, _ := inParts(t, SetOptions{Folders: []string{dir}})
 	if err := os.Remove(set.Parts[1].Path); err != nil {

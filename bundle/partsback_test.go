@@ -54,7 +54,10 @@ func TestNoReadBack(t *testing.T) {
 // A piece of a layer that is cut arrives wrong, which shows when the last piece is
 // there: no part with a piece of it stays, and the same command ends with the bundle.
 func TestPieceArrivesWrong(t *testing.T) {
-	pub, whole, eo, _, _ := inParts(t, SetOptions{Folders: []string{t.TempDir()}})
+	all, whole, eo, _, _ := inParts(t, SetOptions{Folders: []string{t.TempDir()}})
+	front := func(o regtest.Options) (*regtest.Registry, error) { return regtest.StartFront(all, o) }
+	pub := regtest.Running(t, front, regtest.Options{}) // others use the one behind it
+	eo.Registry = through(pub)
 	for name, noReadBack := range map[string]bool{"read back": false, "not read back": true} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

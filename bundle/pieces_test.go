@@ -33,6 +33,7 @@ func asked(drive string, media []string) func(context.Context, *reports.MissingE
 // A layer that is cut arrives piece by piece through one drive, without a folder on
 // this machine; the second repository gets it from the first.
 func TestPieces(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, whole, _, set, tr := inParts(t, SetOptions{Folders: []string{dir}})
 	media := mediumEach(t, set)

@@ -59,6 +59,7 @@ func checkReceiptSignature(t *testing.T, path string, s *trust.Signer) {
 }
 
 func TestReceipt(t *testing.T) {
+	t.Parallel()
 	path := goodBundle(t)
 	priv := startRegistry(t)
 	signer, _ := keyPair(t, "inside")

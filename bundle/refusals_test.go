@@ -50,6 +50,7 @@ func mixed(t *testing.T) (path string, images map[string]digest.Digest) {
 // A refusal costs what needs the thing that was refused, and no more: the rest
 // arrives, values are written, and everything is said.
 func TestImportGoesOn(t *testing.T) {
+	t.Parallel()
 	path, images := mixed(t)
 	docker := func(m ocispec.Manifest) bool { return strings.Contains(m.MediaType, "docker") }
 	config := func(part string) func(ocispec.Manifest) bool {
@@ -228,6 +229,7 @@ func TestImportGivesUp(t *testing.T) {
 // Tags that may not be changed cost what they name, and the hint says what they
 // stand for.
 func TestImportImmutableTags(t *testing.T) {
+	t.Parallel()
 	path, images := mixed(t)
 	for _, status := range []int{400, 409, 412} {
 		priv := startRegistry(t)
@@ -256,6 +258,7 @@ func TestImportImmutableTags(t *testing.T) {
 // Charts that are left out of the registry hold up no image, even when they do not
 // render on the far side.
 func TestImportSkipBrokenChart(t *testing.T) {
+	t.Parallel()
 	path, images := mixed(t)
 	for _, image := range []string{`"\n  - {"`, `"a: b: c"`, `"{{ fail }}\n\t- }"`} {
 		priv := startRegistry(t)

@@ -32,17 +32,6 @@ import (
 
 const mib = 1 << 20
 
-// startOnDisk starts a registry for what is large: in memory it would be slow.
-func startOnDisk(t testing.TB) *regtest.Registry {
-	t.Helper()
-	reg, err := regtest.Start(regtest.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reg.Close() })
-	return reg
-}
-
 // impatient retries once, at once.
 var impatient = Retry{Attempts: 2, MinWait: time.Millisecond, MaxWait: 2 * time.Millisecond, MaxRetryAfter: time.Second}
 
@@ -285,8 +274,8 @@ func TestExportLeavesNothing(t *testing.T) {
 // once more.
 func TestExportPieces(t *testing.T) {
 	t.Parallel()
-	pub := startOnDisk(t)
-	pushImage(t, pub, "acme/a:1", large(1, 40*mib))
+	pub := startRegistry(t)
+	pushImage(t, pub, "acme/a:1", large(1, 40*mib/lower))
 	layer := layerOf(t, pub, "acme/a:1", 1)
 	signer, trust := newKey(t)
 	var reference string
@@ -301,7 +290,7 @@ func TestExportPieces(t *testing.T) {
 			}
 		}},
 		{"without ranges", []regtest.Fault{{Class: regtest.Blob, Do: regtest.WithoutHeader("Range")}}, func(*testing.T, []string) {}},
-		{"pieces reset", []regtest.Fault{{Method: "GET", Class: regtest.Blob, Match: ranged, Times: 3, Do: regtest.Reset(mib)}}, func(*testing.T, []string) {}},
+		{"pieces reset", []regtest.Fault{{Method: "GET", Class: regtest.Blob, Match: ranged, Times: 3, Do: regtest.Reset(mib / lower)}}, func(*testing.T, []string) {}},
 		{"wrong piece", []regtest.Fault{{Method: "GET", Class: regtest.Blob, Match: ranged, Times: 1, Do: regtest.Corrupt(1000)}},
 			func(t *testing.T, ranges []string) {
 				if last := ranges[len(ranges)-1]; last != "" {

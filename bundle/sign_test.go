@@ -290,6 +290,7 @@ func TestBeside(t *testing.T) {
 
 // Signers are named in full in every report; that none was asked for, too.
 func TestVouched(t *testing.T) {
+	t.Parallel()
 	path := goodBundle(t)
 	fingerprint := checksum.Fingerprint(hostile.Signer())
 	list := filepath.Join(t.TempDir(), "allowed_signers")

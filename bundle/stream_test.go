@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -34,12 +33,16 @@ func (s *slowStream) Write(p []byte) (int, error) {
 // What is fetched ahead of a slow reader is bounded, over all blobs: those that
 // are there as a whole count as well.
 func TestStreamIsNotFarAhead(t *testing.T) {
-	pub := startOnDisk(t)
+	pub := startRegistry(t)
 	const layers = 40
-	pushImage(t, pub, "acme/a:1", large(1, slices.Repeat([]int64{1_000_000}, layers)...))
+	im := regtest.Image{Layers: []regtest.Layer{{Size: 2_000_000 / lower, Seed: 1}}}
+	for i := range int64(layers) {
+		im.Layers = append(im.Layers, regtest.Layer{Size: 1_000_000 / lower, Seed: 100 + i})
+	}
+	pushImage(t, pub, "acme/a:1", im)
 	// The config, which is read before; then layers, and among them perhaps the
 	// base, which is twice as large.
-	const most = 1 + transfer.AheadBytes/mib
+	most := int(1 + transfer.AheadBytes/(mib/lower))
 	s := &slowStream{begin: func() {
 		visit := func() {
 			resp, err := http.Get(pub.URL() + "/v2/")

@@ -51,6 +51,7 @@ func pushPodChart(t *testing.T, reg *regtest.Registry, ref string) ocispec.Descr
 // The signature of a chart travels like that of an image, also beside a choice of
 // platforms, which changes no chart.
 func TestChartReferrersTravel(t *testing.T) {
+	t.Parallel()
 	pub, err := regtest.StartReferrers(regtest.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type tokened struct {
 
 func startTokened(t *testing.T, o regtest.Options) tokened {
 	t.Helper()
-	o.Dir, o.TLS, o.Token, o.TokenTTL, o.Username, o.Password = t.TempDir(), true, true, 2*time.Second, "u", "p"
+	o.TLS, o.Token, o.TokenTTL, o.Username, o.Password = true, true, 2*time.Second, "u", "p"
 	reg, err := regtest.Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -112,9 +112,9 @@ func TestExportTokenExpires(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pub := start(t)
-			pushImage(t, pub.Registry, "acme/a:1", large(1, 5*mib, mib, mib))
+			pushImage(t, pub.Registry, "acme/a:1", regtest.Image{Layers: []regtest.Layer{{Size: 200_000, Seed: 1}, {Size: 1_000_000, Seed: 2}, {Size: 100_000, Seed: 3}}})
 			cut := layerOf(t, pub.Registry, "acme/a:1", 1)
-			pub.Inject(regtest.Fault{Method: "GET", Path: cut.Encoded(), Times: 1, Do: regtest.Reset(2 * mib)})
+			pub.Inject(regtest.Fault{Method: "GET", Path: cut.Encoded(), Times: 1, Do: regtest.Reset(400_000)})
 			pub.expire(regtest.Fault{Method: "GET", Class: regtest.Blob, Match: ranged})
 			pub.expire(regtest.Fault{Method: "GET", Class: regtest.Blob})
 			p := &watcher{t: t}
@@ -140,7 +140,7 @@ func TestImportTokenExpires(t *testing.T) {
 		start func(t *testing.T) tokened
 		chunk int64
 	}{
-		"distribution 3, in chunks": {func(t *testing.T) tokened { return startTokened(t, regtest.Options{}) }, 200_000},
+		"distribution 3, in chunks": {func(t *testing.T) tokened { return startTokened(t, regtest.Options{}) }, 20_000},
 		"distribution 3, HTTP/2":    {func(t *testing.T) tokened { return startTokened(t, regtest.Options{HTTP2: true}) }, 0},
 		"docker-registry 2.8":       {startTokenedProcess, 0},
 	} {
@@ -151,7 +151,7 @@ func TestImportTokenExpires(t *testing.T) {
 			if tt.chunk > 0 {
 				method = "PATCH"
 			}
-			reg.Inject(regtest.Fault{Method: method, Class: regtest.Upload, Times: 1, Do: regtest.ResetUpload(150_000)})
+			reg.Inject(regtest.Fault{Method: method, Class: regtest.Upload, Times: 1, Do: regtest.ResetUpload(15_000)})
 			reg.expire(regtest.Fault{Method: method, Class: regtest.Upload})
 			reg.expire(regtest.Fault{Method: "PUT", Class: regtest.Manifest})
 			p := &watcher{t: t}

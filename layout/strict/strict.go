@@ -14,10 +14,10 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Rules say what a document may be. A limit of 0 allows nothing.
@@ -55,77 +55,137 @@ func (r Rules) Check(data []byte) error {
 	if len(data) > r.Bytes {
 		return fmt.Errorf("%d bytes are more than the %d allowed", len(data), r.Bytes)
 	}
-	// Syntax first: the token reader below is laxer than this.
+	// Syntax first: what follows relies on it.
 	if !json.Valid(data) {
 		return fmt.Errorf("not JSON: %w", json.Unmarshal(data, new(json.RawMessage)))
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	var stack []*scope
-	for values := 0; ; values++ {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
+	w := walk{rules: r}
+	for at := 0; at < len(data); {
+		start := at
+		switch data[at] {
+		case ' ', '\t', '\n', '\r', ',', ':':
+			at++
+			continue
+		case '{', '}', '[', ']':
+			at++
+		case '"':
+			at = textEnd(data, at)
+		default:
+			at = wordEnd(data, at)
 		}
-		if err != nil {
-			return fmt.Errorf("not JSON: %w", err)
-		}
-		if values > r.Values {
-			return fmt.Errorf("more than %d JSON values", r.Values)
-		}
-		if stack, err = r.step(stack, token); err != nil {
+		if err := w.step(data[start:at]); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// textEnd is where the text ends that begins at a quote.
+func textEnd(data []byte, at int) int {
+	for at++; data[at] != '"'; at++ {
+		if data[at] == '\\' {
+			at++
+		}
+	}
+	return at + 1
+}
+
+// wordEnd is where a number, true, false or null ends.
+func wordEnd(data []byte, at int) int {
+	for at < len(data) && !strings.ContainsRune(",]} \t\n\r", rune(data[at])) {
+		at++
+	}
+	return at
+}
+
+// A walk is how far a document is checked.
+type walk struct {
+	rules  Rules
+	tokens int
+	depth  int
+	scopes []scope // those deeper than depth have ended
 }
 
 // scope is an object or an array that is being read.
 type scope struct {
-	keys    map[string]bool // nil: an array
+	object  bool
 	free    bool
 	wantKey bool
 	key     string // the last one
+	keys    []string
+	more    map[string]bool // keys beyond the first few
+}
+
+// few is how many keys are rather compared than looked up.
+const few = 16
+
+// has tells whether a key was there before, and notes it.
+func (s *scope) has(key string) bool {
+	if slices.Contains(s.keys, key) || s.more[key] {
+		return true
+	}
+	if len(s.keys) < few {
+		s.keys = append(s.keys, key)
+		return false
+	}
+	if s.more == nil {
+		s.more = make(map[string]bool)
+	}
+	s.more[key] = true
+	return false
 }
 
 // step takes the next token.
-func (r Rules) step(stack []*scope, token json.Token) ([]*scope, error) {
-	var top *scope
-	if len(stack) > 0 {
-		top = stack[len(stack)-1]
+func (w *walk) step(token []byte) error {
+	if w.tokens > w.rules.Values {
+		return fmt.Errorf("more than %d JSON values", w.rules.Values)
 	}
-	delim, _ := token.(json.Delim)
+	w.tokens++
+	var top *scope
+	if w.depth > 0 {
+		top = &w.scopes[w.depth-1]
+	}
+	kind := token[0]
 	switch {
-	case delim == '}' || delim == ']':
-		return stack[:len(stack)-1], nil
+	case kind == '}' || kind == ']':
+		w.depth--
+		return nil
 	case top != nil && top.wantKey:
 		top.wantKey = false
-		return stack, r.addKey(top, token)
+		return w.rules.addKey(top, token)
 	case top != nil:
-		top.wantKey = top.keys != nil // after this value
+		top.wantKey = top.object // after this value
 	}
-	if delim == 0 {
-		return stack, nil
+	if kind != '{' && kind != '[' {
+		return nil
 	}
-	if len(stack) == r.Depth {
-		return nil, fmt.Errorf("JSON deeper than %d levels", r.Depth)
+	if w.depth == w.rules.Depth {
+		return fmt.Errorf("JSON deeper than %d levels", w.rules.Depth)
 	}
-	inner := &scope{free: top != nil && (top.free || r.Free != "" && top.key == r.Free)}
-	if delim == '{' {
-		inner.keys, inner.wantKey = make(map[string]bool), true
+	inner := scope{object: kind == '{', wantKey: kind == '{', free: top != nil && (top.free || w.rules.Free != "" && top.key == w.rules.Free)}
+	if w.depth == len(w.scopes) {
+		w.scopes = append(w.scopes, scope{})
 	}
-	return append(stack, inner), nil
+	inner.keys = w.scopes[w.depth].keys[:0]
+	w.scopes[w.depth] = inner
+	w.depth++
+	return nil
 }
 
-func (r Rules) addKey(s *scope, token json.Token) error {
-	s.key, _ = token.(string)
+func (r Rules) addKey(s *scope, token []byte) error {
+	s.key = string(token[1 : len(token)-1])
+	if bytes.ContainsRune(token, '\\') || !utf8.Valid(token) {
+		if err := json.Unmarshal(token, &s.key); err != nil {
+			return fmt.Errorf("not JSON: %w", err)
+		}
+	}
 	same := s.key
 	if r.AnyCase && !s.free {
 		same = strings.ToLower(same)
 	}
-	if s.keys[same] {
+	if s.has(same) {
 		return fmt.Errorf("JSON key %q twice in one object", s.key)
 	}
-	s.keys[same] = true
 	if s.free {
 		return nil
 	}

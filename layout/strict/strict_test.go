@@ -3,13 +3,24 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
 
 var rules = Rules{Bytes: 1000, Depth: 4, Values: 20, Names: []string{"digest", "size"}, Free: "annotations"}
 
+// keys is an object with so many keys, and further ones behind them.
+func keys(n int, more ...string) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"k%d":0`, i))
+	}
+	return "{" + strings.Join(append(all, more...), ",") + "}"
+}
+
 func TestCheck(t *testing.T) {
+	many := Rules{Bytes: 1000, Depth: 2, Values: 200}
 	anyCase := Rules{Bytes: 1000, Depth: 4, Values: 20, AnyCase: true, Free: "values"}
 	for _, c := range []struct {
 		rules Rules
@@ -22,6 +33,12 @@ func TestCheck(t *testing.T) {
 		{rules, `{"digest":"a","digest":"a"}`, `"digest" twice`},
 		{rules, `{"dig\u0065st":"a","digest":"a"}`, `"digest" twice`},
 		{rules, `{"":1,"":2}`, `"" twice`},
+		{many, keys(30), ""},
+		{many, keys(30, `"k0":0`), `"k0" twice`},
+		{many, keys(30, `"k29":0`), `"k29" twice`},
+		{many, keys(1, `"a":`+keys(30), `"b":`+keys(30, `"k29":0`)), `"k29" twice`},
+		{many, keys(1, `"a":`+keys(30), `"b":`+keys(30)), ""}, // what is taken again is empty
+		{rules, "{\"a\xff\":1,\"a\xfe\":2}", "twice"},         // both are read as U+FFFD
 		{rules, `{"a":{"b":1},"b":2}`, ""},
 		{rules, `[{"a":1},{"a":2}]`, ""},
 		{rules, `{"other":1,"Other":2}`, ""},

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -42,6 +43,14 @@ type Case struct {
 	Exit    int    // how the program has to end
 	Message string // part of what it has to say
 	Make    func() Content
+}
+
+// Large reports whether a bundle takes much time to make; it has more than 64 KiB.
+func (c Case) Large() bool {
+	return slices.Contains([]string{
+		"archive of 101 MB", "bomb of folders", "subchart that is zeros",
+		"record of 17 MB", "fifty thousand charts", "eighty thousand layers",
+	}, c.Name)
 }
 
 // Content is a bundle that need not exist in memory.

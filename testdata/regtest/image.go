@@ -62,27 +62,42 @@ type layerInfo struct {
 	once   sync.Once
 	desc   ocispec.Descriptor // media type left empty
 	diffID digest.Digest
+	data   []byte // of a small layer
 	err    error
 }
 
+// smallLayer is up to which size layers are kept, and not made again for each use.
+const smallLayer = 256 << 10
+
 var layerInfos sync.Map // Layer → *layerInfo
 
-// info returns size and digests; the first call for a layer generates it once.
-func (l Layer) info() (ocispec.Descriptor, digest.Digest, error) {
+// info returns what is known of the layer; the first call for a layer generates it once.
+func (l Layer) info() *layerInfo {
 	v, _ := layerInfos.LoadOrStore(l, &layerInfo{})
 	info := v.(*layerInfo)
 	info.once.Do(func() {
 		blob, diff := digest.SHA256.Digester(), digest.SHA256.Digester()
 		var n counter
-		info.err = l.write(io.MultiWriter(blob.Hash(), &n), diff.Hash())
+		to := io.MultiWriter(blob.Hash(), &n)
+		var kept bytes.Buffer
+		if l.Size <= smallLayer {
+			to = io.MultiWriter(to, &kept)
+		}
+		info.err = l.write(to, diff.Hash())
+		info.data = kept.Bytes()
 		info.desc = ocispec.Descriptor{Digest: blob.Digest(), Size: int64(n)}
 		info.diffID = diff.Digest()
 	})
-	return info.desc, info.diffID, info.err
+	return info
 }
 
 // Open streams the layer's compressed bytes.
 func (l Layer) Open() io.ReadCloser {
+	if l.Size <= smallLayer {
+		if info := l.info(); info.err == nil {
+			return io.NopCloser(bytes.NewReader(info.data))
+		}
+	}
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(l.write(pw, io.Discard)) }()
 	return pr
@@ -109,7 +124,7 @@ func (l Layer) write(blob, diff io.Writer) error {
 	var seed [32]byte
 	copy(seed[:], fmt.Sprintf("regtest %d", l.Seed))
 	random := rand.NewChaCha8(seed)
-	block := make([]byte, 256<<10)
+	block := make([]byte, min(l.Size, 256<<10))
 	for left := l.Size; left > 0; {
 		b := block[:min(left, int64(len(block)))]
 		_, _ = random.Read(b) // never fails
@@ -178,13 +193,14 @@ func (img Image) build() (blobs []blob, manifest blob, err error) {
 		Layers: []ocispec.Descriptor{}, Annotations: img.Annotations,
 	}
 	for _, l := range img.Layers {
-		desc, diffID, err := l.info()
-		if err != nil {
-			return nil, blob{}, fmt.Errorf("regtest: layer: %w", err)
+		info := l.info()
+		if info.err != nil {
+			return nil, blob{}, fmt.Errorf("regtest: layer: %w", info.err)
 		}
+		desc := info.desc
 		desc.MediaType = layerType
 		m.Layers = append(m.Layers, desc)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, info.diffID)
 		blobs = append(blobs, blob{desc: desc, open: l.Open})
 	}
 	raw, err := json.Marshal(config)

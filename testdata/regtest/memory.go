@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/distribution/distribution/v3"
@@ -116,18 +117,34 @@ func (d memoryDriver) Writer(ctx context.Context, path string, more bool) (stora
 // count that as size before it is closed or committed.
 type memoryWriter struct {
 	storagedriver.FileWriter
-	content bytes.Buffer
+	content *bytes.Buffer // nil: nothing
 }
 
-func (w *memoryWriter) Write(p []byte) (int, error) { return w.content.Write(p) }
+// contents are buffers of writers that have ended.
+var contents = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (w *memoryWriter) Write(p []byte) (int, error) {
+	if w.content == nil {
+		w.content = contents.Get().(*bytes.Buffer)
+	}
+	return w.content.Write(p)
+}
 
 func (w *memoryWriter) flush() error {
-	if w.content.Len() == 0 {
+	if w.content == nil {
 		return nil
 	}
 	_, err := w.FileWriter.Write(w.content.Bytes())
-	w.content = bytes.Buffer{}
+	w.drop()
 	return err
+}
+
+func (w *memoryWriter) drop() {
+	if w.content != nil {
+		w.content.Reset()
+		contents.Put(w.content)
+		w.content = nil
+	}
 }
 
 func (w *memoryWriter) Commit(ctx context.Context) error {
@@ -138,7 +155,7 @@ func (w *memoryWriter) Commit(ctx context.Context) error {
 }
 
 func (w *memoryWriter) Cancel(ctx context.Context) error {
-	w.content = bytes.Buffer{}
+	w.drop()
 	return w.FileWriter.Cancel(ctx)
 }
 

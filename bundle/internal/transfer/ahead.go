@@ -32,12 +32,12 @@ func (r *told) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What is fetched ahead of what was written, over all blobs, is at most
-// aheadBytes, in pieces of chunkSize.
-const (
-	AheadBytes = 24 << 20
-	chunkSize  = 128 << 10
-)
+// AheadBytes is the most that is fetched ahead of what was written, over all blobs. A
+// variable for the tests.
+var AheadBytes int64 = 24 << 20
+
+// chunkSize is in which pieces that is held.
+const chunkSize = 128 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 

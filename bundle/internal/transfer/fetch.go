@@ -65,15 +65,25 @@ type segment struct {
 }
 
 // smallestPiece is what is worth a request of its own, in bytes. It has to be
-// larger than a buffer: a worker may be as far ahead of what it has noted.
-const smallestPiece = 8 << 20
+// larger than a buffer: a worker may be as far ahead of what it has noted. A variable
+// for the tests.
+var smallestPiece int64 = 8 << 20
 
 // maxHosts is how many hosts are worked at with the full number of transfers.
 const maxHosts = 2
 
 // window is how far ahead bytes may be written where they are to be written in
-// order. A file system that has no holes fills them in memory, if they are small.
-const window = 32 << 20
+// order. A file system that has no holes fills them in memory, if they are small. A
+// variable for the tests.
+var window int64 = 32 << 20
+
+// Lower divides the sizes from which on layers are fetched in pieces, and those up to
+// which they are fetched ahead, by n. It is for tests, which need less then.
+func Lower(n int64) {
+	AheadBytes /= n
+	smallestPiece /= n
+	window /= n
+}
 
 func newFetcher(client *remote.Client, p *plan.Plan, w *layout.Writer, jobs int, pr progress.Reporter) *fetcher {
 	f := &fetcher{
