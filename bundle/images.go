@@ -65,7 +65,7 @@ func addImages(ctx context.Context, r *reports.Images, client *remote.Client, sp
 	if !disabled {
 		return nil
 	}
-	render, err := c.Record.RenderOptions()
+	render, err := source.RenderOptions(c.Record)
 	if err != nil {
 		return err
 	}

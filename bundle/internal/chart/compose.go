@@ -3,6 +3,8 @@ package chart
 import (
 	"slices"
 	"strings"
+
+	"bundle/bundle/internal/name"
 )
 
 // field is a key with its value: an entry of a mapping, or of an env list.
@@ -127,7 +129,7 @@ func (g *parts) value(r role) string {
 // composeGroup joins one group, when it holds a repository and something that
 // belongs to it.
 func (f *finder) composeGroup(g *parts, embedded bool) {
-	anchor, name := g.repository()
+	anchor, text := g.repository()
 	if anchor == nil {
 		return
 	}
@@ -140,19 +142,19 @@ func (f *finder) composeGroup(g *parts, embedded bool) {
 		g.field[registryRole] == nil && g.field[tagRole] == nil && g.field[digestRole] == nil {
 		return // a repository of something else
 	}
-	if registry := strings.TrimSuffix(g.value(registryRole), "/"); registry != "" && !strings.HasPrefix(name, registry+"/") {
-		name = registry + "/" + name
+	if registry := strings.TrimSuffix(g.value(registryRole), "/"); registry != "" && !strings.HasPrefix(text, registry+"/") {
+		text = registry + "/" + text
 	}
-	r, ok := parseRef(name)
+	r, ok := parseRef(text)
 	if !ok {
 		return
 	}
 	if !r.pinned() {
 		r.Tag, r.Digest = tag, digest
 	}
-	x := found{at: spread(anchor.at), raw: r.String(), host: r.Host, confidence: Image, certain: true}
+	x := found{at: spread(anchor.at), raw: r.String(), host: r.Host, confidence: name.Image, certain: true}
 	if !r.pinned() {
-		x.confidence = Repository
+		x.confidence = name.Repository
 	}
 	// A lone name in a program's configuration waits for the rest of it.
 	if r.pinned() || r.Host != "" || strings.Contains(r.Path, "/") || !embedded {
@@ -232,9 +234,9 @@ func (f *finder) addHub(at Position, image string, h *hub) {
 	if !ok {
 		return
 	}
-	confidence := Repository
+	confidence := name.Repository
 	if tagRE().MatchString(h.tag) {
-		r.Tag, confidence = h.tag, Image
+		r.Tag, confidence = h.tag, name.Image
 	}
 	f.add(found{at: spread(at), raw: r.String(), host: r.Host, confidence: confidence, certain: true})
 	f.claimed[at], f.claimed[h.at] = true, true

@@ -6,27 +6,14 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/lazy"
-)
-
-// Confidence says how sure a finding is.
-type Confidence string
-
-const (
-	// Image is a reference that can be pulled as it stands.
-	Image Confidence = "image"
-	// Repository is a reference without tag or digest, or one with blanks, that
-	// some program completes at run time.
-	Repository Confidence = "repository"
-	// Placeholder stands in an image position but names no image: "auto",
-	// nothing, or text that another program fills in.
-	Placeholder Confidence = "placeholder"
+	"bundle/bundle/internal/name"
 )
 
 // Finding is an image reference at a position of the rendered output.
 type Finding struct {
 	Position
 	Raw        string // as the chart writes it, without a scheme such as oci://
-	Confidence Confidence
+	Confidence name.Confidence
 	Test       bool // only in a manifest that helm test runs
 }
 
@@ -76,7 +63,7 @@ type found struct {
 	at         Position // of no document
 	raw        string
 	host       string
-	confidence Confidence
+	confidence name.Confidence
 	certain    bool // false: a finding only if the chart uses the host for images elsewhere
 	registry   bool // without a tag, under a key that says registry
 }
@@ -261,7 +248,7 @@ func (f *finder) placeholder(path Path, raw string, s scope) bool {
 	if s.embedded {
 		return false // somebody's template or defaults, not something that is pulled
 	}
-	f.add(found{at: Position{Path: path}, raw: raw, confidence: Placeholder, certain: true})
+	f.add(found{at: Position{Path: path}, raw: raw, confidence: name.Placeholder, certain: true})
 	return true
 }
 
@@ -272,7 +259,7 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 	if key != noImage {
 		if rest, isRef := cutScheme(v); isRef {
 			if r, ok := parseComposed(rest); ok {
-				f.add(found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: Repository})
+				f.add(found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: name.Repository})
 				return true
 			}
 		}
@@ -292,7 +279,7 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 		f.addHub(Position{Path: path}, r.Path, s.hub)
 		return true
 	}
-	x := found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: Image}
+	x := found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: name.Image}
 	if !s.pod {
 		if s.embedded && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") {
 			return false // a lone name in a program's configuration: the rest of it is elsewhere
@@ -301,7 +288,7 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 			return false
 		}
 		if !r.pinned() {
-			x.confidence = Repository
+			x.confidence = name.Repository
 		}
 	}
 	f.add(x)
@@ -356,7 +343,7 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 		if !ok || strings.HasPrefix(w.Text, "/") || w.End < len(text) && text[w.End] == '*' {
 			continue
 		}
-		x := found{at: Position{Path: path, Word: i + 1}, raw: raw, host: r.Host, confidence: Image, certain: true}
+		x := found{at: Position{Path: path, Word: i + 1}, raw: raw, host: r.Host, confidence: name.Image, certain: true}
 		if f.claimed[x.at] {
 			continue
 		}
@@ -366,7 +353,7 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 			continue
 		}
 		if composed {
-			x.confidence = Repository
+			x.confidence = name.Repository
 		}
 		_, part, _ := roleOf(s.key)
 		x.registry = part == registryRole && !r.pinned()
@@ -409,7 +396,7 @@ func accept(x *found, r Reference, named bool) bool {
 			return false
 		}
 		if !r.pinned() {
-			x.confidence = Repository
+			x.confidence = name.Repository
 		}
 		// host/path:1 may be a resource with its amount (nvidia.com/gpu:1)
 		x.certain = named || isRegistry(r.Host) || r.Digest != "" || r.Tag != "" && !isNumber(r.Tag)
@@ -417,7 +404,7 @@ func accept(x *found, r Reference, named bool) bool {
 	case named && r.pinned():
 		return !looksLikeAddress(r)
 	case named && r.Host == "" && strings.Contains(r.Path, "/"):
-		x.confidence = Repository
+		x.confidence = name.Repository
 		return !fileName(r.Path)
 	case r.Host != "" && r.pinned():
 		// localhost and addresses: only where other images come from there

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bundle/bundle/internal/name"
 )
 
 const sha = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -515,7 +517,7 @@ func FuzzFindings(f *testing.F) {
 				t.Errorf("Lookup(%s) = %q, %v; want %q", x.Position, now, ok, x.Raw)
 			}
 			_, composed := parseComposed(x.Raw)
-			if _, ok := parseRef(x.Raw); !ok && !composed && x.Confidence != Placeholder {
+			if _, ok := parseRef(x.Raw); !ok && !composed && x.Confidence != name.Placeholder {
 				t.Errorf("%s: %q is no reference", x.Position, x.Raw)
 			}
 		}

@@ -81,6 +81,26 @@ func MergeValues(s ValueSources) (map[string]any, error) {
 	return values, nil
 }
 
+// MergeOnto lays -f, --set and --set-string over base, as helm does. exact are
+// values of base that its text would change, see record.ExactIntegers: whatever is laid
+// over it counts more.
+func MergeOnto(base map[string]any, exact []string, files []ValuesFile, set, setString []string) (map[string]any, error) {
+	given := ValueSources{Set: exact}
+	if len(base) > 0 {
+		// Through text, as helm will read it on the other side.
+		b, err := yaml.Marshal(base)
+		if err != nil {
+			return nil, fmt.Errorf("given values: %w", err)
+		}
+		given.Files = []ValuesFile{{Name: "given values", Data: b}}
+	}
+	below, err := MergeValues(given)
+	if err != nil {
+		return nil, err
+	}
+	return MergeValues(ValueSources{Base: below, Files: files, Set: set, String: setString})
+}
+
 // Merge lays b over a, as helm does with several values files: maps are merged,
 // all else is replaced. The result shares nothing with either.
 func Merge(a, b map[string]any) map[string]any {

@@ -46,7 +46,7 @@ func Manifests(files map[string]string) (images []Result, unresolved []record.Fi
 			Path: record.Printable(f.Path.String()), Chart: "manifests", Confidence: string(f.Confidence),
 		}
 		ref, err := name.Parse(f.Raw)
-		if err != nil || f.Confidence != chart.Image {
+		if err != nil || f.Confidence != name.Image {
 			unresolved = append(unresolved, where)
 			continue
 		}

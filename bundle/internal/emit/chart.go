@@ -64,7 +64,7 @@ type Options struct {
 // Relocate renders every chart as on the far side and derives its
 // values.
 func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options) ([]*Chart, error) {
-	files, err := record.ReadValues(ctx, o.ValueFiles)
+	files, err := source.ReadValues(ctx, o.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 		if err != nil {
 			return nil, err
 		}
-		if rec.Values, err = record.MergeOnto(rec.Values, rec.Set, files, o.Set, o.SetString); err != nil {
+		if rec.Values, err = chart.MergeOnto(rec.Values, rec.Set, files, o.Set, o.SetString); err != nil {
 			return nil, err
 		}
 		rec.Set = record.ExactIntegers(rec.Values)
@@ -123,7 +123,7 @@ func folders(charts []record.Chart) []string {
 // Derive finds the values, writes them as the file that is emitted, and proves
 // that file: it is read back and the chart is rendered with it.
 func (c *Chart) Derive(ctx context.Context, o Options) error {
-	render, err := c.Record.RenderOptions()
+	render, err := source.RenderOptions(c.Record)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (c *Chart) Derive(ctx context.Context, o Options) error {
 // final is the render of the chart with what was emitted, in the way of helm install:
 // the proof of the derivation, if that was with the very same values.
 func (c *Chart) final(ctx context.Context, res *relocate.Result, o Options) error {
-	render, err := c.Record.RenderOptions(chart.ValuesFile{Name: "emitted values", Data: c.Values})
+	render, err := source.RenderOptions(c.Record, chart.ValuesFile{Name: "emitted values", Data: c.Values})
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func withoutNulls(v any) (without any, found bool) {
 // leave notes a reference that stays outside.
 func (c *Chart) leave(f chart.Finding, reason string) {
 	l := Left{Finding: source.Finding(c.Record, f, nil), Reason: record.Printable(reason), raw: f.Raw, position: f.Position}
-	if target := c.Naming.Target(f.Raw); f.Confidence != chart.Placeholder && f.Raw != "" && target != f.Raw {
+	if target := c.Naming.Target(f.Raw); f.Confidence != name.Placeholder && f.Raw != "" && target != f.Raw {
 		l.Target = target
 	}
 	c.Left = append(c.Left, l)
@@ -279,7 +279,7 @@ func (c *Chart) match(rec *record.Record) {
 	}
 	look := func(f chart.Finding, moved bool) {
 		ref, err := name.Parse(f.Raw)
-		if err != nil || f.Confidence != chart.Image || f.Test && c.Record.SkipTests {
+		if err != nil || f.Confidence != name.Image || f.Test && c.Record.SkipTests {
 			return
 		}
 		if !c.Naming.Moves(f.Raw) {
@@ -342,7 +342,7 @@ func (c *Chart) Collisions() []*place.CollisionError {
 	at := make(map[string]int)
 	add := func(f chart.Finding) {
 		ref, err := name.Parse(f.Raw)
-		if err != nil || f.Confidence == chart.Placeholder {
+		if err != nil || f.Confidence == name.Placeholder {
 			return
 		}
 		i, known := at[ref.String()]

@@ -156,7 +156,7 @@ func stream(head []string, objects []object) ([]byte, error) {
 // inline are all values of the chart, those given and those that move it. Numbers
 // that are no longer the same as text are left to what follows, see exact.
 func (c *Chart) inline() (map[string]any, error) {
-	values, err := record.MergeOnto(c.Record.Values, nil, []chart.ValuesFile{{Name: "emitted values", Data: c.Values}}, nil, nil)
+	values, err := chart.MergeOnto(c.Record.Values, nil, []chart.ValuesFile{{Name: "emitted values", Data: c.Values}}, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: values: %w", c.Record.Label(), err)
 	}

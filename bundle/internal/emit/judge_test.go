@@ -15,6 +15,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/disk"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/place"
 	"bundle/bundle/internal/record"
 	"bundle/testdata/judge"
@@ -120,7 +121,7 @@ func references(t *testing.T, stream string) []string {
 	}
 	var all []string
 	for _, f := range out.Findings() {
-		if f.Confidence != chart.Placeholder {
+		if f.Confidence != name.Placeholder {
 			all = append(all, f.Raw)
 		}
 	}

@@ -177,7 +177,7 @@ func (c *Chart) rewrites() rewrite.Map {
 func (c *Chart) references() rewrite.Map {
 	m := c.rewrites()
 	for _, x := range c.result.Moved {
-		if x.Confidence != chart.Placeholder && x.Raw != "" && c.Naming.Moves(x.Raw) {
+		if x.Confidence != name.Placeholder && x.Raw != "" && c.Naming.Moves(x.Raw) {
 			m[x.Raw] = c.Naming.Target(x.Raw)
 		}
 	}

@@ -5,6 +5,7 @@
 // The contract: what [Parse] returns has a host, a path and a tag or digest; its
 // String parses to the same reference again. [Canonical] takes only what is in full
 // already, and [Cut] any text at all. [LocalHost] stands for what no registry has.
+// [Confidence] says how sure it is that a text is a name.
 //
 //	ref, err := name.Parse("nginx:1.27") // docker.io/library/nginx:1.27
 package name

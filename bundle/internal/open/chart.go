@@ -26,8 +26,8 @@ func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
 		if !record.IsChartLayer(l.MediaType) {
 			continue
 		}
-		if l.Size > record.MaxChart {
-			return nil, damaged(fmt.Errorf("archive of %d bytes, more than the %d allowed", l.Size, int64(record.MaxChart)))
+		if l.Size > chart.MaxArchive {
+			return nil, damaged(fmt.Errorf("archive of %d bytes, more than the %d allowed", l.Size, int64(chart.MaxArchive)))
 		}
 		archive, err := b.Small(l)
 		if err != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
@@ -256,7 +257,7 @@ func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 
 // Small reads a blob that is no larger than a chart may be.
 func (b *Bundle) Small(d ocispec.Descriptor) ([]byte, error) {
-	return b.readWhole(layout.BlobName(d.Digest), record.MaxChart)
+	return b.readWhole(layout.BlobName(d.Digest), chart.MaxArchive)
 }
 
 func (b *Bundle) readHead() error {

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/name"
 )
 
@@ -20,23 +19,6 @@ const (
 // old type, too, which early versions wrote.
 func IsChartLayer(mediaType string) bool {
 	return mediaType == HelmChartType || mediaType == "application/tar+gzip"
-}
-
-// MaxChart bounds a packaged chart in a bundle or a registry: what is read from a
-// file is not refused there.
-const MaxChart = chart.MaxArchive
-
-// RenderOptions are the inputs every render of the chart uses, here and on the
-// far side, with further values files laid over them.
-func (r Chart) RenderOptions(over ...chart.ValuesFile) (chart.RenderOptions, error) {
-	values, err := MergeOnto(r.Values, nil, over, r.Set, nil)
-	return chart.RenderOptions{
-		Values:      values,
-		ReleaseName: r.Release,
-		Namespace:   r.Namespace,
-		KubeVersion: r.KubeVersion,
-		APIVersions: r.APIVersions,
-	}, err
 }
 
 // maxTag is the longest tag that registries take (OCI distribution-spec 1.1).

@@ -19,7 +19,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/layout/strict"
@@ -122,7 +121,7 @@ func (f Finding) Where() string {
 // names none as it stands.
 func (f Finding) Image() (full string, ok bool) {
 	ref, err := name.Parse(f.Raw)
-	return ref.String(), err == nil && f.Confidence == string(chart.Image)
+	return ref.String(), err == nil && f.Confidence == string(name.Image)
 }
 
 // Accepts reports whether the user knows of a reference in a chart, as it is

@@ -1,54 +1,12 @@
 package record
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-
-	"sigs.k8s.io/yaml"
-
-	"bundle/bundle/internal/chart"
-	"bundle/bundle/internal/input"
 )
-
-// maxValues bounds a values file, in bytes.
-const maxValues = 32 << 20
-
-// ReadValues reads values files.
-func ReadValues(ctx context.Context, paths []string) ([]chart.ValuesFile, error) {
-	var files []chart.ValuesFile
-	for _, path := range paths {
-		b, err := input.File(ctx, path, maxValues)
-		if err != nil {
-			return nil, fmt.Errorf("values file: %w", err)
-		}
-		files = append(files, chart.ValuesFile{Name: path, Data: b})
-	}
-	return files, nil
-}
-
-// MergeOnto lays -f, --set and --set-string over base, as helm does. exact are
-// values of base that its text would change, see ExactIntegers: whatever is laid
-// over it counts more.
-func MergeOnto(base map[string]any, exact []string, files []chart.ValuesFile, set, setString []string) (map[string]any, error) {
-	given := chart.ValueSources{Set: exact}
-	if len(base) > 0 {
-		// Through text, as helm will read it on the other side.
-		b, err := yaml.Marshal(base)
-		if err != nil {
-			return nil, fmt.Errorf("given values: %w", err)
-		}
-		given.Files = []chart.ValuesFile{{Name: "given values", Data: b}}
-	}
-	below, err := chart.MergeValues(given)
-	if err != nil {
-		return nil, err
-	}
-	return chart.MergeValues(chart.ValueSources{Base: below, Files: files, Set: set, String: setString})
-}
 
 // ExactIntegers lists, as helm's --set takes them, the integers that a values
 // file would change: Helm reads every number of a file as a float, and from a

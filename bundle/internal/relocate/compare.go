@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/name"
 )
 
 // compare fills in what the overrides did to the references; out is the strict
@@ -18,7 +19,7 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 		reads, _ := out.Lookup(f.Position)
 		s, wanted := spots[f.Position]
 		switch {
-		case f.Confidence == chart.Placeholder:
+		case f.Confidence == name.Placeholder:
 			r.Left = append(r.Left, Left{Finding: f, Reads: reads, Reason: reasonPlaceholder})
 		case wanted && reads == s.final:
 			r.Moved = append(r.Moved, Move{Finding: f, Target: s.final})
@@ -47,7 +48,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 		known[f.Position], known[f.Scalar()] = true, true
 	}
 	for _, f := range out.Findings() {
-		if known[f.Position] || f.Confidence == chart.Placeholder {
+		if known[f.Position] || f.Confidence == name.Placeholder {
 			continue
 		}
 		was, _ := d.before.Lookup(f.Position)

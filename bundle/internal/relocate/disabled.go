@@ -13,6 +13,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/name"
 )
 
 // A DisabledFinding is an image reference that the chart writes only when
@@ -92,7 +93,7 @@ func newFindings(out *chart.Output, known map[string]bool) []chart.Finding {
 	var list []chart.Finding
 	seen := map[string]bool{}
 	for _, f := range out.Findings() {
-		if !known[f.Raw] && !seen[f.Raw] && f.Confidence != chart.Placeholder {
+		if !known[f.Raw] && !seen[f.Raw] && f.Confidence != name.Placeholder {
 			seen[f.Raw] = true
 			list = append(list, f)
 		}

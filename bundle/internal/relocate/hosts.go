@@ -9,6 +9,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/name"
 )
 
 // foreign lists the hosts that references are moved away from, each with what
@@ -46,7 +47,7 @@ func namesHost(hosts []string) *regexp.Regexp {
 }
 
 func namedAt(at chart.Position, host string) chart.Finding {
-	return chart.Finding{Position: at, Raw: host, Confidence: chart.Repository}
+	return chart.Finding{Position: at, Raw: host, Confidence: name.Repository}
 }
 
 // pullsFrom tells whether the last key, or the name of an env entry, in front of a

@@ -8,6 +8,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/name"
 )
 
 // A Request says what to relocate and whereto.
@@ -148,7 +149,7 @@ func begin(ctx context.Context, r Request) (*derivation, error) {
 func (d *derivation) list(target func(string) (string, bool)) {
 	d.spots, d.stay = nil, nil
 	for _, f := range d.found {
-		if f.Confidence == chart.Placeholder {
+		if f.Confidence == name.Placeholder {
 			continue
 		}
 		final, ok := target(f.Raw)

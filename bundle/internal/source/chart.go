@@ -59,11 +59,11 @@ type Chart struct {
 
 // Load reads the chart that spec names, wherever it is.
 func Load(ctx context.Context, c *remote.Client, spec ChartSpec) (*Chart, error) {
-	files, err := record.ReadValues(ctx, spec.ValueFiles)
+	files, err := ReadValues(ctx, spec.ValueFiles)
 	if err != nil {
 		return nil, err
 	}
-	values, err := record.MergeOnto(spec.Values, nil, files, spec.Set, spec.SetString)
+	values, err := chart.MergeOnto(spec.Values, nil, files, spec.Set, spec.SetString)
 	if err != nil {
 		return nil, err
 	}
@@ -180,10 +180,10 @@ func pullChart(ctx context.Context, c *remote.Client, raw, version string) (*Cha
 	var archive []byte
 	var total int64
 	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
-		if total += d.Size; total > record.MaxChart {
-			return nil, fmt.Errorf("chart %s: its blobs have more than %d MiB", ref, record.MaxChart>>20)
+		if total += d.Size; total > chart.MaxArchive {
+			return nil, fmt.Errorf("chart %s: its blobs have more than %d MiB", ref, chart.MaxArchive>>20)
 		}
-		blob, err := image.FetchBlob(ctx, c, ref.Repository(), d, record.MaxChart)
+		blob, err := image.FetchBlob(ctx, c, ref.Repository(), d, chart.MaxArchive)
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ import (
 // FindImages renders the chart with the user's values and returns every
 // reference in it, with the values keys that will move each.
 func FindImages(ctx context.Context, c *Chart) ([]record.Finding, error) {
-	render, err := c.Record.RenderOptions()
+	render, err := RenderOptions(c.Record)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func annotatedImages(ctx context.Context, c *Chart, render chart.RenderOptions) 
 	}
 	var all []record.Finding
 	for _, raw := range out.AnnotatedImages() {
-		all = append(all, record.Finding{Raw: raw, Chart: c.Record.Label(), Confidence: string(chart.Image)})
+		all = append(all, record.Finding{Raw: raw, Chart: c.Record.Label(), Confidence: string(name.Image)})
 	}
 	return all, nil
 }

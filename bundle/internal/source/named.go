@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/image"
 	"bundle/bundle/internal/imagefile"
@@ -108,7 +107,7 @@ func (n *Named) addReference(text, raw string) error {
 }
 
 func (n *Named) add(raw string) {
-	n.Findings = append(n.Findings, record.Finding{Raw: raw, Confidence: string(chart.Image)})
+	n.Findings = append(n.Findings, record.Finding{Raw: raw, Confidence: string(name.Image)})
 }
 
 // addFiles adds what lies in files, each image under the name that the user says

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
+	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 )
 
@@ -147,13 +147,13 @@ func FuzzParseList(f *testing.F) {
 }
 
 func TestSort(t *testing.T) {
-	found := func(raw string, c chart.Confidence) record.Finding {
+	found := func(raw string, c name.Confidence) record.Finding {
 		return record.Finding{Raw: raw, Chart: "app-1", Confidence: string(c)}
 	}
-	named := func(raw string) record.Finding { return record.Finding{Raw: raw, Confidence: string(chart.Image)} }
+	named := func(raw string) record.Finding { return record.Finding{Raw: raw, Confidence: string(name.Image)} }
 	all := []record.Finding{
-		found("ghcr.io/acme/app:1", chart.Image), found("ghcr.io/acme/agent", chart.Repository), found("auto", chart.Placeholder),
-		found("!*:latest", chart.Placeholder), found("", chart.Placeholder),
+		found("ghcr.io/acme/app:1", name.Image), found("ghcr.io/acme/agent", name.Repository), found("auto", name.Placeholder),
+		found("!*:latest", name.Placeholder), found("", name.Placeholder),
 	}
 	raws := func(list []record.Finding) string {
 		var s []string
@@ -197,17 +197,17 @@ func TestSort(t *testing.T) {
 func TestWhy(t *testing.T) {
 	for _, tc := range []struct {
 		raw   string
-		c     chart.Confidence
+		c     name.Confidence
 		upper bool
 	}{
-		{"ghcr.io/Acme/App:1.0", chart.Placeholder, true},
-		{"GHCR.io/acme/App", chart.Placeholder, true},
-		{"Nginx:1.27", chart.Placeholder, true},
-		{"auto", chart.Placeholder, false},
-		{"AUTO", chart.Placeholder, false},
-		{"{{Workflow.image}}", chart.Placeholder, false},
-		{"ghcr.io/acme/app", chart.Repository, false},
-		{"", chart.Placeholder, false},
+		{"ghcr.io/Acme/App:1.0", name.Placeholder, true},
+		{"GHCR.io/acme/App", name.Placeholder, true},
+		{"Nginx:1.27", name.Placeholder, true},
+		{"auto", name.Placeholder, false},
+		{"AUTO", name.Placeholder, false},
+		{"{{Workflow.image}}", name.Placeholder, false},
+		{"ghcr.io/acme/app", name.Repository, false},
+		{"", name.Placeholder, false},
 	} {
 		reason, advice := Why(record.Finding{Raw: tc.raw, Confidence: string(tc.c)})
 		if strings.Contains(reason, "upper case") != tc.upper || strings.Contains(advice, "lower case") != tc.upper {

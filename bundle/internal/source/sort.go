@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
@@ -39,7 +38,7 @@ func Sort(found []record.Finding, ignored []string, answers map[string]string) (
 		case f.Chart != "" && ignore >= 0:
 			used[ignored[ignore]] = true
 			s.Accepted = append(s.Accepted, f)
-		case err != nil || f.Confidence != string(chart.Image):
+		case err != nil || f.Confidence != string(name.Image):
 			rest = append(rest, f)
 		default:
 			s.Pullable = append(s.Pullable, f)
@@ -85,7 +84,7 @@ func means(text, raw string) bool {
 func Placeholders(found []record.Finding, refs []string) (texts, rest []string) {
 	for _, r := range refs {
 		is := func(f record.Finding) bool {
-			return f.Chart != "" && f.Confidence != string(chart.Image) && record.Printable(r) == f.Raw
+			return f.Chart != "" && f.Confidence != string(name.Image) && record.Printable(r) == f.Raw
 		}
 		if slices.ContainsFunc(found, is) {
 			texts = append(texts, r)
@@ -99,12 +98,12 @@ func Placeholders(found []record.Finding, refs []string) (texts, rest []string) 
 // Why says why a reference cannot be pulled as it stands, and what to do about
 // it.
 func Why(f record.Finding) (reason, advice string) {
-	if lower := strings.ToLower(f.Raw); lower != f.Raw && f.Confidence == string(chart.Placeholder) {
+	if lower := strings.ToLower(f.Raw); lower != f.Raw && f.Confidence == string(name.Placeholder) {
 		if ref, err := name.Parse(lower); err == nil && strings.ContainsAny(f.Raw, "/:@") {
 			return "upper case in its name: registries take " + ref.Repository() + " only",
 				"write the names of images in lower case, in the values (-f, --set) or in the chart;\nor say which image is meant with --image 'TEXT=REF'"
 		}
 	}
-	return cmp.Or(f.Confidence, string(chart.Placeholder)),
+	return cmp.Or(f.Confidence, string(name.Placeholder)),
 		"say what they become at run time with --image 'TEXT=REF', or that you know of them with --ignore TEXT"
 }
