@@ -12,13 +12,13 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"bundle/testdata/regtest"
 )
 
 func public(t testing.TB, key crypto.PublicKey) []byte {
@@ -267,20 +267,27 @@ func FuzzParsePolicy(f *testing.F) {
 // signed and by no other, and stands for one digest.
 func TestRealSignatures(t *testing.T) {
 	const about = digest.Digest("sha256:e6071da58f14c4e060603cdb6a7728c2d0a41ee96936cf7a1ce8d0712d33ce1f")
-	signer, err := parseKey([]byte(regtest.ReadFile(t, "testdata", "signer.pub")))
+	file := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	signer, err := parseKey(file("signer.pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := parseKey([]byte(regtest.ReadFile(t, "testdata", "other.pub")))
+	other, err := parseKey(file("other.pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, format := range []string{"simple", "bundle"} {
 		var m ocispec.Manifest
-		if err := json.Unmarshal([]byte(regtest.ReadFile(t, "testdata", format+".manifest.json")), &m); err != nil {
+		if err := json.Unmarshal(file(format+".manifest.json"), &m); err != nil {
 			t.Fatal(err)
 		}
-		content := []byte(regtest.ReadFile(t, "testdata", format+".layer"))
+		content := file(format + ".layer")
 		layer := m.Layers[0]
 		if !isSignature(layer) || layer.Digest != digest.FromBytes(content) {
 			t.Fatalf("%s: %+v is not seen", format, layer)

@@ -2,14 +2,17 @@ package record
 
 import (
 	"bytes"
+	"os"
 	"testing"
-
-	"bundle/testdata/regtest"
 )
 
 func golden(t testing.TB) []byte {
 	t.Helper()
-	return []byte(regtest.ReadFile(t, regtest.Golden("v1.record.json")))
+	doc, err := os.ReadFile("../../../testdata/golden/v1.record.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
 }
 
 // The record of history is written today as it was then.
