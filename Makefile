@@ -15,7 +15,7 @@ SOURCES     := ./... ./testdata/hostile ./testdata/judge ./testdata/regtest ./te
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # Packages whose tests ask the programs that `make judges` builds.
-JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/relocate ./bundle/internal/source ./cmd/bundle ./testdata/judge
+JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/relocate ./cmd/bundle ./testdata/judge
 
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...

@@ -2,6 +2,7 @@ package checksum
 
 import (
 	"cmp"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -210,15 +211,20 @@ func TestCertificatesRefused(t *testing.T) {
 // file, and by an agent that holds the key, or the certificate alone.
 func TestCertificateInterop(t *testing.T) {
 	keygen, sshAdd := judge.Path(t, "ssh-keygen"), judge.Path(t, "ssh-add")
-	for name, args := range map[string][]string{
-		"ed25519": {"-t", "ed25519"},
-		"ecdsa":   {"-t", "ecdsa"},
-		"rsa":     {"-t", "rsa", "-b", "2048"},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
+		t.Run(kind, func(t *testing.T) {
 			dir, conn := startAgent(t)
-			mustRun(t, dir, nil, keygen, append([]string{"-q", "-N", "", "-f", "key"}, args...)...)
-			mustRun(t, dir, nil, keygen, append([]string{"-q", "-N", "", "-f", "ca"}, args...)...)
+			makeKey(t, dir, "key", kind)
+			if kind == "rsa" { // another than the one of makeKey
+				private, err := ssh.MarshalPrivateKey(rsaKeyOf(t, 2048), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, dir, "ca", pem.EncodeToMemory(private))
+				writeFile(t, dir, "ca.pub", ssh.MarshalAuthorizedKey(rsaKey(t).PublicKey()))
+			} else {
+				makeKey(t, dir, "ca", kind)
+			}
 			mustRun(t, dir, nil, keygen, "-q", "-s", "ca", "-I", "release 7", "-n", "alice,bob", "-V", "-1h:+1h", "key.pub")
 			var trust Trust
 			if err := trust.AddAllowedSigners([]byte("alice cert-authority " + string(readFile(t, filepath.Join(dir, "ca.pub"))))); err != nil {

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"os"
@@ -22,6 +23,8 @@ import (
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
+
+	"bundle/testdata/judge"
 )
 
 var (
@@ -103,17 +106,11 @@ func ecdsaKey(t testing.TB, curve elliptic.Curve) ssh.Signer {
 	return newSigner(t, k)
 }
 
-// rsaKey returns a key of 2048 bits, always the same: making one takes long.
+// rsaKey returns a key of 2048 bits.
 func rsaKey(t testing.TB) ssh.Signer {
 	t.Helper()
-	k, err := rsa2048()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newSigner(t, k)
+	return newSigner(t, rsaKeyOf(t, 2048))
 }
-
-var rsa2048 = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 func dsaKey(t testing.TB) ssh.PublicKey {
 	t.Helper()
@@ -124,24 +121,86 @@ func dsaKey(t testing.TB) ssh.PublicKey {
 	return k
 }
 
-// rsaKeyOf returns a key of a size.
+// rsaKeys holds those of rsaKeyOf, by size.
+var rsaKeys sync.Map
+
+// rsaKeyOf returns a key of a size, always the same: making one takes long.
 func rsaKeyOf(t testing.TB, bits int) *rsa.PrivateKey {
 	t.Helper()
+	if k, ok := rsaKeys.Load(bits); ok {
+		return k.(*rsa.PrivateKey)
+	}
 	k, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		t.Fatal(err)
 	}
+	rsaKeys.Store(bits, k)
 	return k
+}
+
+// A keyFiles is what ssh-keygen wrote: a key without a passphrase, and its public half.
+type keyFiles struct{ private, public []byte }
+
+// sshKeygenRSA is a key that ssh-keygen made, of the size that it chooses, always the
+// same.
+var sshKeygenRSA = sync.OnceValues(func() (keyFiles, error) {
+	dir, err := os.MkdirTemp("", "rsa")
+	if err != nil {
+		return keyFiles{}, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-N", "", "-C", "made by ssh-keygen", "-t", "rsa", "-f", path).CombinedOutput(); err != nil {
+		return keyFiles{}, fmt.Errorf("%w: %s", err, out)
+	}
+	private, err := os.ReadFile(path)
+	if err != nil {
+		return keyFiles{}, err
+	}
+	public, err := os.ReadFile(path + ".pub")
+	return keyFiles{private, public}, err
+})
+
+// makeKey lets ssh-keygen make a key of a kind at dir/name. RSA keys are all one.
+func makeKey(t *testing.T, dir, name, kind string, args ...string) {
+	t.Helper()
+	keygen := judge.Path(t, "ssh-keygen")
+	if kind != "rsa" {
+		mustRun(t, dir, nil, keygen, append([]string{"-q", "-N", "", "-C", "made by ssh-keygen", "-f", name, "-t", kind}, args...)...)
+		return
+	}
+	key, err := sshKeygenRSA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, name, key.private)
+	writeFile(t, dir, name+".pub", key.public)
+}
+
+// lockedKey is a key of GenerateKey that "open sesame" opens, always the same: a
+// passphrase costs much time, by design.
+var lockedKey = sync.OnceValues(func() (keyFiles, error) {
+	private, public, err := GenerateKey(" release@example.org ", []byte("open sesame"))
+	return keyFiles{private, public}, err
+})
+
+// generated is a key of GenerateKey under a passphrase, or none.
+func generated(t *testing.T, locked bool) (private, public []byte) {
+	t.Helper()
+	key, err := lockedKey()
+	if !locked {
+		key.private, key.public, err = GenerateKey(" release@example.org ", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.private, key.public
 }
 
 // weakRSAKey returns a key of a size that was common once.
 func weakRSAKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
-	k, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return rsaKeyOf(t, 1024)
 }
 
 // certify makes a user certificate for the key of s, signed by ca.

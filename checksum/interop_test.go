@@ -48,22 +48,22 @@ func TestOursVerifiesSSHKeygen(t *testing.T) {
 	keygen := judge.Path(t, "ssh-keygen")
 	const passphrase = "open sesame"
 	for name, args := range map[string][]string{
-		"ed25519":   {"-t", "ed25519"},
-		"encrypted": {"-t", "ed25519"},
-		"ecdsa-256": {"-t", "ecdsa", "-b", "256"},
-		"ecdsa-384": {"-t", "ecdsa", "-b", "384"},
-		"ecdsa-521": {"-t", "ecdsa", "-b", "521"},
-		"rsa-3072":  {"-t", "rsa", "-b", "3072"},
+		"ed25519":   {"ed25519"},
+		"encrypted": {"ed25519"},
+		"ecdsa-256": {"ecdsa", "-b", "256"},
+		"ecdsa-384": {"ecdsa", "-b", "384"},
+		"ecdsa-521": {"ecdsa", "-b", "521"},
+		"rsa-3072":  {"rsa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			mustRun(t, dir, nil, keygen, append([]string{"-q", "-N", "", "-C", "made by ssh-keygen", "-f", "key"}, args...)...)
+			makeKey(t, dir, "key", args[0], args[1:]...)
 			writeFile(t, dir, "SHA256SUMS", message)
 			mustRun(t, dir, nil, keygen, "-q", "-Y", "sign", "-n", "bundle", "-f", "key", "SHA256SUMS")
 			theirs := readFile(t, filepath.Join(dir, "SHA256SUMS.sig"))
 			other := mustRun(t, dir, message, keygen, "-q", "-Y", "sign", "-n", "file", "-f", "key")
 			if name == "encrypted" {
-				mustRun(t, dir, nil, keygen, "-q", "-p", "-P", "", "-N", passphrase, "-f", "key")
+				mustRun(t, dir, nil, keygen, "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", "key")
 			}
 
 			pub, err := ParsePublicKey(readFile(t, filepath.Join(dir, "key.pub")))
@@ -133,12 +133,12 @@ func startAgent(t *testing.T) (dir string, conn net.Conn) {
 }
 
 func TestAgentSigner(t *testing.T) {
-	keygen, sshAdd := judge.Path(t, "ssh-keygen"), judge.Path(t, "ssh-add")
+	sshAdd := judge.Path(t, "ssh-add")
 	dir, conn := startAgent(t)
 	kinds := map[string][]string{
-		"ed25519": {"-t", "ed25519"},
-		"ecdsa":   {"-t", "ecdsa", "-b", "384"},
-		"rsa":     {"-t", "rsa", "-b", "2048"},
+		"ed25519": {"ed25519"},
+		"ecdsa":   {"ecdsa", "-b", "384"},
+		"rsa":     {"rsa"},
 	}
 	absent := publicKey(t, seedKey(t, 1), "")
 	_, err := AgentSigner(conn, absent)
@@ -147,7 +147,7 @@ func TestAgentSigner(t *testing.T) {
 		t.Fatalf("empty agent: got %v, want an AgentKeyError", err)
 	}
 	for name, args := range kinds {
-		mustRun(t, dir, nil, keygen, append([]string{"-q", "-N", "", "-f", name}, args...)...)
+		makeKey(t, dir, name, args[0], args[1:]...)
 		mustRun(t, dir, nil, sshAdd, "-q", name)
 	}
 	for name := range kinds {

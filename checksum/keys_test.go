@@ -29,11 +29,8 @@ func neverAsked(t *testing.T) Passphrase {
 }
 
 func TestGenerateKey(t *testing.T) {
-	for _, passphrase := range []string{"", "correct horse"} {
-		private, public, err := GenerateKey(" release@example.org ", []byte(passphrase))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, passphrase := range []string{"", "open sesame"} {
+		private, public := generated(t, passphrase != "")
 		ask := neverAsked(t)
 		if passphrase != "" {
 			ask = answer(passphrase)
@@ -65,10 +62,7 @@ func TestGenerateKey(t *testing.T) {
 }
 
 func TestParsePrivateKeyPassphrase(t *testing.T) {
-	private, _, err := GenerateKey("", []byte("right"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	private, _ := generated(t, true)
 	cancelled := errors.New("cancelled")
 	tests := []struct {
 		name    string
@@ -247,7 +241,8 @@ func TestZeroPublicKey(t *testing.T) {
 	wantReason(t, err, NoTrust)
 }
 
-// Keys as ssh-keygen writes them, in every format and kind it has.
+// Keys as ssh-keygen writes them, in every format and kind it has. One is locked with
+// as many rounds as ssh-keygen chooses, the others with one (-a).
 func TestParsePrivateKeyOfSSHKeygen(t *testing.T) {
 	keygen := judge.Path(t, "ssh-keygen")
 	const passphrase = "open sesame"
@@ -256,20 +251,25 @@ func TestParsePrivateKeyOfSSHKeygen(t *testing.T) {
 		"ecdsa-256":               {"-N", "", "-t", "ecdsa", "-b", "256"},
 		"ecdsa-384":               {"-N", "", "-t", "ecdsa", "-b", "384"},
 		"ecdsa-521":               {"-N", "", "-t", "ecdsa", "-b", "521"},
-		"rsa":                     {"-N", "", "-t", "rsa", "-b", "2048"},
-		"rsa, PEM":                {"-N", "", "-t", "rsa", "-b", "2048", "-m", "PEM"},
+		"rsa":                     {"-N", ""},
+		"rsa, PEM":                {"-N", "", "-m", "PEM"},
 		"ecdsa, PEM":              {"-N", "", "-t", "ecdsa", "-m", "PEM"},
 		"ecdsa, PKCS8":            {"-N", "", "-t", "ecdsa", "-m", "PKCS8"},
 		"unusual comment":         {"-N", "", "-t", "ed25519", "-C", `"ä" #1`},
 		"ed25519, encrypted":      {"-N", passphrase, "-t", "ed25519"},
-		"aes256-cbc, encrypted":   {"-N", passphrase, "-t", "ed25519", "-Z", "aes256-cbc"},
+		"aes256-cbc, encrypted":   {"-N", passphrase, "-t", "ed25519", "-a", "1", "-Z", "aes256-cbc"},
 		"ecdsa, PEM, encrypted":   {"-N", passphrase, "-t", "ecdsa", "-m", "PEM"},
-		"rsa, PEM, encrypted":     {"-N", passphrase, "-t", "rsa", "-b", "2048", "-m", "PEM"},
+		"rsa, PEM, encrypted":     {"-N", passphrase, "-m", "PEM"},
 		"ecdsa, PKCS8, encrypted": {"-N", passphrase, "-t", "ecdsa", "-m", "PKCS8"},
-		"rsa, PKCS8, encrypted":   {"-N", passphrase, "-t", "rsa", "-b", "2048", "-m", "PKCS8"},
+		"rsa, PKCS8, encrypted":   {"-N", passphrase, "-m", "PKCS8"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "key")
+			dir := t.TempDir()
+			path := filepath.Join(dir, "key")
+			if strings.HasPrefix(name, "rsa") {
+				makeKey(t, dir, "key", "rsa")
+				args = append([]string{"-p", "-P", ""}, args...) // the same key in another format
+			}
 			mustRun(t, "", nil, keygen, append([]string{"-q", "-f", path}, args...)...)
 			ask, encrypted := neverAsked(t), strings.Contains(name, "encrypted")
 			if encrypted {
@@ -304,7 +304,7 @@ func TestParsePrivateKeyOfSSHKeygen(t *testing.T) {
 func TestParsePrivateKeyUnusualCipher(t *testing.T) {
 	keygen := judge.Path(t, "ssh-keygen")
 	path := filepath.Join(t.TempDir(), "key")
-	mustRun(t, "", nil, keygen, "-q", "-t", "ed25519", "-Z", "aes128-ctr", "-N", "open sesame", "-f", path)
+	mustRun(t, "", nil, keygen, "-q", "-t", "ed25519", "-Z", "aes128-ctr", "-a", "1", "-N", "open sesame", "-f", path)
 	_, err := ParsePrivateKey(readFile(t, path), neverAsked(t))
 	if err == nil || !strings.Contains(err.Error(), `"aes128-ctr"`) || !strings.Contains(err.Error(), "ssh-keygen -p -Z") {
 		t.Errorf("got %v, want the cipher and the way out", err)
@@ -315,10 +315,7 @@ func TestParsePrivateKeyUnusualCipher(t *testing.T) {
 func TestSSHKeygenReadsGeneratedKey(t *testing.T) {
 	keygen := judge.Path(t, "ssh-keygen")
 	for _, passphrase := range []string{"", "open sesame"} {
-		private, public, err := GenerateKey("release@example.org", []byte(passphrase))
-		if err != nil {
-			t.Fatal(err)
-		}
+		private, public := generated(t, passphrase != "")
 		dir := t.TempDir()
 		path := writeFile(t, dir, "key", private)
 		derived := mustRun(t, dir, nil, keygen, "-y", "-P", passphrase, "-f", path)

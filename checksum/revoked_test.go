@@ -88,13 +88,12 @@ func TestRevokeOneOfTwo(t *testing.T) {
 
 func TestRevokeRefuses(t *testing.T) {
 	for list, want := range map[string]string{
-		"SSHKRL\n\x00\x00":                "binary list",
-		"SHA256:abc":                      "line 1: \"SHA256:abc\" is no fingerprint",
-		"\n\nMD5:00:11":                   "line 3: neither a public key nor a fingerprint",
-		"ssh-ed25519 AAAA":                "line 1",
-		"* ssh-ed25519 AAAA":              "line 1",
-		strings.Repeat("x", maxLine+1):    "too long",
-		strings.Repeat("#\n", maxRevoked): "more than",
+		"SSHKRL\n\x00\x00":             "binary list",
+		"SHA256:abc":                   "line 1: \"SHA256:abc\" is no fingerprint",
+		"\n\nMD5:00:11":                "line 3: neither a public key nor a fingerprint",
+		"ssh-ed25519 AAAA":             "line 1",
+		"* ssh-ed25519 AAAA":           "line 1",
+		strings.Repeat("x", maxLine+1): "too long",
 	} {
 		var trust Trust
 		if err := trust.Revoke([]byte(list)); err == nil || !strings.Contains(err.Error(), want) {
@@ -103,6 +102,12 @@ func TestRevokeRefuses(t *testing.T) {
 		if len(trust.revoked) > 0 {
 			t.Errorf("%.30q: taken in part", list)
 		}
+	}
+	large := make([]byte, maxRevoked+1)
+	large[0] = '#'
+	var trust Trust
+	if err := trust.Revoke(large); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%d bytes of comment: %v", len(large), err)
 	}
 }
 

@@ -52,7 +52,12 @@ func (e *FormatError) Error() string {
 // and distinct, which [Sums.Validate] tells; Walk refuses what comes of
 // others.
 func (s Sums) Format() []byte {
+	size := 0
+	for _, sum := range s {
+		size += lineSize(sum)
+	}
 	var b bytes.Buffer
+	b.Grow(size)
 	for _, sum := range s.sorted() {
 		b.WriteString(sum.Hex())
 		b.WriteString(separator)
@@ -77,13 +82,16 @@ func (s Sums) Validate() error {
 			return &FormatError{What: fmt.Sprintf("%q occurs twice", last)}
 		}
 		last = sum.Name
-		size += hexLen + len(separator) + len(sum.Name) + 1
+		size += lineSize(sum)
 	}
 	if size > MaxSize {
 		return tooLarge(size)
 	}
 	return nil
 }
+
+// lineSize is how long the line of a sum is.
+func lineSize(s Sum) int { return hexLen + len(separator) + len(s.Name) + 1 }
 
 func (s Sums) sorted() Sums {
 	s = slices.Clone(s)

@@ -26,8 +26,8 @@ func TestKillParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reg.Close()
-	args := []string{"export", "-q", "--unsigned", "--plain-http", reg.Host(), "--split-size", "3M", "--parity", "1"}
-	for ref, im := range carried(largest / 2) {
+	args := []string{"export", "-q", "--unsigned", "--plain-http", reg.Host(), "--split-size", "1500K", "--parity", "1"}
+	for ref, im := range carried(largest / 8) {
 		if _, err := reg.PushImage(context.Background(), ref, im); err != nil {
 			t.Fatal(err)
 		}

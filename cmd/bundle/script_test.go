@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 //	collect NAME                          run the clean-up of docker-registry, of what has no tag too
 //	requests NAME METHOD CLASS N          check how many requests arrived since the last check
 //	exits CODE PROGRAM ARG…               run a program and check its exit code
+//	program FILE PLATFORM                 write a program that has only notes, which say that it is this one
 //	flip FILE OFFSET                      flip one bit
 //	login NAME                            write what docker login would have into $DOCKER_CONFIG
 //	serve NAME ARG…                       start bundle serve; $NAME is its address, NAME.pem its certificate, NAME.log what it says
@@ -98,6 +99,7 @@ func TestScripts(t *testing.T) {
 			"collect":  cmdCollect,
 			"requests": cmdRequests,
 			"exits":    cmdExits,
+			"program":  cmdProgram,
 			"flip":     cmdFlip,
 			"login":    cmdLogin,
 			"count":    cmdCount,

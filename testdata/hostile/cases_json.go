@@ -209,7 +209,7 @@ func graphs() []Case {
 		{"graph", "index of layers", Damaged, "is not a manifest or an index", multi(func(b blobs) ocispec.Descriptor {
 			return b.putIndex(b.put(ocispec.MediaTypeImageLayer, []byte("layer")))
 		})},
-		{"graph", "images that share all they name", Damaged, "shares more manifests", shared(300, 2000)},
+		{"graph", "images that share all they name", Damaged, "shares more manifests", shared(40, 500)},
 		{"graph", "image that the record does not know", Damaged, "it does not say what ghcr.io/acme/multi:1", multi(leaf)},
 	}
 }

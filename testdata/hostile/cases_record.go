@@ -4,7 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -156,11 +159,8 @@ func records() []Case {
 		{"record", "chart that is not inside", Damaged, "bundle.invalid/charts/other:1", twice("charts", func(c map[string]any) { c["reference"] = "bundle.invalid/charts/other:1" })},
 		{"record", "chart missing", Damaged, "does not say what " + chartName, record1(func(r map[string]any) { delete(r, "charts") })},
 		{"record", "fifty thousand charts", Damaged, "more than the 1000 allowed", record1(func(r map[string]any) {
-			list := r["charts"].([]any)
-			for len(list) < 50_000 {
-				list = append(list, list[0])
-			}
-			r["charts"] = list
+			one := string(must(json.Marshal(first(r, "charts"))))
+			r["charts"] = json.RawMessage("[" + strings.Repeat(one+",", 49_999) + one + "]")
 		})},
 		{"record", "chart of another name", Damaged, "the archive holds app 1.0.0", chart("name", "other")},
 		{"record", "chart whose name leads outside", Damaged, "is no chart name", chart("name", "../../other")},
@@ -199,7 +199,7 @@ func chartManifest(edit func(*ocispec.Manifest)) func() Content { return attack{
 func charts() []Case {
 	return []Case{
 		{"chart", "no archive", Damaged, "no layer of type", chartManifest(func(m *ocispec.Manifest) { m.Layers[0].MediaType = "application/octet-stream" })},
-		{"chart", "archive of 101 MB", Damaged, "more than the 104857600 allowed", lazily(func() []byte { return make([]byte, 101<<20) })},
+		{"chart", "archive of 101 MB", Damaged, "more than the 104857600 allowed", zeroChart(101 << 20)},
 		{"chart", "archive is an image layer", Damaged, "not a gzip file", archived([]byte("a layer"))},
 		{"chart", "archive cut off", Damaged, "chart archive", archived(packed(chartFiles()...)[:200])},
 		{"chart", "archive with another chart", Damaged, "the archive holds other", archived(bytesOf("apiVersion: v2\nname: other\nversion: 1.0.0\n"))},
@@ -272,6 +272,33 @@ func archives() []Case {
 		{"chart archive", "subchart that is zeros", Damaged, "not a gzip file", lazily(func() []byte {
 			return packed(chartFiles(file{name: "app/charts/sub.tgz", data: make([]byte, 60<<20)})...)
 		})},
+	}
+}
+
+// zeroChart is a chart archive of n zeros, which are nowhere in memory.
+func zeroChart(n int64) func() Content {
+	return func() Content {
+		hash := sha256.New()
+		for some, left := make([]byte, 1<<20), n; left > 0; left -= int64(len(some)) {
+			hash.Write(some[:min(left, int64(len(some)))])
+		}
+		archive := ocispec.Descriptor{MediaType: chartType, Digest: digest.NewDigest(digest.SHA256, hash), Size: n}
+		name := blobName(archive.Digest)
+		return attack{
+			chart: func(m *ocispec.Manifest) { m.Layers[0] = archive },
+			blobs: func(b blobs) {
+				delete(b, digest.FromBytes(goodArchive()))
+				b[archive.Digest] = []byte{}
+			},
+			sums: func(lines []string) []string {
+				lines[slices.Index(lines, line(nil, name))] = archive.Digest.Encoded() + "  " + name + "\n"
+				return lines
+			},
+			entries: func(l []entry) []entry {
+				l[slices.IndexFunc(l, func(e entry) bool { return e.name == name })].hole = n
+				return l
+			},
+		}.content()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -146,7 +147,7 @@ func (a attack) putImage(b blobs) ocispec.Descriptor {
 func (a attack) putChart(b blobs) ocispec.Descriptor {
 	archive := a.archive
 	if archive == nil {
-		archive = packed(chartFiles()...)
+		archive = goodArchive()
 	}
 	return b.putManifest(ocispec.Manifest{
 		Config: b.put(configType, []byte(`{"apiVersion":"v2","name":"app","version":"1.0.0"}`)),
@@ -262,6 +263,9 @@ func chartFiles(more ...file) []file {
 		{name: "app/templates/pod.yaml", data: []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: app}\nspec: {containers: [{name: app, image: '{{ .Values.image }}'}]}\n")},
 	}, more...)
 }
+
+// goodArchive is the chart of most bundles, packed once.
+var goodArchive = sync.OnceValue(func() []byte { return packed(chartFiles()...) })
 
 // packed is a chart archive.
 func packed(files ...file) []byte {

@@ -77,7 +77,7 @@ func seenIn(o *Output, err error) map[string]any {
 func TestApartDies(t *testing.T) {
 	oldTime, oldMemory, oldStack := maxRenderTime, maxRenderMemory, maxRenderStack
 	defer func() { maxRenderTime, maxRenderMemory, maxRenderStack = oldTime, oldMemory, oldStack }()
-	maxRenderStack = 32 << 20
+	maxRenderStack = 8 << 20
 	defer func(old time.Duration) { maxRenderWork = old }(maxRenderWork)
 	const ask = `{{ if .Values.bomb }}%{{ end }}`
 	bomb := map[string]any{"bomb": true}
@@ -87,16 +87,16 @@ func TestApartDies(t *testing.T) {
 		memory               int64
 	}{
 		{"terabytes", `{{ repeat 4000000000000 "x" }}`, "more than 2048 MiB of memory", time.Minute, 1 << 40},
-		{"grows", `{{ $s := "x" }}{{ range until 40 }}{{ $s = cat $s $s }}{{ end }}`, "more than 32 MiB of memory", time.Minute, 32 << 20},
-		{"numbers", `{{ range until 1000000000 }}{{ end }}`, "MiB of memory", time.Minute, 32 << 20},
+		{"grows", `{{ $s := "x" }}{{ range until 40 }}{{ $s = cat $s $s }}{{ end }}`, "more than 16 MiB of memory", time.Minute, 16 << 20},
+		{"numbers", `{{ range until 1000000000 }}{{ end }}`, "MiB of memory", time.Minute, 16 << 20},
 		{"loops", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
 		{"works", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 100ms of the processor", time.Minute, 1 << 40},
 		{"recursion", `{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ merge $d $d | toJson }}`, "in recursion", time.Minute, 1 << 40},
-		{"expression", `{{ regexReplaceAll "(a{1,9}){1,9}" (repeat 3000000 "a") (repeat 2000 "$1") }}`, "MiB of memory", time.Minute, 32 << 20},
+		{"expression", `{{ regexReplaceAll "(a{1,9}){1,9}" (repeat 3000000 "a") (repeat 2000 "$1") }}`, "MiB of memory", time.Minute, 16 << 20},
 		{"keys", `{{ range until 100000 }}{{ genPrivateKey "rsa" }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
-		{"tpl", `{{ $s := "x" }}{{ range until 30 }}{{ $s = printf "{{ tpl %q . }}{{ tpl %q . }}" $s $s }}{{ end }}{{ tpl $s . }}`, "MiB of memory", time.Minute, 32 << 20},
-		{"yaml", `a: [{{ repeat 4000000 "1," }}]`, "MiB of memory", time.Minute, 32 << 20},
-		{"words", `a: "{{ repeat 4000000 "/ :" }}"`, "MiB of memory", time.Minute, 32 << 20},
+		{"tpl", `{{ $s := "x" }}{{ range until 30 }}{{ $s = printf "{{ tpl %q . }}{{ tpl %q . }}" $s $s }}{{ end }}{{ tpl $s . }}`, "MiB of memory", time.Minute, 16 << 20},
+		{"yaml", `a: [{{ repeat 4000000 "1," }}]`, "MiB of memory", time.Minute, 16 << 20},
+		{"words", `a: "{{ repeat 4000000 "/ :" }}"`, "MiB of memory", time.Minute, 16 << 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			maxRenderMemory, maxRenderWork = tc.memory, time.Minute

@@ -37,9 +37,11 @@ const (
 	maxSize = 16 << 20
 	// MaxImports bounds how many documents are read: the newest.
 	MaxImports = 1000
-	// maxBytes bounds what all documents that are read have together, in bytes.
-	maxBytes = 64 << 20
 )
+
+// maxBytes bounds what all documents that are read have together, in bytes. A variable
+// for the tests.
+var maxBytes int64 = 64 << 20
 
 // An Import is one document: what one import did. Names and repositories stand
 // below the prefix of the target: in the registry, as in a copy of it elsewhere.

@@ -158,21 +158,32 @@ func TestReadLeavesOut(t *testing.T) {
 // Documents that together are too large are read as far as there is room, the newest
 // first.
 func TestReadBounds(t *testing.T) {
-	t.Parallel()
 	reg, s := startStore(t)
-	const size = 15 << 20
-	large := `{"importVersion":1,"tool":"large","later":"` + strings.Repeat("x", size) + `"}`
-	for i, doc := range []string{large, large, large, large, large, `{"importVersion":1,"tool":"newest"}`} {
-		_, err := reg.PushArtifact(t.Context(), fmt.Sprintf("apps/%s:20260101T00000%dZ-aa", Repository, i), regtest.Artifact{ArtifactType: artifactType, Blobs: []regtest.ArtifactBlob{{MediaType: artifactType, Data: []byte(doc)}}})
+	push := func(n int, tool string, size int) {
+		t.Helper()
+		doc := `{"importVersion":1,"tool":"` + tool + `","later":"` + strings.Repeat("x", size) + `"}`
+		_, err := reg.PushArtifact(t.Context(), fmt.Sprintf("apps/%s:20260101T00000%dZ-aa", Repository, n), regtest.Artifact{ArtifactType: artifactType, Blobs: []regtest.ArtifactBlob{{MediaType: artifactType, Data: []byte(doc)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+	const size = 15 << 20
+	push(0, "large", size)
+	if past, err := s.Read(t.Context()); err != nil || past.More || len(past.Imports) != 1 {
+		t.Errorf("%d documents read, more: %v, unread: %+v, %v", len(past.Imports), past.More, past.Unread, err)
+	}
+
+	defer func(old int64) { maxBytes = old }(maxBytes) // not beside other tests
+	maxBytes /= 256
+	for n := range 5 {
+		push(n, "large", size/256)
+	}
+	push(5, "newest", 0)
 	past, err := s.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(past.Imports); !past.More || n != 1+maxBytes/size || past.Imports[0].Tool != "newest" || len(past.Unread) != 0 {
+	if n := len(past.Imports); !past.More || n != 5 || past.Imports[0].Tool != "newest" || len(past.Unread) != 0 {
 		t.Errorf("%d documents read, more: %v, unread: %+v", n, past.More, past.Unread)
 	}
 }

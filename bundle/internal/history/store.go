@@ -64,7 +64,7 @@ func (s Store) Read(ctx context.Context) (Past, error) {
 	if err != nil {
 		return Past{}, err
 	}
-	room := int64(maxBytes)
+	room := maxBytes
 	for i, l := range layers {
 		if room -= l.size; room < 0 {
 			list, past.More = list[:i], true

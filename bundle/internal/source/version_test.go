@@ -11,9 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -28,19 +26,8 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/remote"
-	"bundle/testdata/judge"
 	"bundle/testdata/regtest"
 )
-
-// helm runs the judge, away from the configuration of whoever runs the test. A
-// machine without it skips the test, CI does not.
-func helm(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.Command(judge.Path(t, "helm"), args...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "HELM_CONFIG_HOME="+t.TempDir(), "HELM_CACHE_HOME="+t.TempDir(), "HELM_DATA_HOME="+t.TempDir(), "DOCKER_CONFIG="+t.TempDir())
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
 
 // archive is a chart whose appVersion tells it from the others.
 func archive(t *testing.T, name, version, appVersion string) []byte {
@@ -65,11 +52,8 @@ func registryOf(t *testing.T) (*regtest.Registry, *remote.Client) {
 	return reg, c
 }
 
-var appVersion = regexp.MustCompile(`(?m)^appVersion: (.*)$`)
-
-// judged asks Helm's own code, that of helm pull, for a chart by reference and
-// version: its appVersion, or nothing where helm does not take it.
-func judged(t *testing.T, ref, version string) string {
+// helms is what helm is to use, with nothing of this machine's.
+func helms(t *testing.T) (*registry.Client, *cli.EnvSettings) {
 	t.Helper()
 	dir := t.TempDir()
 	client, err := registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard), registry.ClientOptCredentialsFile(filepath.Join(dir, "none")))
@@ -78,11 +62,42 @@ func judged(t *testing.T, ref, version string) string {
 	}
 	settings := cli.New()
 	settings.RepositoryConfig, settings.RepositoryCache = filepath.Join(dir, "repositories.yaml"), dir
+	return client, settings
+}
+
+// helmUpdates has Helm's own code, that of helm dependency update, fetch the one
+// dependency of a chart: its appVersion, or nothing where helm does not take it.
+func helmUpdates(t *testing.T, dir string) string {
+	t.Helper()
+	client, settings := helms(t)
+	m := downloader.Manager{
+		Out: io.Discard, ChartPath: dir, Getters: getter.All(settings), RegistryClient: client,
+		RepositoryConfig: settings.RepositoryConfig, RepositoryCache: settings.RepositoryCache,
+	}
+	if m.Update() != nil {
+		return ""
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "charts/*.tgz"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("helm fetched %q, %v", files, err)
+	}
+	c, err := loader.Load(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Metadata.AppVersion
+}
+
+// judged asks Helm's own code, that of helm pull, for a chart by reference and
+// version: its appVersion, or nothing where helm does not take it.
+func judged(t *testing.T, ref, version string) string {
+	t.Helper()
+	client, settings := helms(t)
 	d := downloader.ChartDownloader{
-		Out: io.Discard, Getters: getter.All(settings), RepositoryConfig: settings.RepositoryConfig, RepositoryCache: dir,
+		Out: io.Discard, Getters: getter.All(settings), RepositoryConfig: settings.RepositoryConfig, RepositoryCache: settings.RepositoryCache,
 		RegistryClient: client, Options: []getter.Option{getter.WithRegistryClient(client), getter.WithPlainHTTP(true)},
 	}
-	file, _, err := d.DownloadTo(ref, version, dir)
+	file, _, err := d.DownloadTo(ref, version, t.TempDir())
 	if err != nil {
 		return ""
 	}
@@ -178,18 +193,7 @@ func TestDependencyVersionsAsHelm(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			want := ""
-			if _, err := helm(t, "dependency", "update", filepath.Join(dir, "helms"), "--plain-http"); err == nil {
-				files, err := filepath.Glob(filepath.Join(dir, "helms/charts/*.tgz"))
-				if err != nil || len(files) != 1 {
-					t.Fatalf("helm fetched %q, %v", files, err)
-				}
-				out, err := helm(t, "show", "chart", files[0])
-				if err != nil {
-					t.Fatal(out)
-				}
-				want = strings.TrimPrefix(appVersion.FindString(out), "appVersion: ")
-			}
+			want := helmUpdates(t, filepath.Join(dir, "helms"))
 			a, err := Load(t.Context(), c, ChartSpec{Ref: filepath.Join(dir, "ours")})
 			got := ""
 			if err == nil {
