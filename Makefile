@@ -20,9 +20,11 @@ JUDGED := ./bundle/internal/chart ./bundle/internal/emit ./bundle/internal/reloc
 # Packages that run things side by side.
 RACING := ./bundle/... ./layout/... ./checksum/...
 
-# `make lint` vets; to do it again for each test takes longer than most tests. Many
-# tests wait for a fault to pass, so more of them run at once than there are processors.
-TEST := $(GO) test -vet=off -ldflags='-s -w' -parallel 8 -timeout 10m
+# `make lint` vets; to do it again for each test takes longer than most tests. Some tests
+# wait for a fault to pass, so more of them run at once than there are processors; many
+# more would only be in each other's way.
+CORES := $(or $(shell getconf _NPROCESSORS_ONLN 2>/dev/null),2)
+TEST  := $(GO) test -vet=off -ldflags='-s -w' -parallel $(shell expr 2 '*' $(CORES)) -timeout 10m
 
 .PHONY: help
 help: ## list the targets
@@ -41,12 +43,14 @@ demo: build ## carry a chart from one registry to another, all on this machine
 test: ## run all tests this machine can (CI=1: a missing judge fails)
 	@$(MAKE) --no-print-directory -j2 testjudged testother
 
-# Judges are compiled while the tests that need none run.
+# Judges are compiled while the tests that need none run. Each of the two takes half of
+# the processors.
+HALF := -p $(shell expr '(' $(CORES) + 1 ')' / 2)
 .PHONY: testjudged testother
 testjudged: build judges
-	$(TEST) $(JUDGED)
+	$(TEST) $(HALF) $(JUDGED)
 testother: build
-	$(TEST) $$($(GO) list ./... ./testdata/regtest | grep -vxF "$$($(GO) list $(JUDGED))")
+	$(TEST) $(HALF) $$($(GO) list ./... ./testdata/regtest | grep -vxF "$$($(GO) list $(JUDGED))")
 
 .PHONY: race
 race: export CGO_ENABLED = 1
