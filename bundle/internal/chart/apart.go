@@ -18,7 +18,7 @@ import (
 // child): a template can ask for any amount of memory, and nothing else than the end
 // of the process stops it.
 
-// Limits of the process that renders. They are twice what a render is given up for,
+// Limits of the process that renders. They are about twice what a render is given up for,
 // since a heap that is collected may have as much garbage as it has objects; Helm's
 // largest charts take a tenth. Go itself would let a stack grow to a GB. Variables for
 // the tests.
@@ -26,20 +26,6 @@ var (
 	childMemory = int64(2 << 30)
 	childStack  = 512 << 20
 )
-
-// Lower divides what a render may take by n from now on, but for its time, and returns
-// what takes that back. It is for tests, which need not fill a machine to see what
-// happens then.
-func Lower(n int) (restore func()) {
-	memory, stack, nodes, paths := maxRenderMemory, maxRenderStack, maxNodes, maxPaths
-	ofChild, stackOfChild := childMemory, childStack
-	maxRenderMemory, maxRenderStack, maxNodes, maxPaths = memory/int64(n), stack/int64(n), nodes/n, paths/n
-	childMemory, childStack = ofChild/int64(n), stackOfChild/n
-	return func() {
-		maxRenderMemory, maxRenderStack, maxNodes, maxPaths = memory, stack, nodes, paths
-		childMemory, childStack = ofChild, stackOfChild
-	}
-}
 
 // Child serves renders if this process was started for that, and returns the code to
 // exit with. It is the first thing that a program calls; without it, charts are

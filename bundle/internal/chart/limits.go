@@ -21,6 +21,20 @@ var (
 	maxRenderStack  = int64(300 << 20) // bytes of stacks beyond; Go ends the process at a GB for one
 )
 
+// Lower divides what a render may take by n from now on, but for its time, and returns
+// what takes that back. It is for tests, which need not fill a machine to see what
+// happens then.
+func Lower(n int) (restore func()) {
+	memory, stack, nodes, paths := maxRenderMemory, maxRenderStack, maxNodes, maxPaths
+	ofChild, stackOfChild := childMemory, childStack
+	maxRenderMemory, maxRenderStack, maxNodes, maxPaths = memory/int64(n), stack/int64(n), nodes/n, paths/n
+	childMemory, childStack = ofChild/int64(n), stackOfChild/n
+	return func() {
+		maxRenderMemory, maxRenderStack, maxNodes, maxPaths = memory, stack, nodes, paths
+		childMemory, childStack = ofChild, stackOfChild
+	}
+}
+
 // works is set in a child, which does nothing else than render.
 var works = false
 
