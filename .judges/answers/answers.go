@@ -56,11 +56,15 @@ func serve(command func(args []string, out io.Writer) error, answers io.Writer) 
 
 func (q Question) answer(command func(args []string, out io.Writer) error, out io.Writer) error {
 	for name, value := range q.Env {
-		before := os.Getenv(name)
+		before, had := os.LookupEnv(name)
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
-		defer os.Setenv(name, before)
+		defer func() {
+			if os.Unsetenv(name); had {
+				os.Setenv(name, before)
+			}
+		}()
 	}
 	return command(q.Args, out)
 }
