@@ -2,7 +2,7 @@
 
 // Command relay stands for the program in the scripts of cmd/bundle: it hands its
 // command to a process of the program that runs already, and ends as that command ends.
-// The scripts have 1,500 commands, and most of what a short one takes is the start of its
+// The scripts have more than a thousand, and most of what a short one takes is to start its
 // process: Helm's packages prepare much before main. This one starts in a tenth of the
 // time, which is why it needs package syscall alone.
 //
