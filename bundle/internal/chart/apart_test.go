@@ -80,7 +80,6 @@ func TestApartDies(t *testing.T) {
 	maxRenderStack = 8 << 20
 	defer func(old time.Duration) { maxRenderWork = old }(maxRenderWork)
 	const ask = `{{ if .Values.bomb }}%{{ end }}`
-	bomb := map[string]any{"bomb": true}
 	for _, tc := range []struct {
 		name, template, what string
 		time                 time.Duration
@@ -89,11 +88,11 @@ func TestApartDies(t *testing.T) {
 		{"terabytes", `{{ repeat 4000000000000 "x" }}`, "more than 2048 MiB of memory", time.Minute, 1 << 40},
 		{"grows", `{{ $s := "x" }}{{ range until 40 }}{{ $s = cat $s $s }}{{ end }}`, "more than 16 MiB of memory", time.Minute, 16 << 20},
 		{"numbers", `{{ range until 1000000000 }}{{ end }}`, "MiB of memory", time.Minute, 16 << 20},
-		{"loops", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
+		{"loops", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "", 200 * time.Millisecond, 1 << 40},
 		{"works", `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`, "more than 100ms of the processor", time.Minute, 1 << 40},
 		{"recursion", `{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ merge $d $d | toJson }}`, "in recursion", time.Minute, 1 << 40},
 		{"expression", `{{ regexReplaceAll "(a{1,9}){1,9}" (repeat 3000000 "a") (repeat 2000 "$1") }}`, "MiB of memory", time.Minute, 16 << 20},
-		{"keys", `{{ range until 100000 }}{{ genPrivateKey "rsa" }}{{ end }}`, "more than 300ms", 300 * time.Millisecond, 1 << 40},
+		{"keys", `{{ range until 100000 }}{{ genPrivateKey "rsa" }}{{ end }}`, "", 200 * time.Millisecond, 1 << 40},
 		{"tpl", `{{ $s := "x" }}{{ range until 30 }}{{ $s = printf "{{ tpl %q . }}{{ tpl %q . }}" $s $s }}{{ end }}{{ tpl $s . }}`, "MiB of memory", time.Minute, 16 << 20},
 		{"yaml", `a: [{{ repeat 4000000 "1," }}]`, "MiB of memory", time.Minute, 16 << 20},
 		{"words", `a: "{{ repeat 4000000 "/ :" }}"`, "MiB of memory", time.Minute, 16 << 20},
@@ -111,11 +110,13 @@ func TestApartDies(t *testing.T) {
 			for range times {
 				maxRenderTime = time.Minute
 				render(t, c, RenderOptions{}) // the child is there
-				maxRenderTime = tc.time
-				_, err := c.Render(t.Context(), RenderOptions{Values: bomb})
-				var limit *LimitError
-				if !errors.As(err, &limit) || !strings.Contains(limit.What, tc.what) || limit.Template != "app/templates/x.yaml" || limit.Chart != "app" {
-					t.Errorf("error %v (%+v), want: %s", err, limit, tc.what)
+				limit := explode(t, c, tc.time)
+				what := tc.what
+				if what == "" {
+					what = "more than " + maxRenderTime.String()
+				}
+				if !strings.Contains(limit.What, what) || limit.Template != "app/templates/x.yaml" || limit.Chart != "app" {
+					t.Errorf("error %+v, want: %s", limit, what)
 				}
 			}
 			maxRenderTime = time.Minute
@@ -123,6 +124,22 @@ func TestApartDies(t *testing.T) {
 				t.Errorf("afterwards: %v", out.Findings())
 			}
 		})
+	}
+}
+
+// explode renders what asks for too much, within a time. The time is made longer where it
+// did not do for the template to begin.
+func explode(t *testing.T, c *Chart, within time.Duration) *LimitError {
+	t.Helper()
+	for maxRenderTime = within; ; maxRenderTime *= 4 {
+		_, err := c.Render(t.Context(), RenderOptions{Values: map[string]any{"bomb": true}})
+		var limit *LimitError
+		if !errors.As(err, &limit) {
+			t.Fatalf("error is %v", err)
+		}
+		if limit.Template != "" || maxRenderTime >= time.Minute {
+			return limit
+		}
 	}
 }
 

@@ -15,6 +15,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if code, ok := Main(testSession); ok {
+		if stays {
+			select {}
+		}
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
@@ -25,6 +28,7 @@ func testSession(setup string) (Session, error) {
 	if setup == "bad" {
 		return nil, errors.New("it does not open")
 	}
+	stays = setup == "stays"
 	return func(request string, note func(string)) Answer {
 		word, rest, _ := strings.Cut(request, " ")
 		last := false
@@ -58,6 +62,9 @@ func testSession(setup string) (Session, error) {
 		return Answer{Body: func() []byte { return []byte(setup + ":" + rest) }, Last: last}
 	}, nil
 }
+
+// stays is set in a child that does not end by itself.
+var stays bool
 
 // spun is what a loop without end has counted.
 var spun atomic.Int64
@@ -137,6 +144,25 @@ func TestDeath(t *testing.T) {
 	_, err := client("bad").Ask(t.Context(), []byte("echo x"), time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "does not open") {
 		t.Errorf("setup: %v", err)
+	}
+}
+
+// A child that has said its last is not asked again, however long its end takes.
+func TestLast(t *testing.T) {
+	c := client("stays")
+	before, err := c.Ask(t.Context(), []byte("pid"), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range []string{"last x", "last nonsense"} {
+		if got, err := c.Ask(t.Context(), []byte(request), time.Minute); (err == nil) != (got == "stays:x") {
+			t.Errorf("%s: %v, %v", request, got, err)
+		}
+		after, err := c.Ask(t.Context(), []byte("pid"), time.Minute)
+		if err != nil || after == before {
+			t.Errorf("after %s: %v, which was there before, %v", request, after, err)
+		}
+		before = after
 	}
 }
 

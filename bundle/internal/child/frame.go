@@ -21,6 +21,7 @@ const (
 	askFrame    = 'Q'
 	noteFrame   = 'N' // what the child works at
 	answerFrame = 'A'
+	lastFrame   = 'L' // an answer after which the child ends
 	failFrame   = 'F' // the child could not be set up; the body says why
 )
 
@@ -57,7 +58,7 @@ func readFrame(r io.Reader, limit int64) (frame, error) {
 	switch {
 	case f.kind == noteFrame && size > maxNote, size > uint64(limit):
 		return frame{}, fmt.Errorf("a message of %d bytes", size)
-	case !strings.ContainsRune("SQNAF", rune(f.kind)):
+	case !strings.ContainsRune("SQNALF", rune(f.kind)):
 		return frame{}, fmt.Errorf("a message of kind %q", f.kind)
 	}
 	var b strings.Builder

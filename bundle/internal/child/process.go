@@ -248,12 +248,15 @@ func (p *process) frames(out io.Reader) error {
 		receive := p.receive
 		delete(p.calls, f.id)
 		p.mu.Unlock()
+		if f.kind == lastFrame {
+			p.kill() // before anybody hears of it, and asks the next of it: to end by itself takes a while
+		}
 		switch f.kind {
-		case answerFrame:
+		case answerFrame, lastFrame:
 			answer, err := receive(f.body)
 			if err != nil {
 				err = &Error{Err: err}
-				p.kill() // before anybody hears of it, and asks the next of it
+				p.kill()
 			}
 			c.answer <- result{answer, err}
 			if err != nil {

@@ -28,6 +28,7 @@ type Answer struct {
 	// Body is called once it is sure that no other answer is sent before this one.
 	Body func() []byte
 	// Last ends the process: something is under way in it that nothing else can end.
+	// No further request is made of it.
 	Last bool
 }
 
@@ -111,7 +112,11 @@ func (s *server) answer(session Session, f frame) {
 	a := session(f.body, func(text string) { s.send(noteFrame, f.id, []byte(text[:min(len(text), maxNote)])) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := writeFrame(s.out, answerFrame, f.id, a.Body())
+	kind := byte(answerFrame)
+	if a.Last {
+		kind = lastFrame
+	}
+	err := writeFrame(s.out, kind, f.id, a.Body())
 	if err != nil || a.Last {
 		s.end(err)
 	}

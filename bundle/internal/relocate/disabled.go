@@ -36,6 +36,10 @@ type DisabledImages struct {
 // maxSwitches limits how many switches Disabled tries.
 const maxSwitches = 400
 
+// atOnce is how many renders there are at a time, at most: they have one process, and what
+// it may take before the first is given up is for all of them together.
+const atOnce = 4
+
 // Disabled looks for images of components that are off: it switches on, one at
 // a time, each value that is false and looks like a switch by its name, and
 // each condition or tag of a subchart, together with the switches above it, and
@@ -65,7 +69,7 @@ func Disabled(ctx context.Context, r Request) (*DisabledImages, error) {
 	found := make([][]chart.Finding, len(switches))
 	failed := make([]bool, len(switches))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(min(runtime.GOMAXPROCS(0), atOnce))
 	for i, s := range switches {
 		g.Go(func() error {
 			p := &prober{chart: r.Chart, options: r.Render, base: base}
