@@ -24,7 +24,7 @@ RACING := ./bundle/... ./layout/... ./checksum/...
 # wait for a fault to pass, so more of them run at once than there are processors; many
 # more would only be in each other's way.
 CORES := $(or $(shell getconf _NPROCESSORS_ONLN 2>/dev/null),2)
-TEST  := $(GO) test -vet=off -ldflags='-s -w' -parallel $(shell expr 2 '*' $(CORES)) -timeout 10m
+TEST  := $(GO) test -vet=off -ldflags='-s -w' -parallel $(shell expr 2 '*' $(CORES)) -timeout 30m
 
 .PHONY: help
 help: ## list the targets
@@ -54,6 +54,7 @@ testother: build
 
 .PHONY: race
 race: export CGO_ENABLED = 1
+race: export GORACE = atexit_sleep_ms=0 # else each process waits a second at its end
 race: ## look for data races in the packages that run things side by side
 	$(TEST) -race -short $(RACING)
 

@@ -315,6 +315,7 @@ func printEnd(w paper, r *reports.Import) {
 		fmt.Fprintln(w, "an import would not be complete, see below")
 	case r.DryRun:
 		fmt.Fprintln(w, "an import would be complete: the same command without --dry-run")
+		fmt.Fprintln(w, "  layers were not read: bundle verify tells whether they are whole")
 	case refused > 0:
 		fmt.Fprintf(w, "not complete: the registry refused %s\n", count(refused, "name"))
 	case left > 0:

@@ -265,7 +265,12 @@ func (b *Bundle) Locate(ctx context.Context, d digest.Digest, err error) error {
 	if l := b.lender(d); l != nil && !inside {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	return b.locate(ctx, e, err)
+	err = b.locate(ctx, e, err)
+	var damage *layout.FormatError // what cannot be read has its file in the error
+	if b.Parts == nil || b.Parts.Count() > 1 || !errors.As(err, &damage) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", b.Parts.PathAt(e.Offset), err)
 }
 
 // checkFrames compares what lies between blobs.
