@@ -188,11 +188,11 @@ func targets(t *testing.T) []target {
 	}
 }
 
-// baseSize is the size of the largest layer of what carried makes.
+// baseSize is the size of the largest layer of what carriedApp makes.
 const baseSize = 200_000
 
-// carried makes a bundle of images that share blobs, and returns what they are.
-func carried(t *testing.T) (bundle string, images map[string]digest.Digest) {
+// carriedApp makes a bundle of images that share blobs, and returns what they are.
+func carriedApp(t *testing.T) (bundle string, images map[string]digest.Digest) {
 	t.Helper()
 	pub := startRegistry(t)
 	images = map[string]digest.Digest{
@@ -237,7 +237,7 @@ func TestImportUnderFaults(t *testing.T) {
 		}}},
 		{name: "manifests refused at first", faults: []regtest.Fault{{Method: "PUT", Class: regtest.Manifest, Times: 4, Do: regtest.Status(502)}}},
 	}
-	file, images := carried(t)
+	file, images := carriedApp(t)
 	for _, to := range targets(t) {
 		for i, tt := range tests {
 			if to.name == "with referrers API" && tt.chunk > 0 && len(tt.faults) > 0 {
@@ -270,7 +270,7 @@ func TestImportUnderFaults(t *testing.T) {
 // An import asks about each blob once before and once after it is sent, sends each
 // once, and a second import only asks, once.
 func TestImportRequests(t *testing.T) {
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	reg := startRegistry(t)
 	o := onto(reg, trust.TrustAnyone())
 	o.NoRecord = true
@@ -323,7 +323,7 @@ func pushed(t *testing.T, b *open.Bundle) map[digest.Digest]int64 {
 // An upload that breaks where a registry cannot go on with it is begun anew, and
 // no other with it.
 func TestImportRestartsOneBlob(t *testing.T) {
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	reg := startRegistry(t)
 	const cuts = 2
 	reg.Inject(regtest.Fault{Method: "PUT", Class: regtest.Upload, Skip: 1, Times: cuts, Do: regtest.ResetUpload(100)})
@@ -342,7 +342,7 @@ func TestImportRestartsOneBlob(t *testing.T) {
 func TestRegistryComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file, images := carried(t)
+	file, images := carriedApp(t)
 	reg, err := regtest.Start(regtest.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -395,7 +395,7 @@ func TestFaultsForEver(t *testing.T) {
 	pub := startRegistry(t)
 	pushImage(t, pub, "acme/a:1", small(1))
 	layer := layerOf(t, pub, "acme/a:1", 1)
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	retry := patient
 	retry.Attempts = 3
 	for _, tt := range []struct {
@@ -469,7 +469,7 @@ func TestFaultsForEver(t *testing.T) {
 
 // Media that cannot be read ends the import, with the entry named.
 func TestImportUnreadable(t *testing.T) {
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	b := mustOpen(t, file, trust.TrustAnyone())
 	last := b.Reader.Entries()[len(b.Reader.Entries())-1]
 	for _, r := range b.Reader.Entries() {
@@ -513,7 +513,7 @@ func (b *badMedium) ReadAt(p []byte, at int64) (int, error) {
 // A medium that fails is not a damaged bundle: the error says which entry could
 // not be read and what the system said, at each step.
 func TestImportMediumFails(t *testing.T) {
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
@@ -112,7 +113,7 @@ func verifyBytes(data []byte, believed *trust.Trust) error {
 	if err != nil {
 		return err
 	}
-	return b.CheckAll(context.Background(), progress.OrSilent(nil))
+	return carried.Check(context.Background(), b, progress.OrSilent(nil))
 }
 
 // A bundle with a flipped bit changes nothing that a client of the registry

@@ -8,6 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/open"
@@ -119,7 +120,7 @@ func fitsTogether(t *testing.T, b *open.Bundle) {
 	}
 	for _, c := range b.Record.Charts {
 		// Whether it opens or not, it must not panic.
-		if _, err := b.OpenChart(c); err != nil && fault.KindOf(err) != fault.Damaged {
+		if _, err := carried.Chart(b, c); err != nil && fault.KindOf(err) != fault.Damaged {
 			t.Fatalf("chart: kind %d: %v", fault.KindOf(err), err)
 		}
 	}

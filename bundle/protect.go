@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/media"
 	"bundle/bundle/internal/open"
@@ -44,7 +45,7 @@ func Protect(ctx context.Context, path string, o ProtectOptions, pr Progress) (*
 		return nil, err
 	}
 	defer b.Close()
-	if err := b.CheckAll(ctx, pr); err != nil {
+	if err := carried.Check(ctx, b, pr); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	set, err := protectable(b, path)
@@ -141,7 +142,7 @@ func Repair(ctx context.Context, path string, o RepairOptions, pr Progress) (*re
 		return r, nil
 	}
 	// What is read is what would be written: it is proved before.
-	if err := b.CheckAll(ctx, pr); err != nil {
+	if err := carried.Check(ctx, b, pr); err != nil {
 		return r, fmt.Errorf("%s: more is lost than parity makes up for: %w", path, err)
 	}
 	if err := os.Mkdir(o.Folder, 0o755); err != nil && !errors.Is(err, os.ErrExist) {

@@ -17,6 +17,7 @@ import (
 	"github.com/hiddeco/sshsig"
 	"github.com/opencontainers/go-digest"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/open"
@@ -125,7 +126,7 @@ func checkReceiptCharts(t *testing.T, r *emit.Receipt, b *open.Bundle, out strin
 	if len(r.Charts) != 1 || len(r.Charts[0].Files) != 1 {
 		t.Fatalf("charts %+v", r.Charts)
 	}
-	ch, err := b.OpenChart(b.Record.Charts[0])
+	ch, err := carried.Chart(b, b.Record.Charts[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestCheckRoomFull(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	file, _ := carried(t)
+	file, _ := carriedApp(t)
 	reg := startRegistry(t)
 	o := onto(reg, trust.TrustAnyone())
 	o.OutputDir = filepath.Join(dir, "out")

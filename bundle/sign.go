@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/disk"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
@@ -46,7 +47,7 @@ func Sign(ctx context.Context, path string, s *Signer, pr Progress) (*reports.Si
 		}
 		r.Others = append(r.Others, f)
 	}
-	if err := b.CheckAll(ctx, progress.OrSilent(pr)); err != nil {
+	if err := carried.Check(ctx, b, progress.OrSilent(pr)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if r.Already {

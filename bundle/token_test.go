@@ -135,7 +135,7 @@ func TestExportTokenExpires(t *testing.T) {
 // goes on, and at manifests.
 func TestImportTokenExpires(t *testing.T) {
 	t.Parallel()
-	file, images := carried(t)
+	file, images := carriedApp(t)
 	for name, tt := range map[string]struct {
 		start func(t *testing.T) tokened
 		chunk int64

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/emit"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/progress"
@@ -42,7 +43,7 @@ func Verify(ctx context.Context, path string, trust *Trust, pr Progress, more ..
 
 		Bytes: b.Payload(),
 	}
-	err = b.CheckAll(ctx, progress.OrSilent(pr))
+	err = carried.Check(ctx, b, progress.OrSilent(pr))
 	report.Parts = b.PartsReport() // with what was found meanwhile
 	if errors.As(err, &report.Missing) {
 		return report, err

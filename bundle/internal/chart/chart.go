@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"bundle/bundle/internal/child"
+	"bundle/bundle/internal/written"
 )
 
 // Chart is a loaded chart. It is immutable and safe for concurrent use.
@@ -226,7 +227,7 @@ func annotatedImages(h *helm.Chart) []string {
 				continue
 			}
 			for _, e := range list {
-				if r, ok := parseRef(strings.TrimSpace(e.Image)); ok {
+				if r, ok := written.Parse(strings.TrimSpace(e.Image)); ok {
 					set[r.String()] = true
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // field is a key with its value: an entry of a mapping, or of an env list.
@@ -24,61 +25,9 @@ func (x field) scalar() (string, bool) {
 	return strings.TrimSpace(x.node.value), true
 }
 
-// role is the part of a reference that a key holds.
-type role int
-
-const (
-	noRole role = iota
-	registryRole
-	repositoryRole
-	imageRole // the whole, or the last part of it
-	nameRole
-	tagRole
-	versionRole
-	digestRole
-)
-
-var roles = map[string]role{
-	"registry": registryRole, "hub": registryRole,
-	"repository": repositoryRole, "repo": repositoryRole,
-	"image": imageRole, "name": nameRole,
-	"tag": tagRole, "version": versionRole,
-	"digest": digestRole, "sha": digestRole, "sha256": digestRole,
-}
-
-// roleOf splits a key into the group it belongs to and its role in it:
-// fooImageTag is the tag of group "foo", and so is foo_tag.
-func roleOf(key string) (group string, r role, named bool) {
-	w := keyWords(key)
-	if len(w) == 0 {
-		return "", noRole, false
-	}
-	last := w[len(w)-1]
-	if n := len(w); n > 1 && last == "url" && (roles[w[n-2]] == repositoryRole || roles[w[n-2]] == registryRole) {
-		return strings.Join(w[:n-2], "_"), registryRole, false // MONGODB_REPO_URL: what stands before MONGODB_IMAGE
-	}
-	r = roles[last]
-	w = w[:len(w)-1]
-	if r == noRole {
-		for _, suffix := range []string{"registry", "repository", "tag", "digest", "name"} { // imagetag in one word
-			if last == "image"+suffix {
-				return strings.Join(w, "_"), roles[suffix], true
-			}
-		}
-		return "", noRole, false
-	}
-	if n := len(w); r == nameRole && n > 0 && w[n-1] == "image" {
-		return strings.Join(w[:n-1], "_"), imageRole, true
-	}
-	if n := len(w); r != imageRole && n > 0 && w[n-1] == "image" {
-		return strings.Join(w[:n-1], "_"), r, true
-	}
-	return strings.Join(w, "_"), r, r == imageRole
-}
-
 // parts are the fields of one group by role.
 type parts struct {
-	field [digestRole + 1]*field
+	field [written.DigestPart + 1]*field
 	named bool // some key of the group, or the key above it, says image
 	flat  bool // the keys have a common prefix
 }
@@ -96,8 +45,8 @@ func (f *finder) compose(fields []field, s scope) {
 		if _, ok := fields[i].scalar(); !ok {
 			continue
 		}
-		group, r, named := roleOf(fields[i].key)
-		if r == noRole {
+		group, r, named := written.PartOf(fields[i].key)
+		if r == written.NoPart {
 			continue
 		}
 		g := groups[group]
@@ -113,12 +62,12 @@ func (f *finder) compose(fields []field, s scope) {
 	}
 	for _, group := range order {
 		g := groups[group]
-		g.named = g.named || group == "" && classifyKey(s.key) != noImage
+		g.named = g.named || group == "" && written.NamesImage(s.key)
 		f.composeGroup(g, s.embedded)
 	}
 }
 
-func (g *parts) value(r role) string {
+func (g *parts) value(r written.Part) string {
 	if g.field[r] == nil {
 		return ""
 	}
@@ -134,34 +83,34 @@ func (f *finder) composeGroup(g *parts, embedded bool) {
 		return
 	}
 	tag, digest := g.version()
-	if anchor == g.field[imageRole] && tag == "" && digest == "" &&
-		g.field[registryRole] == nil && g.field[tagRole] == nil && g.field[digestRole] == nil {
+	if anchor == g.field[written.ImagePart] && tag == "" && digest == "" &&
+		g.field[written.RegistryPart] == nil && g.field[written.TagPart] == nil && g.field[written.DigestPart] == nil {
 		return // the image key alone: see imageValue
 	}
 	if !g.named && tag == "" && digest == "" &&
-		g.field[registryRole] == nil && g.field[tagRole] == nil && g.field[digestRole] == nil {
+		g.field[written.RegistryPart] == nil && g.field[written.TagPart] == nil && g.field[written.DigestPart] == nil {
 		return // a repository of something else
 	}
-	if registry := strings.TrimSuffix(g.value(registryRole), "/"); registry != "" && !strings.HasPrefix(text, registry+"/") {
+	if registry := strings.TrimSuffix(g.value(written.RegistryPart), "/"); registry != "" && !strings.HasPrefix(text, registry+"/") {
 		text = registry + "/" + text
 	}
-	r, ok := parseRef(text)
+	r, ok := written.Parse(text)
 	if !ok {
 		return
 	}
-	if !r.pinned() {
+	if !r.Pinned() {
 		r.Tag, r.Digest = tag, digest
 	}
 	x := found{at: spread(anchor.at), raw: r.String(), host: r.Host, confidence: name.Image, certain: true}
-	if !r.pinned() {
+	if !r.Pinned() {
 		x.confidence = name.Repository
 	}
 	// A lone name in a program's configuration waits for the rest of it.
-	if r.pinned() || r.Host != "" || strings.Contains(r.Path, "/") || !embedded {
+	if r.Pinned() || r.Host != "" || strings.Contains(r.Path, "/") || !embedded {
 		f.add(x)
 	}
 	for _, part := range g.field {
-		if part != nil && part != g.field[versionRole] {
+		if part != nil && part != g.field[written.VersionPart] {
 			f.claimed[part.at] = true
 		}
 	}
@@ -170,22 +119,22 @@ func (f *finder) composeGroup(g *parts, embedded bool) {
 // version is the group's tag and digest. A version key is a tag only where
 // nothing else can be, and the group leaves no doubt that it is about an image.
 func (g *parts) version() (tag, digest string) {
-	tag, digest = g.value(tagRole), g.value(digestRole)
-	several := g.field[repositoryRole] != nil && g.field[imageRole] != nil
-	inImage := g.field[imageRole] == nil && g.named
-	if g.field[tagRole] == nil && digest == "" && (g.flat && g.named || several || inImage || g.field[registryRole] != nil) {
-		tag = g.value(versionRole)
+	tag, digest = g.value(written.TagPart), g.value(written.DigestPart)
+	several := g.field[written.RepositoryPart] != nil && g.field[written.ImagePart] != nil
+	inImage := g.field[written.ImagePart] == nil && g.named
+	if g.field[written.TagPart] == nil && digest == "" && (g.flat && g.named || several || inImage || g.field[written.RegistryPart] != nil) {
+		tag = g.value(written.VersionPart)
 	}
-	if digest == "" && digestRE().MatchString(tag) {
+	if digest == "" && written.IsDigest(tag) {
 		tag, digest = "", tag
 	}
-	if hexRE().MatchString(digest) {
+	if written.IsHex(digest) {
 		digest = "sha256:" + digest
 	}
-	if !tagRE().MatchString(tag) {
+	if !written.IsTag(tag) {
 		tag = ""
 	}
-	if !digestRE().MatchString(digest) {
+	if !written.IsDigest(digest) {
 		digest = ""
 	}
 	return tag, digest
@@ -195,8 +144,8 @@ func (g *parts) version() (tag, digest string) {
 // repository key, the image key when it holds no tag, both joined, or a name
 // beside a registry and a tag.
 func (g *parts) repository() (*field, string) {
-	repo, image := g.value(repositoryRole), g.value(imageRole)
-	if r, ok := parseRef(image); !ok || r.pinned() {
+	repo, image := g.value(written.RepositoryPart), g.value(written.ImagePart)
+	if r, ok := written.Parse(image); !ok || r.Pinned() {
 		if image != "" && ok {
 			return nil, "" // the image key holds all of it
 		}
@@ -204,14 +153,14 @@ func (g *parts) repository() (*field, string) {
 	}
 	switch {
 	case repo != "" && image != "" && !strings.Contains(image, "/"):
-		return g.field[imageRole], strings.TrimSuffix(repo, "/") + "/" + image
+		return g.field[written.ImagePart], strings.TrimSuffix(repo, "/") + "/" + image
 	case repo != "":
-		return g.field[repositoryRole], repo
+		return g.field[written.RepositoryPart], repo
 	case image != "":
-		return g.field[imageRole], image
-	case g.value(nameRole) != "" && (g.field[tagRole] != nil || g.field[versionRole] != nil) &&
-		(g.field[registryRole] != nil || g.named && !g.flat):
-		return g.field[nameRole], g.value(nameRole)
+		return g.field[written.ImagePart], image
+	case g.value(written.NamePart) != "" && (g.field[written.TagPart] != nil || g.field[written.VersionPart] != nil) &&
+		(g.field[written.RegistryPart] != nil || g.named && !g.flat):
+		return g.field[written.NamePart], g.value(written.NamePart)
 	}
 	return nil, ""
 }
@@ -222,7 +171,7 @@ func hubOf(n *node, path Path) *hub {
 	if h == nil || !h.str || !slices.Contains(n.keys, "tag") {
 		return nil
 	}
-	if _, ok := parseRef(strings.TrimSuffix(h.value, "/")); !ok {
+	if _, ok := written.Parse(strings.TrimSuffix(h.value, "/")); !ok {
 		return nil
 	}
 	return &hub{registry: strings.TrimSuffix(h.value, "/"), at: Position{Path: path.Key("hub")}, tag: n.text("tag")}
@@ -230,12 +179,12 @@ func hubOf(n *node, path Path) *hub {
 
 // addHub adds the reference that hub, image and tag make together.
 func (f *finder) addHub(at Position, image string, h *hub) {
-	r, ok := parseRef(h.registry + "/" + image)
+	r, ok := written.Parse(h.registry + "/" + image)
 	if !ok {
 		return
 	}
 	confidence := name.Repository
-	if tagRE().MatchString(h.tag) {
+	if written.IsTag(h.tag) {
 		r.Tag, confidence = h.tag, name.Image
 	}
 	f.add(found{at: spread(at), raw: r.String(), host: r.Host, confidence: confidence, certain: true})

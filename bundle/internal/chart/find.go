@@ -7,6 +7,7 @@ import (
 
 	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // Finding is an image reference at a position of the rendered output.
@@ -20,9 +21,9 @@ type Finding struct {
 // Fixed is the reference up to where a program fills something in: all of it for
 // most.
 func (f Finding) Fixed() string {
-	if _, composed := parseComposed(f.Raw); composed {
+	if _, composed := written.Composed(f.Raw); composed {
 		for i := range len(f.Raw) {
-			if blankAt(f.Raw, 0, i) > 0 {
+			if written.BlankAt(f.Raw, 0, i) > 0 {
 				return f.Raw[:i]
 			}
 		}
@@ -107,7 +108,7 @@ type hub struct {
 }
 
 // image tells whether the nearest key speaks of images.
-func (s scope) image() bool { return classifyKey(s.key) != noImage }
+func (s scope) image() bool { return written.NamesImage(s.key) }
 
 func (f *finder) add(x found) {
 	if f.seen[x.at] {
@@ -187,7 +188,7 @@ func (f *finder) walkSequence(n *node, path Path, s scope) {
 		if item.kind == scalarNode {
 			if flag != "" {
 				c.key = flag
-			} else if classifyKey(s.key) == exactImage {
+			} else if written.ImageKey(s.key) == written.ExactImage {
 				c.key = "images" // a list is never one image
 			}
 			flag = flagName(item.value)
@@ -223,15 +224,15 @@ func (f *finder) walkScalar(n *node, path Path, s scope) {
 		}
 		return
 	}
-	key := classifyKey(s.key)
-	switch parent := classifyKey(s.parent); {
-	case key != noImage:
-	case parent == exactImage && slices.Contains(lastly, strings.ToLower(s.key)):
-		key = someImage // image: {reference: …}, image: {name: …}
+	key := written.ImageKey(s.key)
+	switch parent := written.ImageKey(s.parent); {
+	case key != written.NoImage:
+	case parent == written.ExactImage && written.FollowsImage(s.key):
+		key = written.SomeImage // image: {reference: …}, image: {name: …}
 	case strings.HasSuffix(strings.ToLower(s.parent), "images"):
-		key = maybeImage // images: {proxy: …}
+		key = written.MaybeImage // images: {proxy: …}
 	}
-	if key != noImage && f.imageValue(n.value, path, key, s) {
+	if key != written.NoImage && f.imageValue(n.value, path, key, s) {
 		return
 	}
 	f.scanWords(n.value, path, s)
@@ -242,7 +243,7 @@ func isPattern(s string) bool {
 	return strings.HasPrefix(s, "!") || strings.ContainsAny(s, "*^|")
 }
 
-func exactOf(key string) bool { return classifyKey(key) == exactImage }
+func exactOf(key string) bool { return written.ImageKey(key) == written.ExactImage }
 
 func (f *finder) placeholder(path Path, raw string, s scope) bool {
 	if s.embedded {
@@ -254,40 +255,40 @@ func (f *finder) placeholder(path Path, raw string, s scope) bool {
 
 // imageValue handles the value of a key that names an image; false leaves the
 // value to the search for words.
-func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool {
+func (f *finder) imageValue(value string, path Path, key written.Strength, s scope) bool {
 	v := strings.TrimSpace(value)
-	if key != noImage {
-		if rest, isRef := cutScheme(v); isRef {
-			if r, ok := parseComposed(rest); ok {
+	if key != written.NoImage {
+		if rest, isRef := written.CutScheme(v); isRef {
+			if r, ok := written.Composed(rest); ok {
 				f.add(found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: name.Repository})
 				return true
 			}
 		}
 	}
-	if blank := blankRE().FindString(v); key >= someImage && blank != "" && strings.HasPrefix(v[len(blank):], "/") {
+	if blank := written.LeadingBlank(v); key >= written.SomeImage && blank != "" && strings.HasPrefix(v[len(blank):], "/") {
 		return f.placeholder(path, v, s)
 	}
-	if key == exactImage && (v == "" || v == "auto" || unrendered(v)) {
+	if key == written.ExactImage && (v == "" || v == "auto" || written.Unrendered(v)) {
 		return f.placeholder(path, v, s)
 	}
-	rest, isRef := cutScheme(v)
-	r, ok := parseRef(rest)
+	rest, isRef := written.CutScheme(v)
+	r, ok := written.Parse(rest)
 	if !isRef || !ok {
 		return s.pod && !isPattern(v) && f.placeholder(path, v, s) // no container runtime accepts it
 	}
-	if s.hub != nil && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") && key == exactImage {
+	if s.hub != nil && r.Host == "" && !r.Pinned() && !strings.Contains(r.Path, "/") && key == written.ExactImage {
 		f.addHub(Position{Path: path}, r.Path, s.hub)
 		return true
 	}
 	x := found{at: Position{Path: path}, raw: rest, host: r.Host, certain: true, confidence: name.Image}
 	if !s.pod {
-		if s.embedded && r.Host == "" && !r.pinned() && !strings.Contains(r.Path, "/") {
+		if s.embedded && r.Host == "" && !r.Pinned() && !strings.Contains(r.Path, "/") {
 			return false // a lone name in a program's configuration: the rest of it is elsewhere
 		}
 		if !plausibleValue(r, key) {
 			return false
 		}
-		if !r.pinned() {
+		if !r.Pinned() {
 			x.confidence = name.Repository
 		}
 	}
@@ -296,24 +297,24 @@ func (f *finder) imageValue(value string, path Path, key imageKey, s scope) bool
 }
 
 // plausibleValue tells whether a well-formed reference under such a key is one.
-func plausibleValue(r Reference, key imageKey) bool {
+func plausibleValue(r written.Reference, key written.Strength) bool {
 	short := r.Host == "" && !strings.Contains(r.Path, "/")
 	switch {
 	case r.Digest != "":
 		return true
 	case r.Tag != "":
-		return !short || !isNumber(r.Tag) || key >= someImage && !looksLikeAddress(r)
+		return !short || !written.IsNumber(r.Tag) || key >= written.SomeImage && !looksLikeAddress(r)
 	case fileName(r.Path):
 		return false
 	case r.Host != "":
-		return plausibleHost(r.Host)
+		return written.PlausibleHost(r.Host)
 	}
-	return key == exactImage || key == someImage && !short
+	return key == written.ExactImage || key == written.SomeImage && !short
 }
 
 // looksLikeAddress tells host:port from name:tag, for names without a slash.
-func looksLikeAddress(r Reference) bool {
-	return strings.Contains(r.Path, ".") && isNumber(r.Tag) && len(r.Tag) > 2
+func looksLikeAddress(r written.Reference) bool {
+	return strings.Contains(r.Path, ".") && written.IsNumber(r.Tag) && len(r.Tag) > 2
 }
 
 func fileName(p string) bool {
@@ -328,17 +329,17 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 	if !strings.ContainsAny(text, "/:") {
 		return
 	}
-	list := Words(text)
+	list := written.Words(text)
 	f.compose(assignments(text, path, list), scope{embedded: true})
 	// X_IMAGES: "a=org/a:1,b=org/b:2", --images=a=org/a:1
-	several := s.image() || strings.HasPrefix(text, "-") && len(list) > 0 && classifyKey(list[0].Text) != noImage &&
+	several := s.image() || strings.HasPrefix(text, "-") && len(list) > 0 && written.NamesImage(list[0].Text) &&
 		!strings.ContainsAny(text, " \t\n")
 	for i, w := range list {
-		raw := w.reference()
-		r, composed := parseComposed(raw)
+		raw := w.Reference()
+		r, composed := written.Composed(raw)
 		ok := composed
 		if !composed {
-			r, ok = parseRef(raw)
+			r, ok = written.Parse(raw)
 		}
 		if !ok || strings.HasPrefix(w.Text, "/") || w.End < len(text) && text[w.End] == '*' {
 			continue
@@ -348,15 +349,15 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 			continue
 		}
 		named := len(list) == 1 && s.image() || i > 0 && announces(text, list[i-1], w) ||
-			several && r.pinned() && strings.Contains(r.Path, "/")
+			several && r.Pinned() && strings.Contains(r.Path, "/")
 		if !accept(&x, r, named) {
 			continue
 		}
 		if composed {
 			x.confidence = name.Repository
 		}
-		_, part, _ := roleOf(s.key)
-		x.registry = part == registryRole && !r.pinned()
+		_, part, _ := written.PartOf(s.key)
+		x.registry = part == written.RegistryPart && !r.Pinned()
 		if len(list) == 1 && raw == strings.TrimSpace(text) {
 			x.at.Word = 0
 		}
@@ -368,7 +369,7 @@ func (f *finder) scanWords(text string, path Path, s scope) {
 var assignmentRE = lazy.Regexp(`(?m)^[ \t]*(?:export )?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*["']?([^\s"']+)["']?[ \t]*$`)
 
 // assignments reads lines of the form key = value out of a text.
-func assignments(text string, path Path, list []Word) []field {
+func assignments(text string, path Path, list []written.Word) []field {
 	if !strings.Contains(text, "\n") {
 		return nil
 	}
@@ -389,24 +390,24 @@ func assignments(text string, path Path, list []Word) []field {
 }
 
 // accept decides whether a word of a text is a reference.
-func accept(x *found, r Reference, named bool) bool {
+func accept(x *found, r written.Reference, named bool) bool {
 	switch {
-	case r.Host != "" && plausibleHost(r.Host):
-		if slices.Contains(taintEffects, r.Tag) || !isRegistry(r.Host) && apiVersionRE().MatchString(r.Path) {
+	case r.Host != "" && written.PlausibleHost(r.Host):
+		if r.NoImage() {
 			return false
 		}
-		if !r.pinned() {
+		if !r.Pinned() {
 			x.confidence = name.Repository
 		}
 		// host/path:1 may be a resource with its amount (nvidia.com/gpu:1)
-		x.certain = named || isRegistry(r.Host) || r.Digest != "" || r.Tag != "" && !isNumber(r.Tag)
+		x.certain = named || written.IsRegistry(r.Host) || r.Digest != "" || r.Tag != "" && !written.IsNumber(r.Tag)
 		return true
-	case named && r.pinned():
+	case named && r.Pinned():
 		return !looksLikeAddress(r)
 	case named && r.Host == "" && strings.Contains(r.Path, "/"):
 		x.confidence = name.Repository
 		return !fileName(r.Path)
-	case r.Host != "" && r.pinned():
+	case r.Host != "" && r.Pinned():
 		// localhost and addresses: only where other images come from there
 		x.certain = false
 		return true
@@ -416,9 +417,9 @@ func accept(x *found, r Reference, named bool) bool {
 
 // announces tells whether the word before is a key or flag for images:
 // --x-image REF, x-image=REF, "image": "REF".
-func announces(text string, before, w Word) bool {
+func announces(text string, before, w written.Word) bool {
 	key := strings.TrimRight(before.Text, ":")
-	if strings.ContainsAny(key, "/:@") || classifyKey(key) == noImage {
+	if strings.ContainsAny(key, "/:@") || written.ImageKey(key) == written.NoImage {
 		return false
 	}
 	between := text[before.End:w.Start]

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 const sha = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -516,8 +517,8 @@ func FuzzFindings(f *testing.F) {
 			if now, ok := out.Lookup(x.Position); !ok || now != x.Raw {
 				t.Errorf("Lookup(%s) = %q, %v; want %q", x.Position, now, ok, x.Raw)
 			}
-			_, composed := parseComposed(x.Raw)
-			if _, ok := parseRef(x.Raw); !ok && !composed && x.Confidence != name.Placeholder {
+			_, composed := written.Composed(x.Raw)
+			if _, ok := written.Parse(x.Raw); !ok && !composed && x.Confidence != name.Placeholder {
 				t.Errorf("%s: %q is no reference", x.Position, x.Raw)
 			}
 		}
@@ -561,18 +562,4 @@ func checkPath(t *testing.T, p Path) {
 	if back != p || p.Parent() != back.Parent() || !p.Within(p.Parent()) {
 		t.Errorf("the steps of %q lead to %q", p, back)
 	}
-}
-
-func FuzzParseRef(f *testing.F) {
-	for _, s := range []string{"nginx", "nginx:1", "a.b/c", "localhost/x", "h:5000/a/b:t@" + sha, "A/b", "a//b", "@" + sha} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if r := CutReference(s); r.String() != s || r.Repository()+r.Suffix() != s {
-			t.Errorf("%q became %q", s, r)
-		}
-		if r, ok := parseRef(s); ok && r != CutReference(s) {
-			t.Errorf("%q is two things: %+v and %+v", s, r, CutReference(s))
-		}
-	})
 }

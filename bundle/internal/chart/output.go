@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"bundle/bundle/internal/written"
 )
 
 // Output is what one render produced.
@@ -143,7 +145,7 @@ func (o *Output) Leaves() map[Position]string {
 // Lookup returns what stands at a position of a finding or leaf, usually of
 // another render of the same chart; ok is false when there is nothing.
 //
-// Words are counted by their separators alone (blanks, quotes, commas, =,
+// written.Words are counted by their separators alone (blanks, quotes, commas, =,
 // brackets), so the third word of a scalar is the same one whatever reference
 // stands there, and it is returned without a scheme such as oci://.
 func (o *Output) Lookup(p Position) (value string, ok bool) {
@@ -167,9 +169,9 @@ func (o *Output) Lookup(p Position) (value string, ok bool) {
 	if p.Word == 0 {
 		return m.doc.leaves[i].value, true
 	}
-	w := Words(m.doc.leaves[i].value)
+	w := written.Words(m.doc.leaves[i].value)
 	if p.Word > len(w) {
 		return "", false
 	}
-	return w[p.Word-1].reference(), true
+	return w[p.Word-1].Reference(), true
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+
+	"bundle/bundle/internal/written"
 )
 
 // A Position is where something stands in what a chart renders to. Positions of
@@ -88,7 +90,7 @@ func (d Document) String() string {
 }
 
 // plainName tells whether a name reads well without quotes, and not as a number.
-func plainName(s string) bool { return isWord(strings.ReplaceAll(s, ".", "-")) && !isNumber(s) }
+func plainName(s string) bool { return isWord(strings.ReplaceAll(s, ".", "-")) && !written.IsNumber(s) }
 
 // A Path leads from a document to something in it. The zero value is the
 // document itself. Paths are made for maps: equal ones take the same steps.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/open"
 	"bundle/bundle/internal/record"
@@ -115,5 +116,5 @@ func chartOf(b *open.Bundle, name, version string) (*chart.Chart, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("chart %s %s is not in the bundle", name, version)
 	}
-	return b.OpenChart(b.Record.Charts[i])
+	return carried.Chart(b, b.Record.Charts[i])
 }

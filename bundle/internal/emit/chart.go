@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
@@ -72,7 +73,7 @@ func Relocate(ctx context.Context, b *open.Bundle, names place.Names, o Options)
 	var all []*Chart
 	var demands error // of charts that do not render
 	for i, rec := range b.Record.Charts {
-		ch, err := b.OpenChart(rec)
+		ch, err := carried.Chart(b, rec)
 		if err != nil {
 			return nil, err
 		}

@@ -6,13 +6,15 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
 )
 
-// OpenChart reads a chart's archive out of its manifest.
-func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
+// MaxSmall is how many bytes a blob may have that is read into memory whole: a chart.
+const MaxSmall = 100 << 20
+
+// ChartArchive reads the archive of a chart, which its manifest names.
+func (b *Bundle) ChartArchive(rec record.Chart) ([]byte, error) {
 	damaged := func(err error) error { return fault.Damage("chart "+rec.Label(), err) }
 	var m ocispec.Manifest
 	doc, err := b.Document(ocispec.Descriptor{Digest: rec.Digest})
@@ -26,21 +28,10 @@ func (b *Bundle) OpenChart(rec record.Chart) (*chart.Chart, error) {
 		if !record.IsChartLayer(l.MediaType) {
 			continue
 		}
-		if l.Size > chart.MaxArchive {
-			return nil, damaged(fmt.Errorf("archive of %d bytes, more than the %d allowed", l.Size, int64(chart.MaxArchive)))
+		if l.Size > MaxSmall {
+			return nil, damaged(fmt.Errorf("archive of %d bytes, more than the %d allowed", l.Size, int64(MaxSmall)))
 		}
-		archive, err := b.Small(l)
-		if err != nil {
-			return nil, err
-		}
-		ch, err := chart.Open(archive)
-		if err != nil {
-			return nil, damaged(err)
-		}
-		if ch.Name() != rec.Name || ch.Version() != rec.Version {
-			return nil, damaged(fmt.Errorf("the archive holds %s %s", ch.Name(), ch.Version()))
-		}
-		return ch, nil
+		return b.Small(l)
 	}
 	return nil, damaged(fmt.Errorf("its manifest has no layer of type %s", record.HelmChartType))
 }

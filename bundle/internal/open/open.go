@@ -25,7 +25,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
@@ -255,9 +254,9 @@ func (b *Bundle) OpenBlob(d digest.Digest) (io.ReadCloser, error) {
 	return b.Reader.OpenBlob(d)
 }
 
-// Small reads a blob that is no larger than a chart may be.
+// Small reads a blob of at most MaxSmall bytes.
 func (b *Bundle) Small(d ocispec.Descriptor) ([]byte, error) {
-	return b.readWhole(layout.BlobName(d.Digest), chart.MaxArchive)
+	return b.readWhole(layout.BlobName(d.Digest), MaxSmall)
 }
 
 func (b *Bundle) readHead() error {

@@ -6,7 +6,7 @@ import (
 
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/name"
-	"bundle/bundle/internal/relocate"
+	"bundle/bundle/internal/written"
 )
 
 // A Naming is how the path of an image becomes one below the target registry.
@@ -41,11 +41,11 @@ func ParseNaming(s string) (Naming, error) {
 // target is the name of raw below registry. What is there already stays.
 func (n Naming) target(raw, registry string) string {
 	if n != Flat || strings.HasPrefix(raw, registry+"/") {
-		return relocate.TargetName(raw, registry, n != Full && n != "")
+		return written.Target(raw, registry, n != Full && n != "")
 	}
 	ref, err := name.Parse(raw)
 	if err != nil {
-		return relocate.TargetName(raw, registry, true) // no name of an image: whoever takes it will say so
+		return written.Target(raw, registry, true) // no name of an image: whoever takes it will say so
 	}
 	repository, _, _ := name.Cut(raw)
 	return registry + "/" + flatten(ref.Host, ref.Path) + raw[len(repository):]

@@ -7,6 +7,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/written"
 )
 
 // An Alteration is what the overrides do besides moving references: an object, a
@@ -166,7 +167,7 @@ func (s *solver) alters(v *view, set overlay) *chart.Difference {
 // isRegistry tells whether a slot holds a registry: by its key, or by the host that
 // is there now. Charts may do more than move references when one is set.
 func (s *slot) isRegistry() bool {
-	host, rest := chart.CutHost(s.was())
+	host, rest := written.CutHost(s.was())
 	return kindOf(s.path) == registryKey || host != "" && rest == ""
 }
 

@@ -3,8 +3,8 @@ package relocate
 import (
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/written"
 )
 
 // A slot is a place in the values that may hold the beginning of references: a
@@ -128,7 +128,7 @@ func (c *candidates) addValue(p path, v string, known prefixSet) {
 	}
 	for _, part := range known.find(v) {
 		s := &slot{path: p, text: v, from: part[0], to: part[1]}
-		host, _ := chart.CutHost(s.was())
+		host, _ := written.CutHost(s.was())
 		if host != "" || kindOf(p) != otherKey || strings.ContainsAny(s.was(), "/:") {
 			c.leaves = append(c.leaves, s)
 		} else {
@@ -179,7 +179,7 @@ func (set prefixSet) find(v string) [][2]int {
 		return [][2]int{{start, start + len(trimmed)}}
 	}
 	var parts [][2]int
-	for _, w := range chart.Words(v) {
+	for _, w := range written.Words(v) {
 		word := strings.TrimLeft(w.Text, "._:/@+~-")
 		from := w.End - len(word)
 		for end := len(word); end > 0; end = strings.LastIndexAny(word[:end], "/:@") {
@@ -187,7 +187,7 @@ func (set prefixSet) find(v string) [][2]int {
 			if !set[begin] {
 				continue
 			}
-			if host, rest := chart.CutHost(begin); host != "" && (rest != "" || opensTemplate(v[from+end:])) || host == "" && end == len(word) && strings.ContainsAny(begin, ":@") {
+			if host, rest := written.CutHost(begin); host != "" && (rest != "" || opensTemplate(v[from+end:])) || host == "" && end == len(word) && strings.ContainsAny(begin, ":@") {
 				parts = append(parts, [2]int{from, from + end})
 			}
 			break

@@ -6,6 +6,7 @@ import (
 
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // compare fills in what the overrides did to the references; out is the strict
@@ -42,7 +43,7 @@ func (d *derivation) compare(r *Result, out *chart.Output) {
 func (d *derivation) residual(r *Result, out *chart.Output) {
 	own, known := map[string]bool{}, map[chart.Position]bool{}
 	for _, s := range d.spots {
-		own[chart.CutReference(s.final).Host] = true
+		own[written.Cut(s.final).Host] = true
 	}
 	for _, f := range d.found {
 		known[f.Position], known[f.Scalar()] = true, true
@@ -53,7 +54,7 @@ func (d *derivation) residual(r *Result, out *chart.Output) {
 		}
 		was, _ := d.before.Lookup(f.Position)
 		_, there := d.before.Lookup(f.Scalar())
-		switch own := own[chart.CutReference(f.Raw).Host]; {
+		switch own := own[written.Cut(f.Raw).Host]; {
 		case own && there: // a part of a reference that moved
 		case was == f.Raw: // it was there before, and is a reference because others moved
 			known[f.Scalar()] = true
@@ -148,7 +149,7 @@ func hide(value string) string {
 // word by word, a reference became its target, or a part of one that is spread
 // over several scalars of this document became the same part of the target.
 func explained(at chart.Position, was, now string, moved []Move) bool {
-	a, b := chart.Words(was), chart.Words(now)
+	a, b := written.Words(was), written.Words(now)
 	if len(a) != len(b) {
 		return false
 	}

@@ -103,7 +103,7 @@
 //		Chart:  c,
 //		Render: chart.RenderOptions{Values: values},
 //		Target: func(raw string) (string, bool) {
-//			return relocate.TargetName(raw, "registry.plant.local:5000", false), true
+//			return written.Target(raw, "registry.plant.local:5000", false), true
 //		},
 //	})
 //	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // foreign lists the hosts that references are moved away from, each with what
@@ -18,11 +19,11 @@ import (
 func (d *derivation) foreign() map[string]string {
 	own := map[string]bool{}
 	for _, s := range d.spots {
-		own[chart.CutReference(s.final).Host] = true
+		own[written.Cut(s.final).Host] = true
 	}
 	hosts := map[string]string{}
 	for _, s := range d.spots {
-		raw := chart.CutReference(s.finding.Raw)
+		raw := written.Cut(s.finding.Raw)
 		host, rest := raw.Host, raw.Short()
 		if host == "" || own[host] {
 			continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // inline loads a chart of some files.
@@ -35,7 +36,7 @@ func inline(t *testing.T, files map[string]string) *chart.Chart {
 	return c
 }
 
-func toPlant(raw string) (string, bool) { return TargetName(raw, registry, false), true }
+func toPlant(raw string) (string, bool) { return written.Target(raw, registry, false), true }
 
 // All renders of one call together are limited too, and passing the limit is not
 // taken for an interrupt.

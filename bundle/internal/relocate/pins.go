@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // pins changes tags and digests where a target has others than the chart
@@ -40,7 +41,7 @@ func (s *solver) pins(ctx context.Context, banned map[string]bool) error {
 
 // digestPart returns the digest of ref, and ref with the digest of final.
 func digestPart(ref, final string) (was, want string) {
-	r, other := chart.CutReference(ref), chart.CutReference(final).Digest
+	r, other := written.Cut(ref), written.Cut(final).Digest
 	if r.Digest == "" || other == "" {
 		return "", ref
 	}
@@ -49,7 +50,7 @@ func digestPart(ref, final string) (was, want string) {
 }
 
 // tagPart returns the tag of ref, and final, of which the tag is what is left.
-func tagPart(ref, final string) (was, want string) { return chart.CutReference(ref).Tag, final }
+func tagPart(ref, final string) (was, want string) { return written.Cut(ref).Tag, final }
 
 // pinSlots finds values that are or contain one of the old tags or digests; a
 // digest also without its algorithm.

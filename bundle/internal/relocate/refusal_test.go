@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // withSchema is a chart with one template and a schema.
@@ -32,7 +33,7 @@ func TestRefusedPin(t *testing.T) {
 	res, err := Derive(t.Context(), Request{
 		Chart: withSchema(t, values, schema, pod),
 		Target: func(raw string) (string, bool) {
-			return strings.ReplaceAll(TargetName(raw, registry, false), "app:v1", "app:plant"), true
+			return strings.ReplaceAll(written.Target(raw, registry, false), "app:v1", "app:plant"), true
 		},
 	})
 	if err != nil {
@@ -71,7 +72,7 @@ func TestPinsOnlyOfWhatMoved(t *testing.T) {
 	res, err := Derive(t.Context(), Request{
 		Chart: inline(t, map[string]string{"values.yaml": values, "templates/t.yaml": pod}),
 		Target: func(raw string) (string, bool) {
-			return TargetName(raw, registry, false) + "-plant", true
+			return written.Target(raw, registry, false) + "-plant", true
 		},
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func TestNoPinsWithoutMoves(t *testing.T) {
 	renders := func(suffix string) int {
 		res, err := Derive(t.Context(), Request{
 			Chart:  inline(t, map[string]string{"values.yaml": values, "templates/t.yaml": pod}),
-			Target: func(raw string) (string, bool) { return TargetName(raw, registry, false) + suffix, true },
+			Target: func(raw string) (string, bool) { return written.Target(raw, registry, false) + suffix, true },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -112,7 +113,7 @@ func TestStaysWhereItIs(t *testing.T) {
 	res, err := Derive(t.Context(), Request{
 		Chart: inline(t, map[string]string{"values.yaml": values, "templates/t.yaml": pod}),
 		Target: func(raw string) (string, bool) {
-			return TargetName(raw, registry, false), !strings.Contains(raw, "stay")
+			return written.Target(raw, registry, false), !strings.Contains(raw, "stay")
 		},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // A Request says what to relocate and whereto.
@@ -18,7 +19,7 @@ type Request struct {
 	// release, the version of the cluster. Strict and StubKeys are ignored.
 	Render chart.RenderOptions
 	// Target maps a reference, exactly as the chart writes it, to the wanted
-	// one; false leaves it where it is. See [TargetName] for the usual rule. A
+	// one; false leaves it where it is. See [written.Target] for the usual rule. A
 	// target with another tag or digest than the reference has them changed in
 	// the values too; otherwise no tag and no digest is ever set.
 	Target func(raw string) (string, bool)
@@ -157,7 +158,7 @@ func (d *derivation) list(target func(string) (string, bool)) {
 			d.stay = append(d.stay, f)
 			continue
 		}
-		want := chart.CutReference(final).Repository() + chart.CutReference(f.Raw).Suffix()
+		want := written.Cut(final).Repository() + written.Cut(f.Raw).Suffix()
 		d.spots = append(d.spots, spot{f, want, final})
 		if len(d.spots) == 1 {
 			d.form = formOf(f.Raw, final)
@@ -336,7 +337,7 @@ func (d *derivation) trace(ctx context.Context, p *plan) error {
 // the template itself, then any template, then files that templates read. Comments
 // do not count.
 func (d *derivation) writtenIn(f chart.Finding) string {
-	r := chart.CutReference(f.Raw)
+	r := written.Cut(f.Raw)
 	name, rest := r.Repository(), r.Path // in its own template the parts may stand apart
 	if fixed := f.Fixed(); fixed != f.Raw {
 		if name, rest = fixed, ""; !strings.Contains(strings.TrimSuffix(fixed, "/"), "/") && r.Host == "" {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; read them afterwards, they are specifications")
@@ -124,7 +125,7 @@ func (g golden) request(t testing.TB) Request {
 			if target, ok := g.named[raw]; ok {
 				return target, true
 			}
-			target := TargetName(raw, g.registry, g.keepHost || g.flat)
+			target := written.Target(raw, g.registry, g.keepHost || g.flat)
 			if name, below := strings.CutPrefix(target, g.registry+"/"); below && g.flat {
 				target = g.registry + "/" + strings.ReplaceAll(name, "/", "--")
 			}
@@ -391,7 +392,7 @@ func TestDeriveAgain(t *testing.T) {
 func pinned(r *Result) int {
 	n := 0
 	for _, m := range r.Moved {
-		if ref := chart.CutReference(m.Raw); ref.Tag != "" || ref.Digest != "" {
+		if ref := written.Cut(m.Raw); ref.Tag != "" || ref.Digest != "" {
 			n++
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // A target may give an image another path: all of it in one part, or a name that the
@@ -56,7 +56,7 @@ func (s *solver) renames(ctx context.Context, slots []*slot) (list []proposal, w
 	base := commonBase(s.spots)
 	paths := map[int]string{} // spot → the path that it wants
 	for _, i := range s.open() {
-		raw, final := chart.CutReference(s.spots[i].finding.Raw), chart.CutReference(s.spots[i].final)
+		raw, final := written.Cut(s.spots[i].finding.Raw), written.Cut(s.spots[i].final)
 		path, below := strings.CutPrefix(final.Repository(), base+"/")
 		// Another tag too may have no value: then the name alone leads nowhere.
 		if below && base != "" && path != raw.Path && final.Tag == raw.Tag {
@@ -85,7 +85,7 @@ func (s *solver) renames(ctx context.Context, slots []*slot) (list []proposal, w
 				continue
 			}
 			path, renamed := paths[i]
-			if !renamed || p.value != "" && p.value != path || after != chart.CutReference(s.spots[i].finding.Raw).Suffix() {
+			if !renamed || p.value != "" && p.value != path || after != written.Cut(s.spots[i].finding.Raw).Suffix() {
 				p.disputed = true
 				break
 			}
@@ -148,7 +148,7 @@ func (s *solver) misplaces(before *view) bool {
 func commonBase(spots []spot) string {
 	var base []string
 	for i, s := range spots {
-		parts := strings.Split(chart.CutReference(s.final).Repository(), "/")
+		parts := strings.Split(written.Cut(s.final).Repository(), "/")
 		parts = parts[:len(parts)-1]
 		if i == 0 {
 			base = parts
@@ -167,7 +167,7 @@ func commonBase(spots []spot) string {
 func pathSlots(values map[string]any, raws []string, subcharts map[string]bool) []*slot {
 	known := map[string]bool{}
 	for _, raw := range raws {
-		for path, more := chart.CutReference(raw).Path, true; more; {
+		for path, more := written.Cut(raw).Path, true; more; {
 			known[path] = true
 			_, path, more = strings.Cut(path, "/")
 		}
@@ -175,7 +175,7 @@ func pathSlots(values map[string]any, raws []string, subcharts map[string]bool) 
 	var list []*slot
 	walk(nil, values, func(p path, v any) bool {
 		text, _ := v.(string)
-		if path := chart.CutReference(text).Path; known[path] && strings.HasPrefix(text, path) && kindOf(p) == imageKey {
+		if path := written.Cut(text).Path; known[path] && strings.HasPrefix(text, path) && kindOf(p) == imageKey {
 			list = append(list, &slot{path: p, text: text, to: len(path)})
 		}
 		return !globalCopy(p, subcharts)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // A form says what the registry of the targets looks like. Sentinels get the
@@ -18,9 +18,9 @@ type form struct {
 
 // formOf reads the form from a reference and its target.
 func formOf(raw, target string) form {
-	base, found := strings.CutSuffix(target, "/"+chart.CutReference(raw).Short())
+	base, found := strings.CutSuffix(target, "/"+written.Cut(raw).Short())
 	if !found {
-		base = chart.CutReference(target).Host
+		base = written.Cut(target).Host
 	}
 	host, prefix, _ := strings.Cut(base, "/")
 	var f form
@@ -38,7 +38,7 @@ func formOf(raw, target string) form {
 func (f form) mark(slots []*slot) {
 	for i, s := range slots {
 		s.sentinel = fmt.Sprintf("zs%dz.probe.io%s%s", i, f.port, f.prefix)
-		switch _, rest := chart.CutHost(s.was()); {
+		switch _, rest := written.CutHost(s.was()); {
 		case rest != "":
 			s.sentinel += "/" + rest
 		case strings.HasSuffix(s.was(), "/"):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // BenchmarkValues derives the values of every chart of the tests, and of those in
@@ -62,7 +63,7 @@ func derive(ctx context.Context, path string) (*Result, error) {
 		return nil, err
 	}
 	return Derive(ctx, Request{Chart: c, Target: func(raw string) (string, bool) {
-		return TargetName(raw, "registry.plant.local:5000", false), true
+		return written.Target(raw, "registry.plant.local:5000", false), true
 	}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // stages orders the slots: what is passed down to subcharts before what is not,
@@ -18,7 +19,7 @@ func (c *candidates) stages() [][]*slot {
 	local := func(s *slot) bool { return !global(s) }
 	registry := func(s *slot) bool { return kindOf(s.path) == registryKey }
 	other := func(s *slot) bool { return !registry(s) }
-	host := func(s *slot) bool { _, rest := chart.CutHost(s.was()); return rest == "" || registry(s) }
+	host := func(s *slot) bool { _, rest := written.CutHost(s.was()); return rest == "" || registry(s) }
 	return [][]*slot{
 		pick(slices.Concat(known, guessed), global, registry),
 		pick(known, global, other),

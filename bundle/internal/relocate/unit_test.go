@@ -10,58 +10,6 @@ import (
 	"bundle/bundle/internal/chart"
 )
 
-func TestTargetName(t *testing.T) {
-	const pin = "@sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
-	tests := []struct {
-		raw, registry string
-		keepHost      bool
-		want          string
-	}{
-		{"docker.io/nats:1", "reg", false, "reg/nats:1"},
-		{"nats:1", "reg", false, "reg/nats:1"},
-		{"nats", "reg", false, "reg/nats"},
-		{"docker.io/library/nats:1", "reg:5000/apps", false, "reg:5000/apps/library/nats:1"},
-		{"acme/web:1.0", "reg", false, "reg/acme/web:1.0"},
-		{"ghcr.io/a/b" + pin, "reg", false, "reg/a/b" + pin},
-		{"ghcr.io/a/b:1" + pin, "reg", false, "reg/a/b:1" + pin},
-		{"nats" + pin, "reg", false, "reg/nats" + pin},
-		{"localhost:5000/x", "reg", false, "reg/x"},
-		{"localhost/x", "reg", false, "reg/x"},
-		{"10.0.0.1:5000/a/b:1", "reg", false, "reg/a/b:1"},
-		{"node.js:5000", "reg", false, "reg/node.js:5000"},
-		{"reg/a/b:1", "reg", false, "reg/a/b:1"},
-		{"reg:5000/apps/a:1", "reg:5000/apps", false, "reg:5000/apps/a:1"},
-		{"reg:5000/other/a:1", "reg:5000/apps", false, "reg:5000/apps/other/a:1"},
-		{"ghcr.io/a/b:1", "reg/x", true, "reg/x/ghcr.io/a/b:1"},
-		{"nats:1", "reg", true, "reg/docker.io/nats:1"},
-		{"docker.io/nats:1", "reg", true, "reg/docker.io/nats:1"},
-		{"localhost:5000/x", "reg", true, "reg/localhost-5000/x"},
-		{"reg/a/b:1", "reg", true, "reg/a/b:1"},
-	}
-	for _, tt := range tests {
-		if got := TargetName(tt.raw, tt.registry, tt.keepHost); got != tt.want {
-			t.Errorf("TargetName(%q, %q, %v) = %q, want %q", tt.raw, tt.registry, tt.keepHost, got, tt.want)
-		}
-	}
-}
-
-func FuzzTargetName(f *testing.F) {
-	for _, s := range []string{"nats", "docker.io/nats:1", "a/b@sha256:00", "localhost:5000/x", "x/y/z:1@d", "/", "@", "a:1/b"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		for _, keep := range []bool{false, true} {
-			got := TargetName(raw, "reg.local:5000/p", keep)
-			if !strings.HasPrefix(got, "reg.local:5000/p/") {
-				t.Errorf("TargetName(%q) = %q is not below the registry", raw, got)
-			}
-			if again := TargetName(got, "reg.local:5000/p", keep); again != got {
-				t.Errorf("TargetName(%q) = %q moves on to %q", raw, got, again)
-			}
-		}
-	})
-}
-
 func TestKindOf(t *testing.T) {
 	tests := []struct {
 		path string

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"bundle/bundle/internal/chart"
+	"bundle/bundle/internal/written"
 )
 
 // A rewriter carries out one map.
@@ -279,7 +279,7 @@ func (w *walker) hub(n *node) {
 		image, ok := item.scalar()
 		raw := prefix + "/" + image + ":" + tag
 		target, mapped := w.r.m[raw]
-		if !ok || !mapped || !chart.NamesImage(key) || strings.ContainsAny(image, "/:@") {
+		if !ok || !mapped || !written.NamesImage(key) || strings.ContainsAny(image, "/:@") {
 			return
 		}
 		head, ok := strings.CutSuffix(target, "/"+image+":"+tag)

@@ -3,9 +3,9 @@ package rewrite
 import (
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/name"
+	"bundle/bundle/internal/written"
 )
 
 // A field is a key with its scalar: an entry of a mapping, or of an env list.
@@ -16,7 +16,7 @@ type field struct {
 
 // parts are the fields of one group by what part of a reference each holds.
 type parts struct {
-	node  map[chart.Part]*node
+	node  map[written.Part]*node
 	named bool // a key of the group, or the one above it, speaks of an image
 	flat  bool // the keys have a common prefix
 }
@@ -29,13 +29,13 @@ func (w *walker) spread(fields []field, key string) {
 	groups := make(map[string]*parts)
 	var order []string
 	for _, f := range fields {
-		name, part, named := chart.PartOf(f.key)
-		if part == chart.NoPart {
+		name, part, named := written.PartOf(f.key)
+		if part == written.NoPart {
 			continue
 		}
 		g := groups[name]
 		if g == nil {
-			g = &parts{node: make(map[chart.Part]*node), flat: name != "", named: name == "" && chart.NamesImage(key)}
+			g = &parts{node: make(map[written.Part]*node), flat: name != "", named: name == "" && written.NamesImage(key)}
 			groups[name] = g
 			order = append(order, name)
 		}
@@ -57,16 +57,16 @@ type way struct {
 // ways lists how a group may be read, the fullest first. A version is a tag, and a
 // name an image, only where something else says that the group is about one.
 func (p *parts) ways() []way {
-	registry, version, name := p.node[chart.RegistryPart], p.node[chart.VersionPart], p.node[chart.NamePart]
-	repository, image := p.node[chart.RepositoryPart], p.node[chart.ImagePart]
-	if p.node[chart.TagPart] != nil || !p.named && registry == nil && (repository == nil || image == nil) {
+	registry, version, name := p.node[written.RegistryPart], p.node[written.VersionPart], p.node[written.NamePart]
+	repository, image := p.node[written.RepositoryPart], p.node[written.ImagePart]
+	if p.node[written.TagPart] != nil || !p.named && registry == nil && (repository == nil || image == nil) {
 		version = nil
 	}
 	if registry == nil && (!p.named || p.flat) {
 		name = nil
 	}
-	tags := []*node{p.node[chart.TagPart], version, nil}
-	digests := []*node{p.node[chart.DigestPart], p.node[chart.TagPart], version, nil}
+	tags := []*node{p.node[written.TagPart], version, nil}
+	digests := []*node{p.node[written.DigestPart], p.node[written.TagPart], version, nil}
 	var all []way
 	for _, r := range []*node{registry, nil} {
 		for i, name := range [][2]*node{{repository, image}, {repository}, {image}, {name}} {

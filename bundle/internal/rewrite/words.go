@@ -3,8 +3,8 @@ package rewrite
 import (
 	"strings"
 
-	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/lazy"
+	"bundle/bundle/internal/written"
 )
 
 func isWordByte(c byte) bool {
@@ -28,7 +28,7 @@ func (r *rewriter) words(text, key string) []edit {
 			i++
 		}
 		word := text[start:i]
-		for _, scheme := range chart.Schemes {
+		for _, scheme := range written.Schemes {
 			if rest, ok := strings.CutPrefix(word, scheme); ok {
 				start, word = start+len(scheme), rest
 				break
@@ -50,7 +50,7 @@ func (r *rewriter) words(text, key string) []edit {
 // namedImage tells whether an ordinary word stands where an image is named.
 func namedImage(text, key string, at int, word string) bool {
 	if strings.TrimSpace(text) == word {
-		return chart.NamesImage(key)
+		return written.NamesImage(key)
 	}
 	line := strings.LastIndexByte(text[:at], '\n') + 1
 	return imageBefore().MatchString(text[line:at])

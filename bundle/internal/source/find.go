@@ -10,6 +10,7 @@ import (
 	"bundle/bundle/internal/name"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/relocate"
+	"bundle/bundle/internal/written"
 )
 
 // FindImages renders the chart with the user's values and returns every
@@ -23,7 +24,7 @@ func FindImages(ctx context.Context, c *Chart) ([]record.Finding, error) {
 		Chart:  c.Chart,
 		Render: render,
 		Target: func(raw string) (string, bool) {
-			return relocate.TargetName(raw, "registry."+name.LocalHost, false), true
+			return written.Target(raw, "registry."+name.LocalHost, false), true
 		},
 	})
 	if err != nil {

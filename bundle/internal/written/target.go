@@ -1,13 +1,11 @@
-package relocate
+package written
 
 import (
 	"cmp"
 	"strings"
-
-	"bundle/bundle/internal/chart"
 )
 
-// TargetName is the usual name of an image in a private registry: registry,
+// Target is the usual name of an image in a private registry: registry,
 // which is HOST[:PORT][/PREFIX], then the path, tag and digest exactly as the
 // chart writes them, without the host they came from. With keepHost that host
 // stays as the first part of the path, so that two registries with one path do
@@ -18,11 +16,11 @@ import (
 //
 //	docker.io/nats:1       reg:5000/apps  →  reg:5000/apps/nats:1
 //	ghcr.io/a/b@sha256:…   reg, keepHost  →  reg/ghcr.io/a/b@sha256:…
-func TargetName(raw, registry string, keepHost bool) string {
+func Target(raw, registry string, keepHost bool) string {
 	if strings.HasPrefix(raw, registry+"/") {
 		return raw
 	}
-	r := chart.CutReference(raw)
+	r := Cut(raw)
 	if !keepHost {
 		return registry + "/" + r.Short()
 	}
