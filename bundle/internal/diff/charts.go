@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
+
 	"bundle/bundle/internal/carried"
 	"bundle/bundle/internal/chart"
 	"bundle/bundle/internal/open"
@@ -94,11 +96,11 @@ func (c *Chart) defaults(older, newer *open.Bundle) error {
 	if c.State != words.Changed || c.Digest == c.PreviousDigest {
 		return nil
 	}
-	before, err := chartOf(older, c.Name, c.PreviousVersion)
+	before, err := chartOf(older, c.Name, c.PreviousDigest)
 	if err != nil {
 		return err
 	}
-	now, err := chartOf(newer, c.Name, c.Version)
+	now, err := chartOf(newer, c.Name, c.Digest)
 	if err != nil {
 		return err
 	}
@@ -111,10 +113,10 @@ func (c *Chart) defaults(older, newer *open.Bundle) error {
 	return nil
 }
 
-func chartOf(b *open.Bundle, name, version string) (*chart.Chart, error) {
-	i := slices.IndexFunc(b.Record.Charts, func(c record.Chart) bool { return c.Name == name && c.Version == version })
+func chartOf(b *open.Bundle, name string, d digest.Digest) (*chart.Chart, error) {
+	i := slices.IndexFunc(b.Record.Charts, func(c record.Chart) bool { return c.Name == name && c.Digest == d })
 	if i < 0 {
-		return nil, fmt.Errorf("chart %s %s is not in the bundle", name, version)
+		return nil, fmt.Errorf("chart %s %s is not in the bundle", name, d)
 	}
 	return carried.Chart(b, b.Record.Charts[i])
 }
