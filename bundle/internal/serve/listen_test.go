@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -128,20 +129,57 @@ func TestWrongAddress(t *testing.T) {
 
 // systemd is told when it begins and when it ends.
 func TestNotify(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	sockets := []string{filepath.Join(t.TempDir(), "notify")}
+	if runtime.GOOS == "linux" {
+		sockets = append(sockets, "@"+filepath.ToSlash(sockets[0])) // of no file
+	}
+	for _, path := range sockets {
+		l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		t.Setenv("NOTIFY_SOCKET", path)
+		_, end := listen(t, http.NotFoundHandler(), ListenOptions{})
+		end()                                              //nolint:errcheck // another test's
+		_ = l.SetReadDeadline(time.Now().Add(time.Minute)) // what is sent has arrived
+		for _, want := range []string{"READY=1", "STOPPING=1"} {
+			buf := make([]byte, 100)
+			n, err := l.Read(buf)
+			if err != nil || string(buf[:n]) != want {
+				t.Errorf("%s: %q, %v; want %s", path, buf[:n], err, want)
+			}
+		}
+	}
+}
+
+// A certificate is for what people call this machine: its name and addresses, but for
+// those that mean another machine elsewhere, where it listens on all of them.
+func TestNamesOf(t *testing.T) {
+	t.Parallel()
+	here := []string{"localhost", "127.0.0.1", "::1"}
+	for host, want := range map[string][]string{"reg.lab": append(here, "reg.lab"), "10.0.0.7": append(here, "10.0.0.7"), "127.0.0.1": here, "localhost": here} {
+		if got := namesOf(host); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+	}
+	self, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	t.Setenv("NOTIFY_SOCKET", path)
-	_, end := listen(t, http.NotFoundHandler(), ListenOptions{})
-	end() //nolint:errcheck // another test's
-	for _, want := range []string{"READY=1", "STOPPING=1"} {
-		buf := make([]byte, 100)
-		n, err := l.Read(buf)
-		if err != nil || string(buf[:n]) != want {
-			t.Errorf("%q, %v; want %s", buf[:n], err, want)
+	want := append(here, self)
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if ip, _, err := net.ParseCIDR(a.String()); err == nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			want = append(want, ip.String())
+		}
+	}
+	for _, all := range []string{"", "0.0.0.0", "::"} {
+		if got := namesOf(all); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", all, got, want)
 		}
 	}
 }

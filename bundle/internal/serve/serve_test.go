@@ -290,6 +290,59 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// What each kind of answer is, and how long it may be kept: what is asked for by digest
+// never changes, and the page is for one look, within its own policy.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	b := openGolden(t, nil)
+	app := b.Record.Images[0]
+	url := start(t, Options{Policy: "default-src 'none'", Page: func(w io.Writer) error {
+		_, err := io.WriteString(w, "<p>here")
+		return err
+	}}, b)
+	api := http.Header{"Docker-Distribution-Api-Version": {"registry/2.0"}, "X-Content-Type-Options": {"nosniff"}}
+	for _, tc := range []struct {
+		method, path string
+		status       int
+		body         string // empty: any
+		header       http.Header
+	}{
+		{"GET", "/", 200, "<p>here", http.Header{
+			"Content-Type": {"text/html; charset=utf-8"}, "Content-Security-Policy": {"default-src 'none'"},
+			"Referrer-Policy": {"no-referrer"}, "Cache-Control": {"no-store"},
+		}},
+		{"GET", "/healthz", 200, "ok\n", http.Header{"Content-Type": {"text/plain; charset=utf-8"}}},
+		{"GET", "/metrics", 200, "", http.Header{"Content-Type": {"text/plain; version=0.0.4; charset=utf-8"}}},
+		{"GET", "/v2/", 200, "{}", http.Header{"Content-Type": {"application/json"}, "Content-Length": {"2"}}},
+		{"PUT", "/v2/acme/app/manifests/1.0", 405, "", http.Header{"Allow": {"GET, HEAD"}, "Content-Type": {"application/json"}}},
+		{"HEAD", "/v2/acme/app/manifests/1.0", 200, "", http.Header{
+			"Docker-Content-Digest": {app.Digest.String()}, "Etag": {`"` + app.Digest.String() + `"`}, "Cache-Control": {"no-cache"},
+			"Content-Type": {ocispec.MediaTypeImageIndex},
+		}},
+		{"HEAD", "/v2/acme/app/manifests/" + app.Digest.String(), 200, "", http.Header{"Cache-Control": {"max-age=31536000, immutable"}}},
+		{"HEAD", "/v2/acme/app/blobs/" + largest(b).Digest.String(), 200, "", http.Header{"Cache-Control": {"max-age=31536000, immutable"}, "Content-Type": {"application/octet-stream"}}},
+		{"GET", "/v2/acme/app/referrers/" + app.Digest.String() + "?artifactType=a/b", 200, "", http.Header{"Oci-Filters-Applied": {"artifactType"}, "Content-Type": {ocispec.MediaTypeImageIndex}}},
+		{"GET", "/v2/acme/app/referrers/" + app.Digest.String(), 200, "", http.Header{"Oci-Filters-Applied": nil}},
+		{"GET", "/v2/_catalog?n=1&ns=docker.io", 200, "", http.Header{"Link": {`</v2/_catalog?last=acme%2Fapp&n=1&ns=docker.io>; rel="next"`}}},
+	} {
+		resp, body, err := get(t, tc.method, url+tc.path)
+		if err != nil || resp.StatusCode != tc.status || tc.body != "" && string(body) != tc.body {
+			t.Errorf("%s %s: %d, %q, %v", tc.method, tc.path, resp.StatusCode, body, err)
+		}
+		for _, want := range []http.Header{api, tc.header} {
+			for name, values := range want {
+				if got := resp.Header[name]; !slices.Equal(got, values) {
+					t.Errorf("%s %s: %s %q, want %q", tc.method, tc.path, name, got, values)
+				}
+			}
+		}
+	}
+	url = start(t, Options{Page: func(io.Writer) error { return errors.New("no room") }}, b)
+	if resp, body, _ := get(t, "GET", url+"/"); resp.StatusCode != 500 || strings.Contains(string(body), "no room") {
+		t.Errorf("a page that cannot be made: %d %s", resp.StatusCode, body)
+	}
+}
+
 // The record holds values of users: it is on the page and nowhere else.
 func TestRecordIsPrivate(t *testing.T) {
 	t.Parallel()
