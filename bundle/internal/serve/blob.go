@@ -15,8 +15,9 @@ import (
 	"bundle/layout"
 )
 
-// block is the size of the parts of a blob that have a checksum of their own.
-const block = 256 << 10
+// block is the size of the parts of a blob that have a checksum of their own. A variable
+// for the tests, whose blobs are small.
+var block int64 = 256 << 10
 
 // A store is the blobs of several bundles, and what is known of them.
 type store struct {

@@ -87,6 +87,12 @@ func largest(b *open.Bundle) ocispec.Descriptor {
 	return found
 }
 
+// The layers of the golden bundle have a few kB.
+func TestMain(m *testing.M) {
+	block = 1000
+	os.Exit(m.Run())
+}
+
 func start(t testing.TB, o Options, bundles ...*open.Bundle) string {
 	t.Helper()
 	s, err := New(bundles, o)
@@ -139,6 +145,8 @@ func TestBlob(t *testing.T) {
 		{"a part", "GET", []string{"Range", "bytes=3-9"}, 206, string(want[3:10])},
 		{"from", "GET", []string{"Range", fmt.Sprintf("bytes=%d-", n-5)}, 206, string(want[n-5:])},
 		{"the last", "GET", []string{"Range", "bytes=-7"}, 206, string(want[n-7:])},
+		{"from one block to the next but one", "GET", []string{"Range", "bytes=995-2003"}, 206, string(want[995:2004])},
+		{"a block", "GET", []string{"Range", "bytes=1000-1999"}, 206, string(want[1000:2000])},
 		{"beyond", "GET", []string{"Range", fmt.Sprintf("bytes=%d-", n)}, 416, ""},
 		{"known", "GET", []string{"If-None-Match", etag}, 304, ""},
 		{"not known", "GET", []string{"If-None-Match", `"sha256:0"`}, 200, string(want)},
@@ -228,6 +236,30 @@ func TestDamageAfterwards(t *testing.T) {
 				t.Errorf("%q, then %q, afterwards: %d, want 404", first, second, resp.StatusCode)
 			}
 		}
+	}
+}
+
+// What was read whole is known by its blocks, and of a part no more than those it touches
+// are read again.
+func TestDamageOfOneBlock(t *testing.T) {
+	t.Parallel()
+	var path string
+	b := openGolden(t, func(p string, _ *open.Bundle) { path = p })
+	layer := largest(b)
+	if layer.Size < 2*block {
+		t.Fatalf("the largest layer has %d bytes", layer.Size)
+	}
+	blob := start(t, Options{}, b) + "/v2/acme/app/blobs/" + layer.Digest.String()
+	_, want, err := get(t, "GET", blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, path, b, layer.Digest)
+	if resp, body, err := get(t, "GET", blob, "Range", "bytes=990-1009"); err != nil || resp.StatusCode != 206 || string(body) != string(want[990:1010]) {
+		t.Errorf("two blocks that are right: %d, %q, %v", resp.StatusCode, body, err)
+	}
+	if resp, body, err := get(t, "GET", blob, "Range", "bytes=990-"); err == nil && resp.StatusCode < 400 {
+		t.Errorf("to the end, which is wrong: %d, %d bytes", resp.StatusCode, len(body))
 	}
 }
 
