@@ -221,3 +221,6 @@ type Repaired struct {
 	Size int64  `json:"size"`
 	Kept bool   `json:"kept,omitempty"` // it was there already, as it should be
 }
+
+// Size writes a number of bytes for people, in powers of 1000 as disks are sold.
+func Size(n int64) string { return fault.Size(n) }

@@ -110,16 +110,5 @@ func (l *lines) End() {
 	}
 }
 
-// size writes a number of bytes for people, in powers of 1000 as disks are
-// sold.
-func size(n int64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, u := float64(n)/1000, 0
-	for v >= 999.95 && u < len(units)-1 {
-		v, u = v/1000, u+1
-	}
-	return fmt.Sprintf("%.1f %cB", v, units[u])
-}
+// size writes a number of bytes for people.
+func size(n int64) string { return reports.Size(n) }

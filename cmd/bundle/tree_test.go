@@ -83,7 +83,7 @@ func TestImportDirections(t *testing.T) {
 		{"bundle", "bundle/reports carried media nodes layout layout/parts check stock inventory history serve page diff emit transfer kit push plan place open source cosign image trust record name disk progress fault relocate chart remote words input checksum"},
 		{"bundle/reports", "check nodes diff history emit rewrite transfer kit media push place open source cosign image trust record fault chart remote words layout/parts"},
 		{"bundle/internal/check", "emit place record name chart remote words"},
-		{"bundle/internal/page", "diff trust record fault"},
+		{"bundle/internal/page", "diff trust record fault words"},
 		{"bundle/internal/diff", "words carried open record name chart layout"},
 		{"bundle/internal/emit", "carried rewrite nodes push place open source trust record name disk fault relocate chart remote input words checksum layout/strict lazy"},
 		{"bundle/internal/transfer", "media plan open trust record progress fault remote checksum layout layout/parity layout/parts"},

@@ -2,7 +2,8 @@ package emit
 
 import (
 	"path/filepath"
-	"strings"
+
+	"bundle/bundle/internal/words"
 )
 
 // commands is the whole sequence that installs the chart: each needs what those
@@ -11,7 +12,7 @@ func (c *Chart) commands(o Options) []string {
 	var all []string
 	if o.PullSecret != "" {
 		if c.Record.Namespace != "default" {
-			all = append(all, shellWords([]string{"kubectl", "create", "namespace", c.Record.Namespace}))
+			all = append(all, words.Command([]string{"kubectl", "create", "namespace", c.Record.Namespace}))
 		}
 		all = append(all, c.kubectlSecret(o))
 	}
@@ -24,7 +25,7 @@ func (c *Chart) commands(o Options) []string {
 // kubectlSecret is the command that makes the pull secret. The password comes from
 // a file, and so not into the history of the shell.
 func (c *Chart) kubectlSecret(o Options) string {
-	return shellWords([]string{"kubectl", "create", "secret", "docker-registry", o.PullSecret, "--namespace", c.Record.Namespace,
+	return words.Command([]string{"kubectl", "create", "secret", "docker-registry", o.PullSecret, "--namespace", c.Record.Namespace,
 		"--docker-server=" + o.Registry.Host}) + ` --docker-username=USER --docker-password="$(cat PASSWORD-FILE)"`
 }
 
@@ -33,64 +34,64 @@ func (c *Chart) kubectlSecret(o Options) string {
 // runs a plugin of that name.
 func (c *Chart) helmInstall(o Options) string {
 	r := c.Record
-	words := []string{"helm", "upgrade", "--install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
+	args := []string{"helm", "upgrade", "--install", r.Release, "oci://" + c.Naming.Chart(r.Name), "--version", r.Version}
 	if c.beside {
-		words = []string{"helm", "upgrade", "--install", r.Release, o.shown(c.archive())}
+		args = []string{"helm", "upgrade", "--install", r.Release, o.shown(c.archive())}
 	}
-	words = append(words, "--namespace", r.Namespace, "--create-namespace")
+	args = append(args, "--namespace", r.Namespace, "--create-namespace")
 	for _, f := range c.files() {
-		words = append(words, "-f", o.shown(f))
+		args = append(args, "-f", o.shown(f))
 	}
 	for _, s := range r.Set {
-		words = append(words, "--set", s)
+		args = append(args, "--set", s)
 	}
 	if len(c.unread()) > 0 {
-		words = append(words, "--skip-schema-validation")
+		args = append(args, "--skip-schema-validation")
 	}
 	if !c.beside {
-		words = append(words, o.helmAccess()...)
+		args = append(args, o.helmAccess()...)
 	}
 	prefix := ""
 	if c.postRendered() {
-		prefix = "HELM_PLUGINS=" + shellQuote(o.shown(plugins)) + " "
-		words = append(words, "--post-renderer", "bundle", "--post-renderer-args", "postrender",
+		prefix = "HELM_PLUGINS=" + words.Quote(o.shown(plugins)) + " "
+		args = append(args, "--post-renderer", "bundle", "--post-renderer-args", "postrender",
 			"--post-renderer-args", "--map="+o.shown(c.dir, "rewrite.map"))
 	}
-	return prefix + shellWords(words)
+	return prefix + words.Command(args)
 }
 
 // helmLogin is the command that helm has to be logged in with.
 func (o Options) helmLogin() string {
-	words := []string{"helm", "registry", "login", o.Registry.Host}
+	args := []string{"helm", "registry", "login", o.Registry.Host}
 	for _, w := range o.helmAccess() {
 		if w == "--insecure-skip-tls-verify" {
 			w = "--insecure" // what login calls it
 		}
-		words = append(words, w)
+		args = append(args, w)
 	}
-	return shellWords(words)
+	return words.Command(args)
 }
 
 // helmAccess are helm's words for how the registry is reached.
-func (o Options) helmAccess() (words []string) {
+func (o Options) helmAccess() (args []string) {
 	if o.Access.Plain(o.Registry.Host) {
-		words = append(words, "--plain-http")
+		args = append(args, "--plain-http")
 	}
 	if o.Access.Insecure(o.Registry.Host) {
-		words = append(words, "--insecure-skip-tls-verify")
+		args = append(args, "--insecure-skip-tls-verify")
 	}
 	if ca := o.Access.CAFile; ca != "" {
-		words = append(words, "--ca-file", filepath.ToSlash(ca))
+		args = append(args, "--ca-file", filepath.ToSlash(ca))
 	}
 	if o.Access.ClientCert != "" {
-		words = append(words, "--cert-file", filepath.ToSlash(o.Access.ClientCert), "--key-file", filepath.ToSlash(o.Access.ClientKey))
+		args = append(args, "--cert-file", filepath.ToSlash(o.Access.ClientCert), "--key-file", filepath.ToSlash(o.Access.ClientKey))
 	}
-	return words
+	return args
 }
 
 // kustomize is the command that installs the rendered folder.
 func (c *Chart) kustomizeApply(o Options) string {
-	return shellWords([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", o.shown(c.dir, "kustomize")})
+	return words.Command([]string{"kubectl", "apply", "--namespace", c.Record.Namespace, "-k", o.shown(c.dir, "kustomize")})
 }
 
 // header stands above the emitted values.
@@ -109,24 +110,4 @@ func (c *Chart) header(o Options) []string {
 // shell of Windows takes for anything else either.
 func (o Options) shown(names ...string) string {
 	return filepath.ToSlash(filepath.Join(append([]string{o.OutputDir}, names...)...))
-}
-
-// shellWords joins words to a command.
-func shellWords(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = shellQuote(w)
-	}
-	return strings.Join(quoted, " ")
-}
-
-// shellQuote quotes s where a POSIX shell would not take it as one word.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -8,20 +8,6 @@ import (
 	"bundle/bundle/internal/remote"
 )
 
-func TestShellQuote(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain":          "plain",
-		"oci://r:5/x":    "oci://r:5/x",
-		"":               "''",
-		"two words":      "'two words'",
-		"it's; rm -rf /": `'it'\''s; rm -rf /'`,
-	} {
-		if got := shellQuote(in); got != want {
-			t.Errorf("%q: %s, want %s", in, got, want)
-		}
-	}
-}
-
 // The command names whatever import was told about how the registry is reached.
 func TestHelmAccess(t *testing.T) {
 	r := place.Registry{Host: "r:5000"}

@@ -9,6 +9,7 @@ import (
 
 	"bundle/bundle/internal/lazy"
 	"bundle/bundle/internal/record"
+	"bundle/bundle/internal/words"
 )
 
 // podImage matches the fields that kustomize's images: knows, wherever they stand.
@@ -155,12 +156,12 @@ func (c *Chart) fluxLines() map[string]string {
 func (c *Chart) fluxHead(o Options) []string {
 	head := []string{c.Record.Label() + " for Flux, with the values that move its images to " + c.Naming.Registry.String() + "."}
 	if o.Access.ClientCert != "" {
-		words := []string{"kubectl", "create", "secret", "generic", c.certSecret(), "--namespace", c.Record.Namespace,
+		args := []string{"kubectl", "create", "secret", "generic", c.certSecret(), "--namespace", c.Record.Namespace,
 			"--from-file=tls.crt=" + o.Access.ClientCert, "--from-file=tls.key=" + o.Access.ClientKey}
 		if o.Access.CAFile != "" {
-			words = append(words, "--from-file=ca.crt="+o.Access.CAFile)
+			args = append(args, "--from-file=ca.crt="+o.Access.CAFile)
 		}
-		head = append(head, "It wants", "  "+shellWords(words))
+		head = append(head, "It wants", "  "+words.Command(args))
 	}
 	if o.PullSecret != "" {
 		head = append(head, "It wants", "  "+c.kubectlSecret(o))

@@ -30,6 +30,7 @@ import (
 	"bundle/bundle/internal/fault"
 	"bundle/bundle/internal/record"
 	"bundle/bundle/internal/trust"
+	"bundle/bundle/internal/words"
 )
 
 // A Bundle is one that is shown.
@@ -144,19 +145,13 @@ func groups(s string) []string {
 	return all
 }
 
-// shell quotes a word of a command.
+// shell writes the name of a file as a word of a command, and never as a flag.
 func shell(s string) string {
 	s = record.Printable(filepath.ToSlash(s))
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,=", r)
-	}
-	if s != "" && s[0] != '-' && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
 	if strings.HasPrefix(s, "-") {
 		s = "./" + s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return words.Quote(s)
 }
 
 // values are a chart's, as YAML; empty where none were given.

@@ -169,7 +169,7 @@ func TestAge(t *testing.T) {
 func TestShell(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"a/b-1.tar": "a/b-1.tar", "my bundle.tar": "'my bundle.tar'", "$(rm -r).tar": "'$(rm -r).tar'", "it's": `'it'\''s'`, "": "''", "-x": "'./-x'", "a\nb": "'a\ufffdb'",
+		"a/b-1.tar": "a/b-1.tar", "my bundle.tar": "'my bundle.tar'", "$(rm -r).tar": "'$(rm -r).tar'", "it's": `'it'\''s'`, "": "''", "-x": "./-x", "a\nb": "'a\ufffdb'",
 	} {
 		if got := shell(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)

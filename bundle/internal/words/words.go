@@ -2,7 +2,7 @@
 // something in a registry, the same in text, in JSON and in receipts.
 //
 // The contract: one word for one thing, see [State]; a list in JSON is never null,
-// see [Complete].
+// see [Complete]; a command can be pasted into a shell, see [Command].
 //
 //	state := words.Pushed.In(dryRun) // "would push" in a dry run
 package words
