@@ -40,7 +40,7 @@ func (b *Bundle) hashAll(ctx context.Context, pr progress.Reporter, total int64)
 	var entries []layout.Entry
 	var media []string
 	for _, e := range b.Reader.Entries() {
-		if _, listed := b.digest(e.Name); listed && len(b.missing(e)) == 0 { // else CheckAll says so
+		if _, listed := b.digest(e.Name); listed && len(b.missing(e)) == 0 { // else Lacking says so
 			entries, media = append(entries, e), append(media, b.mediumOf(e))
 		}
 	}
